@@ -1,0 +1,186 @@
+//! What can be set. [`Config::from_env`] is the one place that reads the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that a [`Storage`](crate::Storage) needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which database, and how to reach it.
+    pub database: DatabaseConfig,
+    /// Where the backend's component is.
+    pub plugin: PluginSource,
+    /// The SHA-256 that the component's file must have, in hexadecimal.
+    pub plugin_sha256: Option<String>,
+    /// Where compiled code is kept; `None` compiles at every start.
+    pub cache: Option<PathBuf>,
+    /// Connections.
+    pub pool: PoolConfig,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// How far back the bot looks after a restart.
+    pub message_recovery_window: Duration,
+}
+
+/// Where a backend's component is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginSource {
+    /// This file.
+    File(PathBuf),
+    /// `sqlite.wasm` or `mysql.wasm` in this folder.
+    Folder(PathBuf),
+    /// `sqlite.wasm` or `mysql.wasm` in `plugins` beside the running executable or beside its folder.
+    BesideExecutable,
+}
+
+/// Which database, and how to reach it.
+#[derive(Clone, Debug)]
+pub enum DatabaseConfig {
+    /// A SQLite file.
+    Sqlite(SqliteConfig),
+    /// A MySQL or MariaDB server.
+    Mysql(MysqlConfig),
+}
+
+/// A SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteConfig {
+    /// The file; its folder is created.
+    pub path: PathBuf,
+}
+
+/// A MySQL or MariaDB server.
+#[derive(Clone, Debug)]
+pub struct MysqlConfig {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The database's name.
+    pub database: String,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The longest that opening one connection may take, with its handshake.
+    pub connect_timeout: Duration,
+    /// The longest that one statement may wait for its answer, whatever the operation's own deadline.
+    pub round_trip_timeout: Duration,
+    /// How often opening a connection is tried, with exponentially growing pauses, where the error is one that
+    /// another try can mend.
+    pub connect_attempts: u32,
+    /// Encryption.
+    pub tls: Tls,
+}
+
+/// How the connection to MySQL is encrypted. The modes are those of the `mysql` client's `--ssl-mode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// How much is demanded.
+    pub mode: TlsMode,
+    /// A PEM file with the certificates of the authorities to trust, instead of the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+/// How much is demanded of the encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never encrypted.
+    Disabled,
+    /// Encrypted where the server offers it; its identity is not verified.
+    Preferred,
+    /// Encrypted; the server's identity is not verified.
+    Required,
+    /// Encrypted, and the server's certificate comes from a trusted authority.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate names the host.
+    VerifyIdentity,
+}
+
+/// How connections are pooled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// The most connections that are open at a time. On SQLite one of them writes.
+    pub max_open: usize,
+    /// The most connections that are kept open while nobody uses them.
+    pub max_idle: usize,
+    /// How long a connection lives before it is replaced.
+    pub lifetime: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// The longest wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolConfig {
+    /// 10 open, 5 idle, one hour of life, as the original; 10 minutes unused, 5 seconds of waiting.
+    fn default() -> Self {
+        Self {
+            max_open: 10,
+            max_idle: 5,
+            lifetime: Duration::from_secs(3600),
+            idle_timeout: Duration::from_secs(600),
+            acquire_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The deadline of each kind of operation, which covers everything that the host does for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Operations on one row, health checks and cleanups.
+    pub operation: Duration,
+    /// Operations that return lists, exports and imports.
+    pub list: Duration,
+    /// `initialize`, which may have to upgrade a large table.
+    pub initialize: Duration,
+    /// `close`, which waits for operations in flight.
+    pub close: Duration,
+}
+
+impl Default for Timeouts {
+    /// 5 seconds for an operation and 30 for a list, as the original's callers have it; 2 minutes to initialise,
+    /// 10 seconds to close.
+    fn default() -> Self {
+        Self {
+            operation: Duration::from_secs(5),
+            list: Duration::from_secs(30),
+            initialize: Duration::from_secs(120),
+            close: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A text that is never shown: its `Debug` and `Display` print `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Every mistake in the environment, each by the name of its variable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);

@@ -1,0 +1,108 @@
+//! What a bot remembers.
+
+/// The greatest number of characters in a channel, thread, message or user id.
+pub const MAX_ID_CHARACTERS: usize = 255;
+
+/// The last message that the bot processed in one channel or thread.
+///
+/// Identified by `channel_id` and `thread_id` together; no thread is one key of its own. Ids are 1 to
+/// [`MAX_ID_CHARACTERS`] characters without NUL and compare byte for byte. Timestamps are whole seconds since
+/// the Unix epoch, UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageState {
+    /// The row's number in its database. Ignored when writing.
+    pub id: i64,
+    /// The channel, or the thread itself where the message is in a thread.
+    pub channel_id: String,
+    /// The thread, if any. `Some("")` is invalid.
+    pub thread_id: Option<String>,
+    /// The message that was processed last.
+    pub last_message_id: String,
+    /// When it was processed.
+    pub last_seen_timestamp: i64,
+    /// When the row was first written. 0 in an upsert means now.
+    pub created_at: i64,
+    /// When the row was last written. Ignored by an upsert.
+    pub updated_at: i64,
+}
+
+impl MessageState {
+    /// A state to upsert: `id`, `created_at` and `updated_at` are left to the storage.
+    pub fn new(
+        channel_id: impl Into<String>,
+        thread_id: Option<&str>,
+        last_message_id: impl Into<String>,
+        last_seen_timestamp: i64,
+    ) -> Self {
+        Self {
+            id: 0,
+            channel_id: channel_id.into(),
+            thread_id: thread_id.map(Into::into),
+            last_message_id: last_message_id.into(),
+            last_seen_timestamp,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+}
+
+/// A thread that the bot created and answers in without being mentioned. Identified by `thread_id`.
+///
+/// Ids and timestamps are as in [`MessageState`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadOwnership {
+    /// The row's number in its database. Ignored when writing.
+    pub id: i64,
+    /// The thread.
+    pub thread_id: String,
+    /// The user for whom the thread was made.
+    pub original_user_id: String,
+    /// The bot's own user id.
+    pub created_by: String,
+    /// When the thread was made.
+    pub creation_time: i64,
+    /// When the row was first written. Ignored by an upsert.
+    pub created_at: i64,
+    /// When the row was last written. Ignored by an upsert.
+    pub updated_at: i64,
+}
+
+impl ThreadOwnership {
+    /// An ownership to upsert: `id`, `created_at` and `updated_at` are left to the storage.
+    pub fn new(
+        thread_id: impl Into<String>,
+        original_user_id: impl Into<String>,
+        created_by: impl Into<String>,
+        creation_time: i64,
+    ) -> Self {
+        Self {
+            id: 0,
+            thread_id: thread_id.into(),
+            original_user_id: original_user_id.into(),
+            created_by: created_by.into(),
+            creation_time,
+            created_at: 0,
+            updated_at: 0,
+        }
+    }
+}
+
+/// The key of a message state, where a page of an export ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MessageKey {
+    /// The channel.
+    pub channel_id: String,
+    /// The thread, if any.
+    pub thread_id: Option<String>,
+}
+
+/// What became of the rows of one import. The three add up to the rows given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOutcome {
+    /// The key was new.
+    pub inserted: u64,
+    /// The key was there with a smaller `updated_at`.
+    pub replaced: u64,
+    /// The key was there with an equal or greater `updated_at`, and was left as it is.
+    pub kept: u64,
+}

@@ -1,0 +1,5 @@
+//! stub
+mod limits;
+mod inspect;
+pub use inspect::{inspect, Inspection, PluginError};
+pub use limits::Limits;

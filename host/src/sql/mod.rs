@@ -1,0 +1,150 @@
+//! Talks to databases: knows rusqlite and mysql_async, and nothing of components.
+//!
+//! [`Database`] is a pool, [`Connection`] a lease of one of its connections, which goes back when it is dropped.
+//! `sqlite` and `mysql` implement both and have the same files: `pool`, `connection`, `guard` (which statements a
+//! backend may not run) and `codes` (the one table from the database's codes to [`ErrorKind`]).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+pub mod mysql;
+pub mod sqlite;
+
+mod error;
+mod rows;
+
+pub use error::{ErrorKind, Result, SqlError};
+pub use rows::{ColumnKind, ResultLimits, Rows, RowsBuilder};
+
+/// The kind of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A SQLite file.
+    Sqlite,
+    /// MySQL or MariaDB.
+    Mysql,
+}
+
+/// Which database is behind a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its kind.
+    pub engine: Engine,
+    /// As the database says it, such as `3.50.4` or `10.11.6-MariaDB`.
+    pub version: String,
+}
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only reading: refuses to write where the database can tell.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// How much a statement may touch, which decides where it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A bounded number of rows: may run on the thread of the caller.
+    Short,
+    /// Up to whole tables: runs where it holds up nobody else.
+    Long,
+}
+
+/// One statement's text, which [`Database::check`] let through. Each connection prepares it when it first runs
+/// it and keeps it.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The text, one statement.
+    pub text: Arc<str>,
+    /// How much it may touch.
+    pub work: Work,
+}
+
+/// A parameter, bound by position.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// NULL.
+    Null,
+    /// A signed integer of 64 bits.
+    Integer(i64),
+    /// A floating-point number of 64 bits.
+    Real(f64),
+    /// Text in UTF-8.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+/// What a pool is doing at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// The most connections it may open.
+    pub max: usize,
+    /// Connections that are open.
+    pub open: usize,
+    /// Open connections that nobody has leased.
+    pub idle: usize,
+    /// Callers waiting for a connection.
+    pub waiting: usize,
+}
+
+/// A pool of connections to one database.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// The kind of the database.
+    fn engine(&self) -> Engine;
+
+    /// Whether a backend may run this text, told without a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PermissionDenied`] for what leaves the database or outlives a lease,
+    /// [`ErrorKind::InvalidStatement`] for what is no single statement.
+    fn check(&self, text: &str) -> Result<()>;
+
+    /// Which database this is. Connects where that is not known yet.
+    async fn server(&self, deadline: Instant) -> Result<Server>;
+
+    /// Leases a connection, waiting for one until `deadline` or the pool's own limit, whichever is first.
+    async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>>;
+
+    /// What the pool is doing.
+    fn status(&self) -> PoolStatus;
+
+    /// Refuses further leases with [`ErrorKind::Unavailable`], waits for those that are out until `deadline`, and
+    /// closes the connections. Leases still out then are closed when they come back.
+    async fn close(&self, deadline: Instant);
+}
+
+/// A lease of one connection. Dropping it rolls back an open transaction and gives the connection back; where it
+/// is not known to be clean (a deadline passed, a future was dropped half-way) the connection is closed instead.
+///
+/// No method runs longer than its `deadline`; afterwards the error is [`ErrorKind::Timeout`].
+#[async_trait]
+pub trait Connection: Send {
+    /// Runs a statement and returns its rows, packed, no more than `limits` allow.
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        parameters: Vec<Value>,
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows>;
+
+    /// Runs a statement and returns how many rows it affected. Outside a transaction, one that loses against
+    /// another writer (a deadlock, a lock wait, a locked file) is repeated until `deadline`.
+    async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64>;
+
+    /// Starts a transaction.
+    async fn begin(&mut self, deadline: Instant) -> Result<()>;
+
+    /// Commits the open transaction.
+    async fn commit(&mut self, deadline: Instant) -> Result<()>;
+
+    /// Rolls the open transaction back.
+    async fn rollback(&mut self, deadline: Instant) -> Result<()>;
+}
