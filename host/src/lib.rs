@@ -7,6 +7,7 @@ pub mod config;
 pub mod plugin;
 pub mod sql;
 
+mod bridge;
 mod error;
 mod model;
 mod service;

@@ -1,30 +1,33 @@
-//! stub
-use std::sync::Arc;
+//! A bot's storage: a loaded backend, a database, and the eleven operations between them.
+
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use crate::clock::Clock;
-use crate::config::Config;
-use crate::error::Result;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ConfigError, DatabaseConfig, Timeouts};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership};
-use crate::plugin::{Limits, PluginError};
+use crate::plugin::bindings::types;
+use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
+use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
 use crate::service::{StorageService, TransferService};
-use crate::sql::{Engine, PoolStatus, Server};
+use crate::sql::{self, Database, Engine, PoolStatus, Server};
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The environment is wrong.
     #[error(transparent)]
-    Config(#[from] crate::config::ConfigError),
+    Config(#[from] ConfigError),
     /// The component is missing, is none, or speaks another version.
     #[error(transparent)]
     Plugin(#[from] PluginError),
 }
-
-/// A bot's storage behind a sandboxed backend.
-pub struct Storage {}
 
 /// What a backend says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,79 +43,465 @@ pub struct Description {
 }
 
 /// What a storage is doing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageStatus {
     /// Connections; `None` while the storage is not open.
     pub pool: Option<PoolStatus>,
     /// Instances of the component that exist.
     pub instances: usize,
-    /// Instances that were thrown away after a trap, a refused allocation or a passed deadline.
+    /// Instances that were thrown away after a trap, a refused allocation, a passed deadline or a cancellation.
     pub discarded_instances: u64,
 }
 
 /// Builds a [`Storage`] with more than a [`Config`].
-pub struct StorageBuilder {}
+pub struct StorageBuilder {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
 
 impl StorageBuilder {
     /// Another wall clock for the backend, for tests.
-    pub fn clock(self, _clock: Arc<dyn Clock>) -> Self {
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
+
     /// Other limits than [`Limits::standard`].
-    pub fn limits(self, _limits: Limits) -> Self {
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
-    /// Loads the component. Blocks while it is compiled: up to half a second, unless its code is cached.
+
+    /// Loads the component. Blocks while it is compiled, up to half a second, unless its code is cached.
+    ///
+    /// # Errors
+    ///
+    /// Where the component is missing, is none, speaks another version of the contract, or is for another
+    /// database than the configured one.
     pub fn build(self) -> Result<Storage, StartError> {
-        unimplemented!()
+        let Self { config, clock, limits } = self;
+        let path = config.plugin.resolve(engine_of(&config.database))?;
+        let sha256 = config.plugin_sha256.as_deref();
+        let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
+        let (plugin, configured) = (instances.description().engine, engine_of(&config.database));
+        if plugin != configured {
+            return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
+        }
+        Ok(Storage { instances, config, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
     }
 }
 
+fn engine_of(database: &DatabaseConfig) -> Engine {
+    match database {
+        DatabaseConfig::Sqlite(_) => Engine::Sqlite,
+        DatabaseConfig::Mysql(_) => Engine::Mysql,
+    }
+}
+
+/// A bot's storage behind a sandboxed backend. Share it as `Arc<dyn StorageService>`.
+///
+/// Making one loads the backend and touches no database;
+/// [`initialize`](StorageService::initialize) connects.
+pub struct Storage {
+    instances: Instances,
+    config: Config,
+    database: RwLock<Phase>,
+    /// Held by `initialize` and `close`, which exclude each other.
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// How far a storage has come.
+#[derive(Clone, Default)]
+enum Phase {
+    /// Never initialised, or closed.
+    #[default]
+    Closed,
+    /// Initialised.
+    Open(Arc<dyn Database>),
+}
+
 impl Storage {
-    /// A storage as the environment describes it.
+    /// A storage as the environment describes it: see [`Config::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`] and [`StorageBuilder::build`].
     pub fn from_env() -> Result<Self, StartError> {
-        unimplemented!()
+        Self::builder(Config::from_env()?).build()
     }
-    /// A storage as `config` describes it.
-    pub fn builder(_config: Config) -> StorageBuilder {
-        unimplemented!()
+
+    /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
+    pub fn builder(config: Config) -> StorageBuilder {
+        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard() }
     }
+
     /// What the backend says of itself.
     pub fn backend(&self) -> &Description {
-        unimplemented!()
+        self.instances.description()
     }
+
+    /// The component's file.
+    pub fn plugin(&self) -> &plugin::Inspection {
+        self.instances.inspection()
+    }
+
+    /// What the storage was made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// What the storage is doing.
     pub fn status(&self) -> StorageStatus {
-        unimplemented!()
+        StorageStatus {
+            pool: self.open_database().ok().map(|database| database.status()),
+            instances: self.instances.existing(),
+            discarded_instances: self.instances.discarded(),
+        }
     }
-    /// Which database it is connected to.
+
+    /// Which database this is: its kind and its own version.
+    ///
+    /// # Errors
+    ///
+    /// As any operation.
     pub async fn server(&self) -> Result<Server> {
-        unimplemented!()
+        let deadline = Instant::now() + self.config.timeouts.operation;
+        self.open_database()?.server(deadline).await.map_err(connecting)
     }
-    /// The version of the schema in the database; `None` where there is none.
+
+    /// The version of the schema in the database, without changing it; `None` where there is none. Connects where
+    /// the storage is not initialised.
+    ///
+    /// # Errors
+    ///
+    /// As any operation.
     pub async fn schema_version(&self) -> Result<Option<u32>> {
-        unimplemented!()
+        let (database, borrowed) = match self.open_database() {
+            Ok(database) => (database, true),
+            Err(_) => (self.connect().await?, false),
+        };
+        let deadline = Instant::now() + self.config.timeouts.operation;
+        let version = self
+            .on_instance("schema_version", Some(database.clone()), deadline, one, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_backend().call_schema_version(store).await
+            })
+            .await;
+        if !borrowed {
+            database.close(Instant::now() + self.config.timeouts.close).await;
+        }
+        version
     }
+
+    fn open_database(&self) -> Result<Arc<dyn Database>> {
+        match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Open(database) => Ok(database.clone()),
+            Phase::Closed => {
+                let message = "the storage is not initialised: call initialize first, and nothing after close";
+                Err(Error::new(ErrorKind::NotInitialized, message))
+            }
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) -> Phase {
+        std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), phase)
+    }
+
+    async fn connect(&self) -> Result<Arc<dyn Database>> {
+        let (config, pool) = (self.config.database.clone(), self.config.pool);
+        // Opening a file may create folders and recover a journal.
+        let opened = tokio::task::spawn_blocking(move || match &config {
+            DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),
+            DatabaseConfig::Mysql(mysql) => sql::mysql::open(mysql, &pool),
+        });
+        opened
+            .await
+            .map_err(|_| Error::new(ErrorKind::Internal, "the runtime stopped while the database was being opened"))?
+            .map_err(connecting)
+    }
+
+    fn timeouts(&self) -> &Timeouts {
+        &self.config.timeouts
+    }
+
+    /// Runs one of the operations that need an initialised storage.
+    async fn operate<T>(
+        &self,
+        name: &'static str,
+        timeout: Duration,
+        rows: fn(&T) -> usize,
+        operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + timeout;
+        let database = self.open_database()?;
+        self.on_instance(name, Some(database), deadline, rows, operation).await
+    }
+
+    /// Runs an operation on an instance, within a span that tells its name, duration, rows and outcome.
+    async fn on_instance<T>(
+        &self,
+        name: &'static str,
+        database: Option<Arc<dyn Database>>,
+        deadline: Instant,
+        rows: fn(&T) -> usize,
+        operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
+    ) -> Result<T> {
+        let span = tracing::debug_span!(
+            "storage",
+            operation = name,
+            backend = self.backend().name,
+            rows = Empty,
+            outcome = Empty,
+            duration_us = Empty
+        );
+        if span.is_disabled() {
+            return self.call(database, deadline, operation).await;
+        }
+        let started = Instant::now();
+        let result = self.call(database, deadline, operation).instrument(span.clone()).await;
+        record(&span, started, result.as_ref().map(rows));
+        result
+    }
+
+    async fn call<T>(
+        &self,
+        database: Option<Arc<dyn Database>>,
+        deadline: Instant,
+        operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
+    ) -> Result<T> {
+        self.instances.call(database, deadline, operation).await?.map_err(Error::from)
+    }
+
+    /// Whether a list that a guest returned is within the limits on results.
+    async fn list<C, T>(
+        &self,
+        name: &'static str,
+        unpack: fn(&C) -> Result<Vec<T>, convert::Malformed>,
+        rows: fn(&C) -> usize,
+        operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<C, types::Error>>,
+    ) -> Result<Vec<T>> {
+        let columns = self.operate(name, self.timeouts().list, rows, operation).await?;
+        let limit = self.instances.limits().result_rows as usize;
+        if rows(&columns) > limit {
+            let message = format!("the result has more rows than the limit of {limit}");
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        well_formed(unpack(&columns))
+    }
+}
+
+fn record(span: &Span, started: Instant, outcome: Result<usize, &Error>) {
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    span.record("duration_us", micros);
+    match outcome {
+        Ok(rows) => {
+            span.record("rows", rows);
+            span.record("outcome", "ok");
+            tracing::debug!(parent: span, "done");
+        }
+        Err(error) => {
+            span.record("outcome", error.kind().name());
+            tracing::debug!(parent: span, code = error.code(), "failed: {}", error.message());
+        }
+    }
+}
+
+/// An error from opening or asking a database, outside any backend.
+fn connecting(error: sql::SqlError) -> Error {
+    let kind = match error.kind {
+        sql::ErrorKind::Unavailable => ErrorKind::Unavailable,
+        sql::ErrorKind::Timeout => ErrorKind::Timeout,
+        sql::ErrorKind::Conflict => ErrorKind::Conflict,
+        sql::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        sql::ErrorKind::StorageFull => ErrorKind::StorageFull,
+        sql::ErrorKind::CorruptData => ErrorKind::CorruptData,
+        sql::ErrorKind::Constraint | sql::ErrorKind::InvalidStatement | sql::ErrorKind::Other => ErrorKind::Internal,
+    };
+    let converted = Error::new(kind, error.message);
+    match error.code {
+        Some(code) => converted.with_code(code),
+        None => converted,
+    }
+}
+
+fn too_large(_: TooLarge) -> Error {
+    Error::new(ErrorKind::InvalidInput, "one import may hold 4 GiB of text in a column: import in smaller pieces")
+}
+
+fn one<T>(_: &T) -> usize {
+    1
+}
+
+fn none<T>(_: &T) -> usize {
+    0
+}
+
+fn found<T>(row: &Option<T>) -> usize {
+    usize::from(row.is_some())
+}
+
+fn count(rows: &u64) -> usize {
+    usize::try_from(*rows).unwrap_or(usize::MAX)
+}
+
+fn states(columns: &types::MessageStatesResult) -> usize {
+    columns.ids.len()
+}
+
+fn ownerships(columns: &types::ThreadOwnershipsResult) -> usize {
+    columns.ids.len()
+}
+
+/// Nanoseconds for the contract; more than 584 years count as 584 years.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
 impl StorageService for Storage {
-    async fn initialize(&self) -> Result<()> { unimplemented!() }
-    async fn close(&self) -> Result<()> { unimplemented!() }
-    async fn get_message_state(&self, _channel_id: &str, _thread_id: Option<&str>) -> Result<Option<MessageState>> { unimplemented!() }
-    async fn upsert_message_state(&self, _state: &MessageState) -> Result<()> { unimplemented!() }
-    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn get_message_states_within_window(&self, _window: Duration) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn health_check(&self) -> Result<()> { unimplemented!() }
-    async fn get_thread_ownership(&self, _thread_id: &str) -> Result<Option<ThreadOwnership>> { unimplemented!() }
-    async fn upsert_thread_ownership(&self, _ownership: &ThreadOwnership) -> Result<()> { unimplemented!() }
-    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> { unimplemented!() }
-    async fn cleanup_old_thread_ownerships(&self, _max_age: Duration) -> Result<u64> { unimplemented!() }
+    async fn initialize(&self) -> Result<()> {
+        let deadline = Instant::now() + self.timeouts().initialize;
+        let _opening = self.opening.lock().await;
+        let (database, opened) = match self.open_database() {
+            Ok(database) => (database, false),
+            Err(_) => (self.connect().await?, true),
+        };
+        let initialized = self
+            .on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_storage().call_initialize(store).await
+            })
+            .await;
+        match initialized {
+            Ok(()) if opened => drop(self.set_phase(Phase::Open(database))),
+            Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,
+            _ => {}
+        }
+        initialized
+    }
+
+    async fn close(&self) -> Result<()> {
+        let deadline = Instant::now() + self.timeouts().close;
+        let _opening = self.opening.lock().await;
+        let Phase::Open(database) = self.set_phase(Phase::Closed) else { return Ok(()) };
+        let finished = self.instances.close(Some(database.clone()), deadline).await;
+        database.close(deadline).await;
+        finished
+    }
+
+    async fn get_message_state(&self, channel_id: &str, thread_id: Option<&str>) -> Result<Option<MessageState>> {
+        let timeout = self.timeouts().operation;
+        let state = self
+            .operate("get_message_state", timeout, found, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_storage().call_get_message_state(store, channel_id, thread_id).await
+            })
+            .await?;
+        Ok(state.map(MessageState::from))
+    }
+
+    async fn upsert_message_state(&self, state: &MessageState) -> Result<()> {
+        let timeout = self.timeouts().operation;
+        self.operate("upsert_message_state", timeout, one, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_storage().call_upsert_message_state(store, state.into()).await
+        })
+        .await
+    }
+
+    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
+        self.list("get_all_message_states", convert::message_states, states, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_storage().call_get_all_message_states(store).await
+        })
+        .await
+    }
+
+    async fn get_message_states_within_window(&self, window: Duration) -> Result<Vec<MessageState>> {
+        let name = "get_message_states_within_window";
+        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
+            let window = nanoseconds(window);
+            plugin.cofferdam_storage_storage().call_get_message_states_within_window(store, window).await
+        })
+        .await
+    }
+
+    async fn health_check(&self) -> Result<()> {
+        self.operate("health_check", self.timeouts().operation, none, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_storage().call_health_check(store).await
+        })
+        .await
+    }
+
+    async fn get_thread_ownership(&self, thread_id: &str) -> Result<Option<ThreadOwnership>> {
+        let timeout = self.timeouts().operation;
+        let ownership = self
+            .operate("get_thread_ownership", timeout, found, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_storage().call_get_thread_ownership(store, thread_id).await
+            })
+            .await?;
+        Ok(ownership.map(ThreadOwnership::from))
+    }
+
+    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<()> {
+        let timeout = self.timeouts().operation;
+        self.operate("upsert_thread_ownership", timeout, one, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_storage().call_upsert_thread_ownership(store, ownership.into()).await
+        })
+        .await
+    }
+
+    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
+        let name = "get_all_thread_ownerships";
+        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_storage().call_get_all_thread_ownerships(store).await
+        })
+        .await
+    }
+
+    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<u64> {
+        let name = "cleanup_old_thread_ownerships";
+        self.operate(name, self.timeouts().operation, count, async |Entry { plugin, store }| {
+            let max_age = nanoseconds(max_age);
+            plugin.cofferdam_storage_storage().call_cleanup_old_thread_ownerships(store, max_age).await
+        })
+        .await
+    }
 }
+
 #[async_trait]
 impl TransferService for Storage {
-    async fn export_message_states(&self, _after: Option<&MessageKey>, _limit: u32) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn import_message_states(&self, _states: &[MessageState]) -> Result<ImportOutcome> { unimplemented!() }
-    async fn export_thread_ownerships(&self, _after: Option<&str>, _limit: u32) -> Result<Vec<ThreadOwnership>> { unimplemented!() }
-    async fn import_thread_ownerships(&self, _ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> { unimplemented!() }
+    async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
+        let name = "export_message_states";
+        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_transfer().call_export_message_states(store, after.map(Into::into), limit).await
+        })
+        .await
+    }
+
+    async fn import_message_states(&self, rows: &[MessageState]) -> Result<ImportOutcome> {
+        let columns = MessageStateColumns::new(rows).map_err(too_large)?;
+        let outcome = self
+            .operate("import_message_states", self.timeouts().list, one, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_transfer().call_import_message_states(store, columns.param()).await
+            })
+            .await?;
+        Ok(outcome.into())
+    }
+
+    async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>> {
+        let name = "export_thread_ownerships";
+        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_transfer().call_export_thread_ownerships(store, after, limit).await
+        })
+        .await
+    }
+
+    async fn import_thread_ownerships(&self, rows: &[ThreadOwnership]) -> Result<ImportOutcome> {
+        let columns = ThreadOwnershipColumns::new(rows).map_err(too_large)?;
+        let outcome = self
+            .operate("import_thread_ownerships", self.timeouts().list, one, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_transfer().call_import_thread_ownerships(store, columns.param()).await
+            })
+            .await?;
+        Ok(outcome.into())
+    }
 }

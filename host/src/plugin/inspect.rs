@@ -1,7 +1,21 @@
 use std::path::{Path, PathBuf};
-use crate::storage::Description;
 
-/// What a component's file says of itself, read without running or compiling it.
+use sha2::{Digest, Sha256};
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::error::PluginError;
+
+/// The version of `cofferdam:storage` that this host speaks.
+pub const CONTRACT_VERSION: &str = "0.1.0";
+
+const PACKAGE: &str = "cofferdam:storage/";
+const REQUIRED_EXPORTS: [&str; 3] = ["backend", "storage", "transfer"];
+
+/// What Rust's standard library wants of WASI 0.2.
+const GRANTED_WASI: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// What a component's file says of itself, read without compiling it.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The file.
@@ -18,17 +32,156 @@ pub struct Inspection {
     pub exports: Vec<String>,
 }
 
-/// Why a component cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("stub")]
-pub struct PluginError;
-
-/// Reads a component's file, without compiling it, and checks that this host can use it.
-pub fn inspect(_path: &Path) -> Result<Inspection, PluginError> {
-    unimplemented!()
+/// Reads a component's file and checks, without compiling it, that this host can use it.
+///
+/// # Errors
+///
+/// Where the file cannot be read, is no component, speaks another version of the contract, lacks an export, or
+/// imports what no backend is granted.
+pub fn inspect(path: &Path) -> Result<Inspection, PluginError> {
+    read(path).map(|(inspection, _)| inspection)
 }
 
-/// Compiles a component and asks it, without a database, what it is.
-pub fn describe(_path: &Path) -> Result<Description, PluginError> {
-    unimplemented!()
+/// As [`inspect`], and returns the file's content too, so that what was checked is what is compiled.
+pub(super) fn read(path: &Path) -> Result<(Inspection, Vec<u8>), PluginError> {
+    let bytes = std::fs::read(path).map_err(|source| PluginError::Unreadable { path: path.into(), source })?;
+    let (imports, exports) = externs(&bytes)
+        .map_err(|reason| PluginError::NotComponent { path: path.into(), reason })?;
+    let contract = check(path, &imports, &exports)?;
+    let inspection = Inspection {
+        path: path.into(),
+        size: bytes.len() as u64,
+        sha256: hexadecimal(&Sha256::digest(&bytes)),
+        contract,
+        imports,
+        exports,
+    };
+    Ok((inspection, bytes))
+}
+
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The names of the imports and exports of the outermost component.
+fn externs(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
+    if bytes.is_empty() {
+        return Err("the file is empty".into());
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err("it does not begin like WebAssembly".into());
+    }
+    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let mut depth = 0_usize;
+    let mut ended = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| error.message().to_owned())? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err("it is a core module".into());
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) if depth == 0 => ended = true,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    imports.push(import.map_err(|error| error.message().to_owned())?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    exports.push(export.map_err(|error| error.message().to_owned())?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    if ended { Ok((imports, exports)) } else { Err("it is truncated".into()) }
+}
+
+/// Checks names and versions; returns the version of the contract that the component speaks.
+fn check(path: &Path, imports: &[String], exports: &[String]) -> Result<String, PluginError> {
+    let ours = imports.iter().chain(exports).filter_map(|name| name.strip_prefix(PACKAGE));
+    let mut contract = CONTRACT_VERSION;
+    for name in ours {
+        let version = name.split_once('@').map_or("without a version", |(_, version)| version);
+        match remedy(version) {
+            Some(remedy) => {
+                return Err(PluginError::Version {
+                    path: path.into(),
+                    plugin: version.into(),
+                    host: CONTRACT_VERSION.into(),
+                    remedy,
+                });
+            }
+            None => contract = version,
+        }
+    }
+    for required in REQUIRED_EXPORTS {
+        let exported = |name: &String| {
+            name.strip_prefix(PACKAGE).and_then(|name| name.split('@').next()).is_some_and(|name| name == required)
+        };
+        if !exports.iter().any(exported) {
+            let missing = format!("{PACKAGE}{required}@{CONTRACT_VERSION}");
+            return Err(PluginError::MissingExport { path: path.into(), missing });
+        }
+    }
+    let granted =
+        |name: &str| name.starts_with(PACKAGE) || GRANTED_WASI.iter().any(|package| name.starts_with(package));
+    if let Some(import) = imports.iter().find(|name| !granted(name)) {
+        return Err(PluginError::ForbiddenImport { path: path.into(), import: import.clone() });
+    }
+    Ok(contract.to_owned())
+}
+
+/// What to do with the host where it cannot speak `version`; `None` where it can.
+///
+/// Until 1.0 every minor number is a contract of its own; a plugin may be older than the host by patches, not
+/// newer.
+fn remedy(version: &str) -> Option<&'static str> {
+    let numbers = |text: &str| -> Option<(u64, u64, u64)> {
+        let mut parts = text.split('.').map(|part| part.parse().ok());
+        match (parts.next()??, parts.next()??, parts.next()??, parts.next()) {
+            (major, minor, patch, None) => Some((major, minor, patch)),
+            _ => None,
+        }
+    };
+    let (Some(plugin), Some(host)) = (numbers(version), numbers(CONTRACT_VERSION)) else {
+        return Some("update");
+    };
+    let speaks = (plugin.0, plugin.1) == (host.0, host.1) && plugin.2 <= host.2;
+    match plugin > host {
+        _ if speaks => None,
+        true => Some("update"),
+        false => Some("downgrade"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speaks_older_patches_of_its_minor_version_only() {
+        assert_eq!(remedy("0.1.0"), None);
+        assert_eq!(remedy("0.1.1"), Some("update"));
+        assert_eq!(remedy("0.2.0"), Some("update"));
+        assert_eq!(remedy("1.0.0"), Some("update"));
+        assert_eq!(remedy("0.0.9"), Some("downgrade"));
+        assert_eq!(remedy("0.1"), Some("update"));
+        assert_eq!(remedy("without a version"), Some("update"));
+    }
+
+    #[test]
+    fn says_what_a_file_is_instead_of_a_component() {
+        assert_eq!(externs(b"").unwrap_err(), "the file is empty");
+        assert_eq!(externs(b"#!/bin/sh").unwrap_err(), "it does not begin like WebAssembly");
+        assert_eq!(externs(b"\0asm\x01\0\0\0").unwrap_err(), "it is a core module");
+        assert!(externs(b"\0asm\x0d\0\x01\0\x0b\xff").is_err());
+        assert_eq!(externs(b"\0asm\x0d\0\x01\0").unwrap(), (vec![], vec![]));
+    }
 }

@@ -27,6 +27,16 @@ pub enum Engine {
     Mysql,
 }
 
+impl Engine {
+    /// Its name in the contract and in `DATABASE_TYPE`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Mysql => "mysql",
+        }
+    }
+}
+
 /// Which database is behind a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {

@@ -1,0 +1,73 @@
+use std::path::Path;
+
+use wasmtime::component::{Component, Linker};
+
+use super::bindings::{PluginPre, sql};
+use super::cache::Cache;
+use super::engine::Engine;
+use super::error::PluginError;
+use super::inspect::{self, Inspection};
+use super::state::HostState;
+use crate::bridge::HasSql;
+
+/// Reads, checks, compiles and links a component, in this order.
+pub(super) fn load(
+    engine: &Engine,
+    path: &Path,
+    sha256: Option<&str>,
+    cache: Option<&Path>,
+) -> Result<(Inspection, PluginPre<HostState>), PluginError> {
+    let (inspection, bytes) = inspect::read(path)?;
+    if let Some(expected) = sha256
+        && !expected.eq_ignore_ascii_case(&inspection.sha256)
+    {
+        return Err(PluginError::Checksum {
+            path: path.into(),
+            expected: expected.into(),
+            actual: inspection.sha256,
+        });
+    }
+    let component = compile(engine, &inspection, &bytes, cache)?;
+    let incompatible = |error: wasmtime::Error| PluginError::Incompatible { path: path.into(), reason: cause(&error) };
+    let instance = linker(engine)?.instantiate_pre(&component).map_err(incompatible)?;
+    let pre = PluginPre::new(instance).map_err(incompatible)?;
+    Ok((inspection, pre))
+}
+
+fn compile(
+    engine: &Engine,
+    inspection: &Inspection,
+    bytes: &[u8],
+    cache: Option<&Path>,
+) -> Result<Component, PluginError> {
+    let cache = cache.and_then(|folder| {
+        let unusable = |error: &std::io::Error| {
+            tracing::warn!(folder = %folder.display(), %error, "cannot keep compiled code: set COFFERDAM_CACHE");
+        };
+        Cache::open(folder).inspect_err(unusable).ok()
+    });
+    if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &inspection.sha256)) {
+        tracing::debug!(plugin = %inspection.path.display(), "took compiled code from the cache");
+        return Ok(component);
+    }
+    let component = Component::from_binary(engine.wasmtime(), bytes)
+        .map_err(|error| PluginError::Compile { path: inspection.path.clone(), reason: cause(&error) })?;
+    if let Some(cache) = cache
+        && let Err(error) = cache.store(engine, &inspection.sha256, &component)
+    {
+        tracing::warn!(%error, "cannot keep compiled code: the next start compiles again");
+    }
+    Ok(component)
+}
+
+fn linker(engine: &Engine) -> Result<Linker<HostState>, PluginError> {
+    let mut linker = Linker::new(engine.wasmtime());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(PluginError::engine)?;
+    sql::add_to_linker::<_, HasSql>(&mut linker, HostState::sql).map_err(PluginError::engine)?;
+    Ok(linker)
+}
+
+/// The innermost reason of an error, which is the one that names what is wrong.
+fn cause(error: &wasmtime::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+}

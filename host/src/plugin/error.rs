@@ -1,0 +1,141 @@
+use std::path::PathBuf;
+
+/// Why a component cannot be used. Each message says which file, why, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PluginError {
+    /// No file was found.
+    #[error(
+        "no plugin {name} found in {}: set COFFERDAM_PLUGINS to the folder that holds it, or COFFERDAM_PLUGIN to the file",
+        list(.searched)
+    )]
+    NotFound {
+        /// The file's name.
+        name: String,
+        /// The folders that were searched.
+        searched: Vec<PathBuf>,
+    },
+    /// The file cannot be read.
+    #[error("cannot read plugin {}: {source}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file's SHA-256 is not the one that was asked for.
+    #[error(
+        "plugin {} has SHA-256 {actual}, but {expected} was asked for: use the file that was meant, or correct \
+         COFFERDAM_PLUGIN_SHA256",
+        .path.display()
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        expected: String,
+        /// What the file has.
+        actual: String,
+    },
+    /// The file is no component, or a damaged one.
+    #[error("{} is not a WebAssembly component ({reason}): name a .wasm file built for the target wasm32-wasip2", .path.display())]
+    NotComponent {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+    /// The component has nothing to do with `cofferdam:storage`.
+    #[error(
+        "plugin {} is a component, but no storage backend: it does not export {missing}; build it with cofferdam-guest",
+        .path.display()
+    )]
+    MissingExport {
+        /// The file.
+        path: PathBuf,
+        /// The interface that it does not export.
+        missing: String,
+    },
+    /// The component speaks another version of the contract.
+    #[error(
+        "plugin {} speaks cofferdam:storage {plugin}, this host speaks {host}: use a plugin built for {host}, or {remedy} the host",
+        .path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version that it speaks.
+        plugin: String,
+        /// The version that this host speaks.
+        host: String,
+        /// `update` or `downgrade`.
+        remedy: &'static str,
+    },
+    /// The component wants something that no backend is granted.
+    #[error(
+        "plugin {} imports {import}, which this host grants to no backend: build it against cofferdam:storage and WASI 0.2 only",
+        .path.display()
+    )]
+    ForbiddenImport {
+        /// The file.
+        path: PathBuf,
+        /// What it imports.
+        import: String,
+    },
+    /// The component cannot be compiled.
+    #[error("plugin {} cannot be compiled: {reason}", .path.display())]
+    Compile {
+        /// The file.
+        path: PathBuf,
+        /// What the compiler said.
+        reason: String,
+    },
+    /// The component's types are not those of the contract that it names.
+    #[error(
+        "plugin {} does not fit the contract that it names ({reason}): rebuild it with the wit/ of this host's version",
+        .path.display()
+    )]
+    Incompatible {
+        /// The file.
+        path: PathBuf,
+        /// Where it differs.
+        reason: String,
+    },
+    /// The component fails before it has answered anything.
+    #[error("plugin {} fails at once: {reason}", .path.display())]
+    Faulty {
+        /// The file.
+        path: PathBuf,
+        /// How it fails.
+        reason: String,
+    },
+    /// The component is for another kind of database.
+    #[error(
+        "plugin {} is a backend for {plugin}, but DATABASE_TYPE is {configured}: name a plugin for {configured}, or change DATABASE_TYPE",
+        .path.display()
+    )]
+    Engine {
+        /// The file.
+        path: PathBuf,
+        /// The database that it needs.
+        plugin: &'static str,
+        /// The database that is configured.
+        configured: &'static str,
+    },
+    /// This machine cannot run components.
+    #[error("this machine cannot run WebAssembly components: {reason}")]
+    Runtime {
+        /// What is missing.
+        reason: String,
+    },
+}
+
+impl PluginError {
+    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+        Self::Runtime { reason: format!("{error:#}") }
+    }
+}
+
+fn list(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
+
+use super::engine::{Engine, TICK, Ticks};
+use super::limits::{Allocations, Excess, Limits};
+use super::output::{Output, Stream};
+use crate::bridge::{SqlContext, SqlView};
+use crate::clock::Clock;
+
+/// The data of one instance's store.
+pub(crate) struct HostState {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    pub(super) allocations: Allocations,
+    pub(super) meter: Meter,
+    pub(super) output: Arc<Output>,
+    pub(super) sql: SqlContext,
+}
+
+impl HostState {
+    /// A store in which a guest has a clock, random numbers and a bounded voice in the log, and nothing else: no
+    /// folder, no environment, no argument, no socket.
+    pub(super) fn store(engine: &Engine, limits: &Limits, backend: &Arc<str>, clock: Arc<dyn Clock>) -> Store<Self> {
+        let output = Arc::new(Output::new(backend.clone(), limits.output));
+        let wasi = WasiCtx::builder()
+            .wall_clock(WallClock(clock))
+            .stdout(Stream::new(output.clone()))
+            .stderr(Stream::new(output.clone()))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.resources + limits.statements + limits.connections);
+        let state = Self {
+            table,
+            wasi,
+            allocations: Allocations::new(limits),
+            meter: Meter::new(engine.ticks(), limits.compute),
+            output,
+            sql: SqlContext::new(*limits),
+        };
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| &mut state.allocations);
+        store.set_hostcall_fuel(limits.result_bytes);
+        store.epoch_deadline_callback(look_at_guest);
+        store
+    }
+
+    pub(super) fn sql(&mut self) -> SqlView<'_> {
+        SqlView { context: &mut self.sql, table: &mut self.table, meter: &mut self.meter }
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Runs at every tick in a guest that computes: ends it when it has computed too long, and otherwise lets the
+/// other tasks of the runtime go first, among them the one that watches the deadline.
+fn look_at_guest(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    if store.data_mut().meter.is_exhausted() {
+        return Err(wasmtime::Error::from(ComputedTooLong));
+    }
+    Ok(UpdateDeadline::Yield(1))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("computed for too long")]
+struct ComputedTooLong;
+
+/// What a failed call ran into, if it was a limit.
+pub(super) fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
+    if error.is::<ComputedTooLong>() { Some(Excess::Compute) } else { state.allocations.refused() }
+}
+
+/// Measures how long a guest computes in one operation, in ticks, leaving out what the host does for it.
+#[derive(Clone)]
+pub(crate) struct Meter {
+    ticks: Ticks,
+    limit: u64,
+    started: u64,
+    in_host: u64,
+}
+
+impl Meter {
+    fn new(ticks: Ticks, limit: Duration) -> Self {
+        let limit = u64::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);
+        let started = ticks.now();
+        Self { ticks, limit, started, in_host: 0 }
+    }
+
+    pub(super) fn restart(&mut self) {
+        self.started = self.ticks.now();
+        self.in_host = 0;
+    }
+
+    /// Notes that the guest waits for the host; what it returns goes to [`leave_host`](Self::leave_host).
+    pub(crate) fn enter_host(&self) -> u64 {
+        self.ticks.now()
+    }
+
+    /// Notes that the guest goes on.
+    pub(crate) fn leave_host(&mut self, entered: u64) {
+        self.in_host += self.ticks.now() - entered;
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.ticks.now() - self.started > self.in_host + self.limit
+    }
+}
+
+struct WallClock(Arc<dyn Clock>);
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+}
