@@ -1,5 +1,7 @@
 //! stub
 mod limits;
+mod locate;
 mod inspect;
-pub use inspect::{inspect, Inspection, PluginError};
+pub use inspect::{Inspection, PluginError, describe, inspect};
 pub use limits::Limits;
+pub use locate::PluginNotFound;
