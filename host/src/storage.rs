@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
+use tokio::sync::MutexGuard;
+use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -83,7 +84,7 @@ impl StorageBuilder {
     /// database than the configured one.
     pub fn build(self) -> Result<Storage, StartError> {
         let Self { config, clock, limits } = self;
-        let path = config.plugin.resolve(engine_of(&config.database))?;
+        let path = config.plugin.resolve(engine_of(&config.database)).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
         let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
         let (plugin, configured) = (instances.description().engine, engine_of(&config.database));
@@ -179,11 +180,11 @@ impl Storage {
     ///
     /// As any operation.
     pub async fn schema_version(&self) -> Result<Option<u32>> {
+        let deadline = Instant::now() + self.config.timeouts.operation;
         let (database, borrowed) = match self.open_database() {
             Ok(database) => (database, true),
-            Err(_) => (self.connect().await?, false),
+            Err(_) => (self.connect(deadline).await?, false),
         };
-        let deadline = Instant::now() + self.config.timeouts.operation;
         let version = self
             .on_instance("schema_version", Some(database.clone()), deadline, one, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_backend().call_schema_version(store).await
@@ -209,15 +210,21 @@ impl Storage {
         std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), phase)
     }
 
-    async fn connect(&self) -> Result<Arc<dyn Database>> {
+    async fn alone(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>> {
+        let busy = || Error::new(ErrorKind::Timeout, "the storage was still being opened or closed at the deadline");
+        timeout_at(deadline, self.opening.lock()).await.map_err(|_| busy())
+    }
+
+    async fn connect(&self, deadline: Instant) -> Result<Arc<dyn Database>> {
         let (config, pool) = (self.config.database.clone(), self.config.pool);
         // Opening a file may create folders and recover a journal.
         let opened = tokio::task::spawn_blocking(move || match &config {
             DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),
             DatabaseConfig::Mysql(mysql) => sql::mysql::open(mysql, &pool),
         });
-        opened
+        timeout_at(deadline, opened)
             .await
+            .map_err(|_| Error::new(ErrorKind::Timeout, "the deadline passed while the database was being opened"))?
             .map_err(|_| Error::new(ErrorKind::Internal, "the runtime stopped while the database was being opened"))?
             .map_err(connecting)
     }
@@ -363,10 +370,10 @@ fn nanoseconds(duration: Duration) -> u64 {
 impl StorageService for Storage {
     async fn initialize(&self) -> Result<()> {
         let deadline = Instant::now() + self.timeouts().initialize;
-        let _opening = self.opening.lock().await;
+        let _opening = self.alone(deadline).await?;
         let (database, opened) = match self.open_database() {
             Ok(database) => (database, false),
-            Err(_) => (self.connect().await?, true),
+            Err(_) => (self.connect(deadline).await?, true),
         };
         let initialized = self
             .on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
@@ -383,7 +390,7 @@ impl StorageService for Storage {
 
     async fn close(&self) -> Result<()> {
         let deadline = Instant::now() + self.timeouts().close;
-        let _opening = self.opening.lock().await;
+        let _opening = self.alone(deadline).await?;
         let Phase::Open(database) = self.set_phase(Phase::Closed) else { return Ok(()) };
         let finished = self.instances.close(Some(database.clone()), deadline).await;
         database.close(deadline).await;

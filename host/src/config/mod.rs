@@ -4,6 +4,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::sql::Engine;
+
+mod duration;
+mod read;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+pub use duration::{format_duration, parse_duration};
+pub use variables::{VARIABLES, Variable, variable_named};
+
 /// Everything that a [`Storage`](crate::Storage) needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -41,6 +53,16 @@ pub enum DatabaseConfig {
     Sqlite(SqliteConfig),
     /// A MySQL or MariaDB server.
     Mysql(MysqlConfig),
+}
+
+impl DatabaseConfig {
+    /// The kind of the database.
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Mysql(_) => Engine::Mysql,
+        }
+    }
 }
 
 /// A SQLite file.
@@ -96,6 +118,27 @@ pub enum TlsMode {
     VerifyCa,
     /// As `VerifyCa`, and the certificate names the host.
     VerifyIdentity,
+}
+
+impl TlsMode {
+    /// Every mode, from the least demanding to the most.
+    pub const ALL: [Self; 5] = [Self::Disabled, Self::Preferred, Self::Required, Self::VerifyCa, Self::VerifyIdentity];
+
+    /// The mode's name in MYSQL_TLS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyIdentity => "verify-identity",
+        }
+    }
+
+    /// The mode of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
 }
 
 /// How connections are pooled.

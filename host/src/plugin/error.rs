@@ -1,20 +1,14 @@
 use std::path::PathBuf;
 
+use super::locate::PluginNotFound;
+
 /// Why a component cannot be used. Each message says which file, why, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
     /// No file was found.
-    #[error(
-        "no plugin {name} found in {}: set COFFERDAM_PLUGINS to the folder that holds it, or COFFERDAM_PLUGIN to the file",
-        list(.searched)
-    )]
-    NotFound {
-        /// The file's name.
-        name: String,
-        /// The folders that were searched.
-        searched: Vec<PathBuf>,
-    },
+    #[error(transparent)]
+    NotFound(#[from] PluginNotFound),
     /// The file cannot be read.
     #[error("cannot read plugin {}: {source}", .path.display())]
     Unreadable {
@@ -134,8 +128,4 @@ impl PluginError {
     pub(crate) fn engine(error: wasmtime::Error) -> Self {
         Self::Runtime { reason: format!("{error:#}") }
     }
-}
-
-fn list(folders: &[PathBuf]) -> String {
-    folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }

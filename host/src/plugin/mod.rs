@@ -1,6 +1,6 @@
 //! Runs components: knows wasmtime, and no database driver.
 //!
-//! - `inspect` reads a component's names and versions before anything is compiled.
+//! - `locate` finds a component's file; `inspect` reads its names and versions before anything is compiled.
 //! - `component` compiles and links it, `cache` keeps the compiled code.
 //! - `engine` holds the one constructor of the engine and the clock that interrupts guests.
 //! - `state` is what an instance owns: WASI without grants, limits, its view of the database.
@@ -14,6 +14,7 @@ mod error;
 mod inspect;
 mod instances;
 mod limits;
+mod locate;
 mod output;
 mod state;
 
@@ -35,5 +36,6 @@ pub fn describe(path: &std::path::Path) -> Result<crate::Description, PluginErro
 }
 
 pub use limits::Limits;
+pub use locate::PluginNotFound;
 pub(crate) use instances::{Entry, Instances, well_formed};
 pub(crate) use state::Meter;

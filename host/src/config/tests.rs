@@ -1,0 +1,378 @@
+//! Every variable, good and bad.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::*;
+
+/// Any of these in a message would be a leak.
+const PASSWORD: &str = "hunter2-marker";
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let variables: BTreeMap<_, _> = variables.iter().map(|(name, value)| (*name, OsString::from(value))).collect();
+    Config::from_lookup(&|name| variables.get(name).cloned())
+}
+
+fn read_mysql(variables: &[(&str, &str)]) -> Result<MysqlConfig, ConfigError> {
+    let mut all = vec![("DATABASE_TYPE", "mysql"), ("MYSQL_USERNAME", "bot"), ("MYSQL_PASSWORD", PASSWORD)];
+    all.extend_from_slice(variables);
+    match read(&all)?.database {
+        DatabaseConfig::Mysql(config) => Ok(config),
+        DatabaseConfig::Sqlite(_) => panic!("DATABASE_TYPE=mysql gave SQLite"),
+    }
+}
+
+/// Both readers say the same, and it is exactly one mistake, of `name`, that contains `part`.
+#[track_caller]
+fn one_mistake<T: std::fmt::Debug>(read: Result<T, ConfigError>, name: &str, part: &str) {
+    let mistakes = read.expect_err(name).0;
+    let [mistake] = &mistakes[..] else { panic!("{mistakes:?}") };
+    assert!(mistake.starts_with(&format!("{name} ")), "{mistake}");
+    assert!(mistake.contains(part), "{mistake}");
+    assert!(!mistake.contains(PASSWORD), "{mistake}");
+    assert!(!mistake.contains('\n') && !mistake.contains('\x1b'), "{mistake:?}");
+}
+
+#[test]
+fn an_empty_environment_gives_the_documented_defaults() {
+    let config = read(&[]).unwrap();
+    let DatabaseConfig::Sqlite(sqlite) = &config.database else { panic!("{config:?}") };
+    assert_eq!(sqlite.path, Path::new("./data/bot_state.db"));
+    assert_eq!(config.plugin, PluginSource::BesideExecutable);
+    assert_eq!(config.plugin_sha256, None);
+    assert_eq!(config.cache, None);
+    assert_eq!(config.pool, PoolConfig::default());
+    assert_eq!(config.timeouts, Timeouts::default());
+    assert_eq!(config.message_recovery_window, Duration::from_secs(300));
+}
+
+#[test]
+fn mysql_needs_only_a_user_and_a_password() {
+    let mysql = read_mysql(&[]).unwrap();
+    assert_eq!((mysql.host.as_str(), mysql.port, mysql.database.as_str()), ("localhost", 3306, "bmad_bot"));
+    assert_eq!((mysql.username.as_str(), mysql.password.expose()), ("bot", PASSWORD));
+    assert_eq!(mysql.connect_timeout, Duration::from_secs(30));
+    assert_eq!(mysql.round_trip_timeout, Duration::from_secs(30));
+    assert_eq!(mysql.connect_attempts, 5);
+    assert_eq!(mysql.tls, Tls { mode: TlsMode::Preferred, ca: None });
+}
+
+#[test]
+fn an_empty_value_counts_as_not_set() {
+    let empty: Vec<_> = VARIABLES.iter().map(|variable| (variable.name, "")).collect();
+    let config = read(&empty).unwrap();
+    assert_eq!(format!("{config:?}"), format!("{:?}", read(&[]).unwrap()));
+}
+
+#[test]
+fn every_default_in_the_table_is_one_that_its_variable_takes() {
+    let set: Vec<_> =
+        VARIABLES.iter().filter_map(|variable| Some((variable.name, variable.default_value()?))).collect();
+    assert_eq!(format!("{:?}", read(&set).unwrap()), format!("{:?}", read(&[]).unwrap()));
+    let set: Vec<_> = set.into_iter().filter(|(name, _)| *name != "DATABASE_TYPE").collect();
+    assert_eq!(format!("{:?}", read_mysql(&set).unwrap()), format!("{:?}", read_mysql(&[]).unwrap()));
+}
+
+#[test]
+fn no_variable_is_listed_twice_or_without_a_meaning() {
+    for (index, variable) in VARIABLES.iter().enumerate() {
+        assert!(VARIABLES[..index].iter().all(|other| other.name != variable.name), "{}", variable.name);
+        assert!(!variable.meaning.is_empty() && !variable.meaning.contains('|'), "{}", variable.name);
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let mistakes = read(&[
+        ("DATABASE_TYPE", "mysql"),
+        ("MYSQL_PORT", "http"),
+        ("MYSQL_TIMEOUT", "30"),
+        ("MYSQL_TLS", "yes"),
+        ("DATABASE_MAX_OPEN_CONNECTIONS", "0"),
+        ("COFFERDAM_PLUGIN_SHA256", "abc"),
+        ("MESSAGE_RECOVERY_WINDOW_MINUTES", "five"),
+    ])
+    .unwrap_err();
+    let names: Vec<_> = mistakes.0.iter().filter_map(|mistake| mistake.split(' ').next()).collect();
+    assert_eq!(
+        names,
+        [
+            "MYSQL_PORT",
+            "MYSQL_USERNAME",
+            "MYSQL_PASSWORD",
+            "MYSQL_TIMEOUT",
+            "MYSQL_TLS",
+            "COFFERDAM_PLUGIN_SHA256",
+            "DATABASE_MAX_OPEN_CONNECTIONS",
+            "MESSAGE_RECOVERY_WINDOW_MINUTES"
+        ]
+    );
+    assert_eq!(mistakes.to_string().lines().count(), 8);
+}
+
+#[test]
+fn the_type_is_sqlite_or_mysql_and_nothing_else() {
+    for value in ["postgres", "MySQL", "sqlite3", " sqlite", "mariadb"] {
+        one_mistake(read(&[("DATABASE_TYPE", value)]), "DATABASE_TYPE", "it must be sqlite or mysql");
+    }
+}
+
+#[test]
+fn variables_of_the_other_database_are_not_looked_at() {
+    read(&[("MYSQL_PORT", "nonsense"), ("MYSQL_PASSWORD_FILE", "/nowhere")]).unwrap();
+    read_mysql(&[("DATABASE_PATH", ":memory:")]).unwrap();
+}
+
+#[test]
+fn the_sqlite_path_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a b").join("bot.db");
+    let config = read(&[("DATABASE_PATH", path.to_str().unwrap())]).unwrap();
+    let DatabaseConfig::Sqlite(sqlite) = config.database else { panic!() };
+    assert_eq!(sqlite.path, path);
+    for (value, part) in [
+        (":memory:", "a pool"),
+        ("file:bot.db?mode=ro", "a URI"),
+        (folder.path().to_str().unwrap(), "a folder"),
+        ("data/", "a folder"),
+    ] {
+        one_mistake(read(&[("DATABASE_PATH", value)]), "DATABASE_PATH", part);
+    }
+}
+
+#[test]
+fn a_path_need_not_be_utf8() {
+    let path = OsString::from_vec(b"/srv/\xff/bot.db".to_vec());
+    let config = Config::from_lookup(&|name| (name == "DATABASE_PATH").then(|| path.clone())).unwrap();
+    let DatabaseConfig::Sqlite(sqlite) = config.database else { panic!() };
+    assert_eq!(sqlite.path.as_os_str(), path);
+}
+
+#[test]
+fn text_must_be_utf8() {
+    let read = |wrong: &'static str| {
+        Config::from_lookup(&move |name| match name {
+            _ if name == wrong => Some(OsString::from_vec(b"\xff".to_vec())),
+            "DATABASE_TYPE" => Some("mysql".into()),
+            "MYSQL_USERNAME" | "MYSQL_PASSWORD" => Some(PASSWORD.into()),
+            _ => None,
+        })
+    };
+    for name in ["MYSQL_HOST", "MYSQL_PORT", "MYSQL_USERNAME", "MYSQL_PASSWORD", "MYSQL_TIMEOUT", "MYSQL_TLS"] {
+        one_mistake(read(name), name, "UTF-8");
+    }
+}
+
+#[test]
+fn a_host_is_a_name_or_an_address() {
+    for (value, host) in [
+        ("db", "db"),
+        ("mysql.bots.svc.cluster.local", "mysql.bots.svc.cluster.local"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("[::1]", "::1"),
+    ] {
+        assert_eq!(read_mysql(&[("MYSQL_HOST", value)]).unwrap().host, host);
+    }
+    for (value, part) in [
+        ("db:3306", "MYSQL_PORT"),
+        ("[::1]:3306", "MYSQL_PORT"),
+        ("mysql://bot:hunter2-marker@db/bot", "a URL"),
+        ("bot:hunter2-marker@db", "a URL"),
+        ("/run/mysqld/mysqld.sock", "a path"),
+        ("my host", "host name"),
+        ("db\x1b[31m", "host name"),
+    ] {
+        one_mistake(read_mysql(&[("MYSQL_HOST", value)]), "MYSQL_HOST", part);
+    }
+}
+
+#[test]
+fn a_url_in_any_variable_is_not_shown() {
+    let url = "mysql://bot:hunter2-marker@db/bot";
+    one_mistake(read(&[("DATABASE_TYPE", url)]), "DATABASE_TYPE", "sqlite or mysql");
+    for name in ["MYSQL_PORT", "MYSQL_TIMEOUT", "MYSQL_TLS", "DATABASE_MAX_OPEN_CONNECTIONS", "COFFERDAM_PLUGIN_SHA256"]
+    {
+        one_mistake(read_mysql(&[(name, url)]), name, "a URL");
+    }
+}
+
+#[test]
+fn numbers_stay_within_reason() {
+    assert_eq!(read_mysql(&[("MYSQL_PORT", "65535")]).unwrap().port, 65_535);
+    assert_eq!(read_mysql(&[("MYSQL_CONNECT_ATTEMPTS", "1")]).unwrap().connect_attempts, 1);
+    assert_eq!(read(&[("DATABASE_MAX_OPEN_CONNECTIONS", "1000")]).unwrap().pool.max_open, 1000);
+    let config = read(&[("MESSAGE_RECOVERY_WINDOW_MINUTES", "60")]).unwrap();
+    assert_eq!(config.message_recovery_window, Duration::from_secs(3600));
+    for (name, most) in [
+        ("MYSQL_PORT", "65536"),
+        ("MYSQL_CONNECT_ATTEMPTS", "101"),
+        ("DATABASE_MAX_OPEN_CONNECTIONS", "1001"),
+        ("DATABASE_MAX_IDLE_CONNECTIONS", "1001"),
+        ("MESSAGE_RECOVERY_WINDOW_MINUTES", "525601"),
+    ] {
+        for value in ["0", "-1", "+1", "1.5", "ten", " 7", "7 ", "0x10", "99999999999999999999", most] {
+            one_mistake(read_mysql(&[(name, value)]), name, "a whole number from 1 to");
+        }
+    }
+}
+
+#[test]
+fn durations_stay_within_reason() {
+    let mysql = read_mysql(&[("MYSQL_TIMEOUT", "500ms"), ("MYSQL_ROUND_TRIP_TIMEOUT", "1m30s")]).unwrap();
+    assert_eq!(mysql.connect_timeout, Duration::from_millis(500));
+    assert_eq!(mysql.round_trip_timeout, Duration::from_secs(90));
+    let config = read(&[
+        ("DATABASE_CONNECTION_LIFETIME", "1.5h"),
+        ("DATABASE_IDLE_TIMEOUT", "2m"),
+        ("DATABASE_ACQUIRE_TIMEOUT", "750ms"),
+        ("COFFERDAM_OPERATION_TIMEOUT", "1s"),
+        ("COFFERDAM_LIST_TIMEOUT", "2s"),
+        ("COFFERDAM_INITIALIZE_TIMEOUT", "3s"),
+        ("COFFERDAM_CLOSE_TIMEOUT", "4s"),
+    ])
+    .unwrap();
+    assert_eq!(config.pool.lifetime, Duration::from_secs(5400));
+    assert_eq!(config.pool.idle_timeout, Duration::from_secs(120));
+    assert_eq!(config.pool.acquire_timeout, Duration::from_millis(750));
+    assert_eq!(
+        config.timeouts,
+        Timeouts {
+            operation: Duration::from_secs(1),
+            list: Duration::from_secs(2),
+            initialize: Duration::from_secs(3),
+            close: Duration::from_secs(4)
+        }
+    );
+    for name in [
+        "MYSQL_TIMEOUT",
+        "MYSQL_ROUND_TRIP_TIMEOUT",
+        "DATABASE_CONNECTION_LIFETIME",
+        "DATABASE_IDLE_TIMEOUT",
+        "DATABASE_ACQUIRE_TIMEOUT",
+        "COFFERDAM_OPERATION_TIMEOUT",
+        "COFFERDAM_LIST_TIMEOUT",
+        "COFFERDAM_INITIALIZE_TIMEOUT",
+        "COFFERDAM_CLOSE_TIMEOUT",
+    ] {
+        for value in ["30", "1d", "PT30S", "-5s", "soon", "30 s"] {
+            one_mistake(read_mysql(&[(name, value)]), name, "a duration such as 500ms");
+        }
+        for value in ["0", "0s", "1ns", "9999h"] {
+            one_mistake(read_mysql(&[(name, value)]), name, "it must be from");
+        }
+    }
+}
+
+#[test]
+fn no_more_connections_are_kept_than_may_be_open() {
+    let pool = read(&[("DATABASE_MAX_OPEN_CONNECTIONS", "4"), ("DATABASE_MAX_IDLE_CONNECTIONS", "4")]).unwrap().pool;
+    assert_eq!((pool.max_open, pool.max_idle), (4, 4));
+    let pool = read(&[("DATABASE_MAX_OPEN_CONNECTIONS", "2")]).unwrap().pool;
+    assert_eq!((pool.max_open, pool.max_idle), (2, 2), "a default never contradicts what was set");
+    let both = [("DATABASE_MAX_OPEN_CONNECTIONS", "4"), ("DATABASE_MAX_IDLE_CONNECTIONS", "5")];
+    one_mistake(read(&both), "DATABASE_MAX_IDLE_CONNECTIONS", "DATABASE_MAX_OPEN_CONNECTIONS");
+}
+
+#[test]
+fn names_are_short_and_printable() {
+    for name in ["MYSQL_DATABASE", "MYSQL_USERNAME"] {
+        one_mistake(read_mysql(&[(name, &"x".repeat(129))]), name, "characters");
+        one_mistake(read_mysql(&[(name, "a\nb")]), name, "control characters");
+    }
+    assert_eq!(read_mysql(&[("MYSQL_USERNAME", "bot:with@signs")]).unwrap().username, "bot:with@signs");
+}
+
+#[test]
+fn a_password_comes_from_a_variable_or_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |content: &[u8]| {
+        let path = folder.path().join(format!("{}", content.len()));
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let from_file = |path: &str| read_mysql(&[("MYSQL_PASSWORD", ""), ("MYSQL_PASSWORD_FILE", path)]);
+    for (content, password) in
+        [("a", "a"), ("ab\n", "ab"), ("abc\r\n", "abc"), (" abc\n\n\n", " abc\n\n"), ("p\u{e4}ss:@/w", "p\u{e4}ss:@/w")]
+    {
+        assert_eq!(from_file(&file(content.as_bytes())).unwrap().password.expose(), password);
+    }
+    one_mistake(from_file(&file(b"")), "MYSQL_PASSWORD_FILE", "is empty");
+    one_mistake(from_file(&file(b"\n")), "MYSQL_PASSWORD_FILE", "is empty");
+    one_mistake(from_file(&file(b"hunter2-marker\xff")), "MYSQL_PASSWORD_FILE", "not UTF-8");
+    one_mistake(from_file(folder.path().to_str().unwrap()), "MYSQL_PASSWORD_FILE", "cannot be read");
+    one_mistake(from_file("/nowhere/secret"), "MYSQL_PASSWORD_FILE", "/nowhere/secret");
+    one_mistake(from_file("/dev/zero"), "MYSQL_PASSWORD_FILE", "larger than");
+    one_mistake(from_file(""), "MYSQL_PASSWORD", "MYSQL_PASSWORD_FILE");
+    one_mistake(read_mysql(&[("MYSQL_PASSWORD_FILE", &file(b"other"))]), "MYSQL_PASSWORD", "both set");
+    one_mistake(read_mysql(&[("MYSQL_USERNAME", "")]), "MYSQL_USERNAME", "is not set");
+}
+
+#[test]
+fn tls_modes_are_those_of_the_mysql_client() {
+    for mode in TlsMode::ALL {
+        assert_eq!(read_mysql(&[("MYSQL_TLS", mode.name())]).unwrap().tls.mode, mode);
+    }
+    for value in ["true", "REQUIRED", "verify_ca", "skip-verify"] {
+        one_mistake(read_mysql(&[("MYSQL_TLS", value)]), "MYSQL_TLS", "verify-identity");
+    }
+}
+
+#[test]
+fn an_authority_is_a_readable_certificate_and_is_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n").unwrap();
+    let ca = ca.to_str().unwrap();
+    let verified = Tls { mode: TlsMode::VerifyCa, ca: Some(ca.into()) };
+    assert_eq!(read_mysql(&[("MYSQL_TLS_CA", ca)]).unwrap().tls, verified, "as the mysql client does");
+    let identity = read_mysql(&[("MYSQL_TLS_CA", ca), ("MYSQL_TLS", "verify-identity")]).unwrap().tls;
+    assert_eq!(identity.mode, TlsMode::VerifyIdentity);
+    for mode in ["disabled", "preferred", "required"] {
+        one_mistake(read_mysql(&[("MYSQL_TLS_CA", ca), ("MYSQL_TLS", mode)]), "MYSQL_TLS", "verifies nothing");
+    }
+    let text = folder.path().join("text");
+    std::fs::write(&text, "hello").unwrap();
+    one_mistake(read_mysql(&[("MYSQL_TLS_CA", text.to_str().unwrap())]), "MYSQL_TLS_CA", "no PEM certificate");
+    one_mistake(read_mysql(&[("MYSQL_TLS_CA", "/nowhere/ca.pem")]), "MYSQL_TLS_CA", "cannot be read");
+    one_mistake(read_mysql(&[("MYSQL_TLS_CA", folder.path().to_str().unwrap())]), "MYSQL_TLS_CA", "cannot be read");
+}
+
+#[test]
+fn a_plugin_is_a_file_before_a_folder() {
+    assert_eq!(read(&[("COFFERDAM_PLUGINS", "/opt/p")]).unwrap().plugin, PluginSource::Folder("/opt/p".into()));
+    let both = [("COFFERDAM_PLUGINS", "/opt/p"), ("COFFERDAM_PLUGIN", "/opt/mine.wasm")];
+    assert_eq!(read(&both).unwrap().plugin, PluginSource::File("/opt/mine.wasm".into()));
+}
+
+#[test]
+fn a_digest_is_64_hexadecimal_digits() {
+    let digest = "0123456789ABCDEF".repeat(4);
+    let config = read(&[("COFFERDAM_PLUGIN_SHA256", &digest)]).unwrap();
+    assert_eq!(config.plugin_sha256, Some(digest.to_lowercase()));
+    for value in [&digest[1..], &format!("{digest}0"), &format!("g{}", &digest[1..]), "sha256:abc"] {
+        one_mistake(read(&[("COFFERDAM_PLUGIN_SHA256", value)]), "COFFERDAM_PLUGIN_SHA256", "64 hexadecimal digits");
+    }
+}
+
+#[test]
+fn compiled_code_is_cached_where_caches_belong() {
+    let cache = |variables: &[(&str, &str)]| read(variables).unwrap().cache;
+    let (xdg, home) = (("XDG_CACHE_HOME", "/x"), ("HOME", "/h"));
+    assert_eq!(cache(&[xdg, home, ("COFFERDAM_CACHE", "/c")]), Some("/c".into()));
+    assert_eq!(cache(&[xdg, home, ("COFFERDAM_CACHE", "off")]), None);
+    assert_eq!(cache(&[xdg, home]), Some("/x/cofferdam".into()));
+    assert_eq!(cache(&[home]), Some("/h/.cache/cofferdam".into()));
+    assert_eq!(cache(&[("XDG_CACHE_HOME", "relative"), home]), Some("/h/.cache/cofferdam".into()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    one_mistake(read(&[("COFFERDAM_CACHE", file.path().to_str().unwrap())]), "COFFERDAM_CACHE", "a file");
+}
+
+#[test]
+fn debug_output_hides_the_password() {
+    let config = read(&[("DATABASE_TYPE", "mysql"), ("MYSQL_USERNAME", "bot"), ("MYSQL_PASSWORD", PASSWORD)]).unwrap();
+    let shown = format!("{config:?} {config:#?}");
+    assert!(!shown.contains(PASSWORD) && shown.contains("***"), "{shown}");
+}

@@ -1,0 +1,94 @@
+//! Every environment variable, once: `Config::from_env` takes its defaults from here, the command prints this table in
+//! its help, and a test compares it with the table in README.md.
+
+/// One environment variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What counts while it is not set: a value that the variable itself would take, or words in parentheses.
+    pub default: &'static str,
+    /// What it means and what it accepts, in one line.
+    pub meaning: &'static str,
+}
+
+impl Variable {
+    /// The default, unless it is words in parentheses.
+    pub fn default_value(&self) -> Option<&'static str> {
+        (!self.default.starts_with('(')).then_some(self.default)
+    }
+}
+
+const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default, meaning }
+}
+
+/// All of them, in the order in which documents list them. A variable that is set to nothing counts as not set.
+/// Durations are written as in Go: `500ms`, `30s`, `1m30s`, `1.5h`.
+pub static VARIABLES: &[Variable] = &[
+    variable("DATABASE_TYPE", "sqlite", "`sqlite` or `mysql`"),
+    variable("DATABASE_PATH", "./data/bot_state.db", "the SQLite file; its folder is created"),
+    variable("MYSQL_HOST", "localhost", "host name or address of the server"),
+    variable("MYSQL_PORT", "3306", "its TCP port"),
+    variable("MYSQL_DATABASE", "bmad_bot", "the database's name"),
+    variable("MYSQL_USERNAME", "(required with mysql)", "the user's name"),
+    variable("MYSQL_PASSWORD", "(required with mysql)", "the user's password"),
+    variable(
+        "MYSQL_PASSWORD_FILE",
+        "(none)",
+        "a file that contains the password, instead of MYSQL_PASSWORD; a newline at its end is dropped",
+    ),
+    variable("MYSQL_TIMEOUT", "30s", "the longest that opening one connection may take"),
+    variable("MYSQL_ROUND_TRIP_TIMEOUT", "30s", "the longest that one statement may wait for its answer"),
+    variable("MYSQL_CONNECT_ATTEMPTS", "5", "how often a failed connection is tried, with growing pauses"),
+    variable(
+        "MYSQL_TLS",
+        "preferred",
+        "`disabled`, `preferred`, `required`, `verify-ca` or `verify-identity`; `verify-ca` where MYSQL_TLS_CA is set",
+    ),
+    variable("MYSQL_TLS_CA", "(public authorities)", "a PEM file with the certificates of the authorities to trust"),
+    variable("DATABASE_MAX_OPEN_CONNECTIONS", "10", "the most connections that are open at a time"),
+    variable(
+        "DATABASE_MAX_IDLE_CONNECTIONS",
+        "5",
+        "the most connections that are kept open unused; no more than DATABASE_MAX_OPEN_CONNECTIONS",
+    ),
+    variable("DATABASE_CONNECTION_LIFETIME", "1h", "how long a connection lives before it is replaced"),
+    variable("DATABASE_IDLE_TIMEOUT", "10m", "how long an unused connection is kept"),
+    variable("DATABASE_ACQUIRE_TIMEOUT", "5s", "the longest wait for a free connection"),
+    variable("MESSAGE_RECOVERY_WINDOW_MINUTES", "5", "how far back the bot looks after a restart, in minutes"),
+    variable(
+        "COFFERDAM_OPERATION_TIMEOUT",
+        "5s",
+        "the deadline of an operation on one row, a health check or a cleanup",
+    ),
+    variable("COFFERDAM_LIST_TIMEOUT", "30s", "the deadline of an operation that returns a list"),
+    variable("COFFERDAM_INITIALIZE_TIMEOUT", "2m", "the deadline of initialising, which may upgrade large tables"),
+    variable("COFFERDAM_CLOSE_TIMEOUT", "10s", "the longest that closing waits for operations in flight"),
+    variable("COFFERDAM_PLUGIN", "(none)", "the backend's component, a file; goes before COFFERDAM_PLUGINS"),
+    variable(
+        "COFFERDAM_PLUGINS",
+        "(plugins beside the executable)",
+        "the folder that contains `sqlite.wasm` and `mysql.wasm`",
+    ),
+    variable(
+        "COFFERDAM_PLUGIN_SHA256",
+        "(not checked)",
+        "the SHA-256 that the component's file must have, 64 hex digits",
+    ),
+    variable(
+        "COFFERDAM_CACHE",
+        "($XDG_CACHE_HOME/cofferdam or $HOME/.cache/cofferdam)",
+        "the folder that keeps compiled components, or `off`",
+    ),
+    variable(
+        "COFFERDAM_LOG",
+        "warn",
+        "what the command logs to standard error, such as `info` or `cofferdam=debug`; RUST_LOG counts where it is not set",
+    ),
+];
+
+/// The variable of this name.
+pub fn variable_named(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}
