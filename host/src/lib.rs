@@ -1,6 +1,6 @@
 //! Cofferdam: a chat bot's state in SQLite or MySQL, through a storage backend that is a sandboxed
 //! WebAssembly component.
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod clock;
 pub mod config;

@@ -1,0 +1,41 @@
+//! Packs what an operator installs.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::build::{self, BACKENDS, Built};
+use crate::run::{root, say};
+
+/// Builds the optimised command and plugins and copies them into `dist`.
+pub fn dist() -> Result<()> {
+    let Built { command, plugins } = build::build("dist")?;
+    let dist = root().join("dist");
+    let mut files = vec![(command, dist.join("bin/cofferdam"))];
+    files.extend(BACKENDS.map(|backend| {
+        let file = format!("{backend}.wasm");
+        (plugins.join(&file), dist.join("plugins").join(file))
+    }));
+    for (from, to) in &files {
+        copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    }
+    say(&format!("Ready in {}", dist.display()));
+    for (_, file) in &files {
+        let size = std::fs::metadata(file)?.len();
+        let name = file.strip_prefix(&dist).unwrap_or(file);
+        println!("{:>10} KB  {}", size.div_ceil(1000), name.display());
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // A running command cannot be overwritten, but it can be replaced.
+    if to.exists() {
+        std::fs::remove_file(to)?;
+    }
+    std::fs::copy(from, to)?;
+    Ok(())
+}

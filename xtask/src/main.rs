@@ -1,0 +1,70 @@
+//! What needs more than one cargo command. `cargo xtask --help` lists it.
+
+mod build;
+mod dist;
+mod lint;
+mod run;
+mod setup;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, tests and packs Cofferdam.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build what is needed and run the demo: a bot that is killed and loses nothing.
+    ///
+    /// On SQLite in a scratch folder; with DATABASE_TYPE=mysql and a server, there.
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --events my-events.ndjson")]
+    Demo {
+        /// Passed on to `cofferdam demo`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Install what the tests need where it is missing, and run them all.
+    #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test races")]
+    Test {
+        /// Only tests whose name contains this.
+        filter: Option<String>,
+    },
+    /// Check formatting, clippy and documentation of host and guests; warnings are errors.
+    Lint,
+    /// Put the optimised command and plugins into dist/, ready to be copied to another machine.
+    Dist,
+    /// Measure the plugins beside the bare drivers.
+    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench sqlite/get")]
+    Bench {
+        /// Only benchmarks whose name contains this.
+        filter: Option<String>,
+    },
+    /// Build the command and the plugins into the target folder.
+    Build,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Demo { arguments } => build::demo(&arguments),
+        Task::Test { filter } => test::test(filter.as_deref()),
+        Task::Lint => lint::lint(),
+        Task::Dist => dist::dist(),
+        Task::Bench { filter } => test::bench(filter.as_deref()),
+        Task::Build => build::build(build::DEVELOPMENT).map(drop),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

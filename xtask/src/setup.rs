@@ -1,0 +1,64 @@
+//! Installs what is missing on a machine that has Rust only.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{root, step};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// The target that plugins are built for.
+pub fn wasm_target() -> Result<()> {
+    let sysroot = Command::new("rustc")
+        .args(["--print", "sysroot"])
+        .current_dir(root())
+        .output()
+        .context("cannot run rustc: is Rust installed?")?;
+    let sysroot = String::from_utf8(sysroot.stdout)?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).is_dir() {
+        return Ok(());
+    }
+    step(
+        &format!("Installing Rust's target {TARGET}, for which plugins are built"),
+        Command::new("rustup").args(["target", "add", TARGET]).current_dir(root()),
+    )
+    .with_context(|| format!("install Rust's target {TARGET} with your toolchain's means"))
+}
+
+/// A MariaDB server that tests start and stop themselves, unless `TEST_MYSQL_URL` names one that runs.
+pub fn mariadb() -> Result<()> {
+    if std::env::var_os("TEST_MYSQL_URL").is_some() || found("mariadbd") {
+        return Ok(());
+    }
+    let advice = "the tests start a MariaDB server of their own: install the package mariadb-server, or name a \
+                  running MySQL 8 or MariaDB in TEST_MYSQL_URL=mysql://user:password@host:port";
+    if !(is_root() && found("apt-get")) {
+        bail!("mariadbd is missing; {advice}");
+    }
+    let install = || -> Result<()> {
+        let apt = |arguments: &[&str]| {
+            let mut command = Command::new("apt-get");
+            command.arg("-q").args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+            command
+        };
+        step("Reading the list of packages", &mut apt(&["update"]))?;
+        let install = ["install", "-y", "--no-install-recommends", "mariadb-server"];
+        step("Installing MariaDB, which the tests start and stop themselves", &mut apt(&install))
+    };
+    install().with_context(|| format!("MariaDB could not be installed; {advice}"))
+}
+
+fn found(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    // Servers live in sbin, which is not on every user's PATH.
+    let mut folders = std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    folders.any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    let mut id = Command::new("id");
+    id.arg("-u").stderr(Stdio::null());
+    id.output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

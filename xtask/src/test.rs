@@ -1,0 +1,25 @@
+//! Runs tests and benchmarks.
+
+use anyhow::Result;
+
+use crate::build::{self, Built};
+use crate::run::{cargo, step};
+use crate::setup;
+
+/// Installs what is missing, builds, and runs every test.
+pub fn test(filter: Option<&str>) -> Result<()> {
+    setup::mariadb()?;
+    let Built { command, plugins } = build::build(build::DEVELOPMENT)?;
+    let mut test = cargo(["test", "--workspace", "--features", "cofferdam/command"]);
+    test.args(filter).env("COFFERDAM_TEST_BIN", command).env("COFFERDAM_TEST_PLUGINS", plugins);
+    step("Running the tests", &mut test)
+}
+
+/// Runs the benchmarks in the release profile.
+pub fn bench(filter: Option<&str>) -> Result<()> {
+    setup::mariadb()?;
+    let plugins = build::plugins()?;
+    let mut bench = cargo(["bench", "--package", "cofferdam-benches"]);
+    bench.args(["--"]).args(filter).env("COFFERDAM_PLUGINS", plugins);
+    step("Measuring (the first time compiles everything once more, optimised)", &mut bench)
+}
