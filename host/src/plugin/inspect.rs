@@ -177,6 +177,21 @@ mod tests {
     }
 
     #[test]
+    fn speaks_the_version_of_the_contract_in_this_repository() {
+        let package = format!("package cofferdam:storage@{CONTRACT_VERSION};");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let mut files = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "wit") {
+                files += 1;
+                assert!(std::fs::read_to_string(&path).unwrap().starts_with(&package), "{}", path.display());
+            }
+        }
+        assert!(files > 0);
+    }
+
+    #[test]
     fn says_what_a_file_is_instead_of_a_component() {
         assert_eq!(externs(b"").unwrap_err(), "the file is empty");
         assert_eq!(externs(b"#!/bin/sh").unwrap_err(), "it does not begin like WebAssembly");
