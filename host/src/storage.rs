@@ -97,22 +97,52 @@ impl Storage {
 
 #[async_trait]
 impl StorageService for Storage {
-    async fn initialize(&self) -> Result<()> { unimplemented!() }
-    async fn close(&self) -> Result<()> { unimplemented!() }
-    async fn get_message_state(&self, _channel_id: &str, _thread_id: Option<&str>) -> Result<Option<MessageState>> { unimplemented!() }
-    async fn upsert_message_state(&self, _state: &MessageState) -> Result<()> { unimplemented!() }
-    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn get_message_states_within_window(&self, _window: Duration) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn health_check(&self) -> Result<()> { unimplemented!() }
-    async fn get_thread_ownership(&self, _thread_id: &str) -> Result<Option<ThreadOwnership>> { unimplemented!() }
-    async fn upsert_thread_ownership(&self, _ownership: &ThreadOwnership) -> Result<()> { unimplemented!() }
-    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> { unimplemented!() }
-    async fn cleanup_old_thread_ownerships(&self, _max_age: Duration) -> Result<u64> { unimplemented!() }
+    async fn initialize(&self) -> Result<()> {
+        unimplemented!()
+    }
+    async fn close(&self) -> Result<()> {
+        unimplemented!()
+    }
+    async fn get_message_state(&self, _channel_id: &str, _thread_id: Option<&str>) -> Result<Option<MessageState>> {
+        unimplemented!()
+    }
+    async fn upsert_message_state(&self, _state: &MessageState) -> Result<()> {
+        unimplemented!()
+    }
+    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
+        unimplemented!()
+    }
+    async fn get_message_states_within_window(&self, _window: Duration) -> Result<Vec<MessageState>> {
+        unimplemented!()
+    }
+    async fn health_check(&self) -> Result<()> {
+        unimplemented!()
+    }
+    async fn get_thread_ownership(&self, _thread_id: &str) -> Result<Option<ThreadOwnership>> {
+        unimplemented!()
+    }
+    async fn upsert_thread_ownership(&self, _ownership: &ThreadOwnership) -> Result<()> {
+        unimplemented!()
+    }
+    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
+        unimplemented!()
+    }
+    async fn cleanup_old_thread_ownerships(&self, _max_age: Duration) -> Result<u64> {
+        unimplemented!()
+    }
 }
 #[async_trait]
 impl TransferService for Storage {
-    async fn export_message_states(&self, _after: Option<&MessageKey>, _limit: u32) -> Result<Vec<MessageState>> { unimplemented!() }
-    async fn import_message_states(&self, _states: &[MessageState]) -> Result<ImportOutcome> { unimplemented!() }
-    async fn export_thread_ownerships(&self, _after: Option<&str>, _limit: u32) -> Result<Vec<ThreadOwnership>> { unimplemented!() }
-    async fn import_thread_ownerships(&self, _ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> { unimplemented!() }
+    async fn export_message_states(&self, _after: Option<&MessageKey>, _limit: u32) -> Result<Vec<MessageState>> {
+        unimplemented!()
+    }
+    async fn import_message_states(&self, _states: &[MessageState]) -> Result<ImportOutcome> {
+        unimplemented!()
+    }
+    async fn export_thread_ownerships(&self, _after: Option<&str>, _limit: u32) -> Result<Vec<ThreadOwnership>> {
+        unimplemented!()
+    }
+    async fn import_thread_ownerships(&self, _ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
+        unimplemented!()
+    }
 }

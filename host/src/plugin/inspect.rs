@@ -1,5 +1,5 @@
-use std::path::{Path, PathBuf};
 use crate::storage::Description;
+use std::path::{Path, PathBuf};
 
 /// What a component's file says of itself, read without running or compiling it.
 #[derive(Clone, Debug)]

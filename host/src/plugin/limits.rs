@@ -25,7 +25,7 @@ pub struct Limits {
 
 impl Limits {
     /// Generous for a backend that behaves: 64 MiB, 10,000 table elements, 2 seconds of computing, 5 million
-    /// rows and 512 MiB of results... 
+    /// rows and 512 MiB of results...
     pub const fn standard() -> Self {
         Self {
             memory: 256 << 20,

@@ -1,5 +1,5 @@
 //! stub
-mod limits;
 mod inspect;
-pub use inspect::{inspect, Inspection, PluginError};
+mod limits;
+pub use inspect::{Inspection, PluginError, inspect};
 pub use limits::Limits;
