@@ -1,0 +1,136 @@
+//! How the command fails: a sentence on standard error and an exit code.
+
+use std::process::ExitCode;
+
+use cofferdam::config::ConfigError;
+use cofferdam::plugin::PluginError;
+use cofferdam::{ErrorKind, StartError};
+use serde_json::{Value, json};
+use tokio::signal::unix::SignalKind;
+
+use crate::output::escaped;
+
+/// Why the command does not end well.
+#[derive(Debug)]
+pub struct Failure {
+    exit: u8,
+    kind: &'static str,
+    code: Option<String>,
+    message: String,
+}
+
+/// Everything that is not one of the others.
+pub const FAILED: u8 = 1;
+/// The command line, the environment or a file that they name is wrong. Clap uses the same code.
+pub const USAGE: u8 = 2;
+/// Worth another try.
+pub const UNAVAILABLE: u8 = 3;
+/// What was asked for is not there.
+pub const NOT_FOUND: u8 = 4;
+
+impl Failure {
+    fn new(exit: u8, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { exit, kind, code: None, message: message.into() }
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(FAILED, "failed", message)
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(USAGE, "usage", message)
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(UNAVAILABLE, "unavailable", message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(NOT_FOUND, "not-found", message)
+    }
+
+    /// Ended by a signal: the exit code is the one that a shell would report.
+    pub fn signal(signal: SignalKind) -> Self {
+        let number = signal.as_raw_value();
+        Self::new(128u8.saturating_add(number as u8), "signal", format!("ended by signal {number}"))
+    }
+
+    /// A start that failed with this exit code in another process, which has said why.
+    pub fn of_child(exit: u8, message: impl Into<String>) -> Self {
+        Self::new(exit, "failed", message)
+    }
+
+    /// The same failure with what the caller can do about it.
+    #[must_use]
+    pub fn with_remedy(mut self) -> Self {
+        let remedy = match self.kind {
+            "unavailable" => "check that the database is running and that the DATABASE_ and MYSQL_ variables name it",
+            "timeout" => "check that the database answers, or give it longer with --timeout",
+            "permission-denied" => "check the user's name, password and rights",
+            "storage-full" => "make room for the database",
+            "schema-mismatch" => "use the plugin that fits the database, or another database",
+            "corrupt-data" => "restore the database from a backup",
+            _ => return self,
+        };
+        self.message = format!("{}; {remedy}", self.message.trim_end_matches('.'));
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        json!({ "exit_code": self.exit, "kind": self.kind, "code": self.code, "message": self.line() })
+    }
+
+    fn line(&self) -> String {
+        self.message.lines().map(escaped).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Says it on standard error, on a line for each mistake, and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        for line in self.message.lines() {
+            eprintln!("cofferdam: {}", escaped(line));
+        }
+        ExitCode::from(self.exit)
+    }
+
+    /// The same failure in one line.
+    #[must_use]
+    pub fn in_one_line(mut self) -> Self {
+        self.message = self.line();
+        self
+    }
+}
+
+impl From<cofferdam::Error> for Failure {
+    fn from(error: cofferdam::Error) -> Self {
+        let exit = match error.kind() {
+            _ if error.is_retryable() => UNAVAILABLE,
+            ErrorKind::InvalidInput => USAGE,
+            _ => FAILED,
+        };
+        Self { exit, kind: error.kind().name(), code: error.code().map(Into::into), message: error.to_string() }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<PluginError> for Failure {
+    fn from(error: PluginError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}

@@ -1,0 +1,62 @@
+//! A storage for one command.
+
+use cofferdam::config::DatabaseConfig;
+use cofferdam::{Config, Storage, StorageService};
+
+use crate::failure::Failure;
+
+/// The environment's configuration for a command that an operator watches: a connection that fails is reported at
+/// once, with its cause, instead of after several tries.
+pub fn config() -> Result<Config, Failure> {
+    let mut config = Config::from_env()?;
+    if let DatabaseConfig::Mysql(mysql) = &mut config.database {
+        mysql.connect_attempts = 1;
+    }
+    Ok(config)
+}
+
+/// Loads the backend, away from the threads of the runtime.
+pub async fn load(config: Config) -> Result<Storage, Failure> {
+    match tokio::task::spawn_blocking(move || Storage::builder(config).build()).await {
+        Ok(storage) => Ok(storage?),
+        Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
+    }
+}
+
+/// Initialises a storage whose database is there and up to date, so that nothing is created or upgraded: looking at
+/// a database must not change it, and a mistyped path must not make a new one.
+pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -> Result<(), Failure> {
+    const REMEDY: &str = "`cofferdam check`, or starting the bot, ";
+    if let DatabaseConfig::Sqlite(sqlite) = database
+        && let Err(error) = std::fs::metadata(&sqlite.path)
+    {
+        let path = sqlite.path.display();
+        return Err(Failure::not_found(format!("no database at {path} (DATABASE_PATH): {error}; {REMEDY}creates it")));
+    }
+    let known = storage.backend().schema_version;
+    match storage.schema_version().await? {
+        None => Err(Failure::not_found(format!("the database has no tables yet; {REMEDY}creates them"))),
+        Some(version) if version < known => {
+            Err(Failure::failed(format!("the database has schema version {version} of {known}; {REMEDY}upgrades it")))
+        }
+        // Where it is newer than the backend knows, `initialize` says so and writes nothing.
+        Some(_) => Ok(storage.initialize().await?),
+    }
+}
+
+/// Opens the database that the environment names for looking at it or changing rows.
+pub async fn existing() -> Result<Storage, Failure> {
+    let config = config()?;
+    let database = config.database.clone();
+    let storage = load(config).await?;
+    initialize_existing(&storage, &database).await?;
+    Ok(storage)
+}
+
+/// Closes a storage after `result` and keeps what failed first.
+pub async fn close<T>(storage: Storage, result: Result<T, cofferdam::Error>) -> Result<T, Failure> {
+    let closed = storage.close().await;
+    let value = result?;
+    closed?;
+    Ok(value)
+}

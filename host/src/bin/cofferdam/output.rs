@@ -1,0 +1,194 @@
+//! What goes to standard output.
+
+use std::io::{ErrorKind, Write};
+
+use cofferdam::{MessageState, ThreadOwnership};
+use comfy_table::{Cell, CellAlignment, Row, Table, presets};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// Prints a text and a newline. A reader that went away, such as `head`, is not a failure.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a JSON document.
+pub fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}"))
+}
+
+/// A stored text as a terminal may show it: what would move the cursor, change colours or turn the direction of
+/// writing is escaped.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || hidden {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whole seconds since the Unix epoch as RFC 3339 in UTC; as the number where no calendar reaches.
+pub fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
+}
+
+/// Reads what [`time`] writes, and a bare number of seconds.
+pub fn parse_time(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    text.parse::<Timestamp>()
+        .map(|time| time.as_duration().as_secs())
+        .map_err(|_| "it must be a time such as 2026-01-31T12:00:00Z or seconds since 1970".into())
+}
+
+/// Now, in whole seconds since the Unix epoch.
+pub fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
+/// Columns without lines, numbers to the right.
+pub struct Columns {
+    table: Table,
+    numeric: &'static [usize],
+}
+
+impl Columns {
+    pub fn new(header: &[&str], numeric: &'static [usize]) -> Self {
+        let mut columns = Self { table: Table::new(), numeric };
+        columns.table.load_style(presets::NOTHING);
+        if !header.is_empty() {
+            let row = columns.row(header.iter().map(|text| (*text).to_owned()));
+            columns.table.set_header(row);
+        }
+        columns
+    }
+
+    pub fn add(&mut self, cells: impl IntoIterator<Item = String>) {
+        let row = self.row(cells);
+        self.table.add_row(row);
+    }
+
+    fn row(&self, cells: impl IntoIterator<Item = String>) -> Row {
+        cells
+            .into_iter()
+            .enumerate()
+            .map(|(column, text)| {
+                let right = self.numeric.contains(&column);
+                Cell::new(text).set_alignment(if right { CellAlignment::Right } else { CellAlignment::Left })
+            })
+            .collect::<Vec<_>>()
+            .into()
+    }
+
+    /// The lines, without the space around the outermost columns.
+    pub fn text(&mut self) -> String {
+        for column in self.table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        self.table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+pub fn states(states: &[MessageState]) -> String {
+    let mut columns = Columns::new(&["CHANNEL", "THREAD", "LAST MESSAGE", "LAST SEEN", "CREATED", "UPDATED", "ID"], &[6]);
+    for state in states {
+        columns.add([
+            escaped(&state.channel_id),
+            state.thread_id.as_deref().map_or_else(|| "-".into(), escaped),
+            escaped(&state.last_message_id),
+            time(state.last_seen_timestamp),
+            time(state.created_at),
+            time(state.updated_at),
+            state.id.to_string(),
+        ]);
+    }
+    columns.text()
+}
+
+pub fn state_json(state: &MessageState) -> Value {
+    json!({
+        "id": state.id,
+        "channel_id": state.channel_id,
+        "thread_id": state.thread_id,
+        "last_message_id": state.last_message_id,
+        "last_seen_timestamp": state.last_seen_timestamp,
+        "created_at": state.created_at,
+        "updated_at": state.updated_at,
+    })
+}
+
+pub fn ownerships(ownerships: &[ThreadOwnership]) -> String {
+    let mut columns =
+        Columns::new(&["THREAD", "ORIGINAL USER", "CREATED BY", "THREAD MADE", "CREATED", "UPDATED", "ID"], &[6]);
+    for ownership in ownerships {
+        columns.add([
+            escaped(&ownership.thread_id),
+            escaped(&ownership.original_user_id),
+            escaped(&ownership.created_by),
+            time(ownership.creation_time),
+            time(ownership.created_at),
+            time(ownership.updated_at),
+            ownership.id.to_string(),
+        ]);
+    }
+    columns.text()
+}
+
+pub fn ownership_json(ownership: &ThreadOwnership) -> Value {
+    json!({
+        "id": ownership.id,
+        "thread_id": ownership.thread_id,
+        "original_user_id": ownership.original_user_id,
+        "created_by": ownership.created_by,
+        "creation_time": ownership.creation_time,
+        "created_at": ownership.created_at,
+        "updated_at": ownership.updated_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_disturb_a_terminal_is_escaped() {
+        assert_eq!(escaped("a\x1b[31m\r\n\u{9b}\u{202e}b"), "a\\u{1b}[31m\\r\\n\\u{9b}\\u{202e}b");
+        assert_eq!(escaped("gr\u{fc}\u{df} \u{1f980}"), "gr\u{fc}\u{df} \u{1f980}");
+    }
+
+    #[test]
+    fn times_are_rfc_3339_in_utc() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(i64::MAX), i64::MAX.to_string());
+        for seconds in [0, -1, 1_700_000_000] {
+            assert_eq!(parse_time(&time(seconds)), Ok(seconds));
+            assert_eq!(parse_time(&seconds.to_string()), Ok(seconds));
+        }
+        assert_eq!(parse_time("1970-01-01T01:00:00+01:00"), Ok(0));
+        for text in ["", "yesterday", "2026-01-31", "12:00"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_do_not_end_in_spaces() {
+        let mut columns = Columns::new(&["A", "NUMBER"], &[1]);
+        columns.add(["\u{1f980}".into(), "7".into()]);
+        columns.add(["longer".into(), "1234567".into()]);
+        assert_eq!(columns.text(), "A        NUMBER\n\u{1f980}            7\nlonger  1234567");
+    }
+}

@@ -1,0 +1,163 @@
+//! `cofferdam thread`
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use cofferdam::{StorageService, ThreadOwnership};
+use serde_json::{Value, json};
+
+use crate::check::positive_duration;
+use crate::failure::Failure;
+use crate::{open, output};
+
+const EXIT_CODES: &str = "Exit codes: 0 it worked; 1 failed; 2 wrong usage, environment or plugin; 3 the database is away or too
+slow; 4 not found.";
+
+/// Looks at thread ownerships, the threads in which the bot answers unasked, sets and removes them.
+#[derive(Subcommand)]
+pub enum Thread {
+    Get(Get),
+    List(List),
+    Put(Put),
+    Cleanup(Cleanup),
+}
+
+impl Thread {
+    pub async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Get(command) => command.run().await,
+            Self::List(command) => command.run().await,
+            Self::Put(command) => command.run().await,
+            Self::Cleanup(command) => command.run().await,
+        }
+    }
+}
+
+/// Prints the ownership of one thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread get 1300000000000000002 --json
+
+{EXIT_CODES}"))]
+pub struct Get {
+    /// The thread's id
+    thread: String,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Get {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.get_thread_ownership(&self.thread).await;
+        match open::close(storage, result).await? {
+            Some(ownership) if self.json => output::print_json(&output::ownership_json(&ownership)),
+            Some(ownership) => output::print(&output::ownerships(&[ownership])),
+            None => Err(Failure::not_found(format!("no ownership of thread {}", self.thread))),
+        }
+    }
+}
+
+/// Prints ownerships, the newest threads first.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread list --limit 20
+
+{EXIT_CODES} An empty list is no failure."))]
+pub struct List {
+    /// No more than so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.get_all_thread_ownerships().await;
+        let ownerships = open::close(storage, result).await?;
+        let shown = &ownerships[..ownerships.len().min(self.limit.map_or(usize::MAX, |limit| limit as usize))];
+        if self.json {
+            return output::print_json(&Value::Array(shown.iter().map(output::ownership_json).collect()));
+        }
+        if !shown.is_empty() {
+            output::print(&output::ownerships(shown))?;
+        }
+        eprintln!("{} of {} ownerships", shown.len(), ownerships.len());
+        Ok(())
+    }
+}
+
+/// Inserts or updates the ownership of one thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread put 1300000000000000002 --user 1300000000000000009 --bot 1300000000000000010
+
+{EXIT_CODES}"))]
+pub struct Put {
+    /// The thread's id
+    thread: String,
+    /// The user for whom the thread was made
+    #[arg(long, value_name = "ID")]
+    user: String,
+    /// The bot's own user id
+    #[arg(long, value_name = "ID")]
+    bot: String,
+    /// When the thread was made: RFC 3339 or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIMESTAMP", value_parser = output::parse_time, allow_hyphen_values = true)]
+    made: Option<i64>,
+    /// Print the stored ownership as a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Put {
+    async fn run(self) -> Result<(), Failure> {
+        let made = self.made.unwrap_or_else(output::now);
+        let ownership = ThreadOwnership::new(self.thread, self.user, self.bot, made);
+        let storage = open::existing().await?;
+        let result = match storage.upsert_thread_ownership(&ownership).await {
+            Ok(()) => storage.get_thread_ownership(&ownership.thread_id).await,
+            Err(error) => Err(error),
+        };
+        let stored = open::close(storage, result).await?;
+        match self.json {
+            true => output::print_json(&stored.as_ref().map_or(json!(null), output::ownership_json)),
+            false => output::print(&output::ownerships(stored.as_slice())),
+        }
+    }
+}
+
+/// Removes the ownerships of threads older than this and says how many went.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread cleanup --older-than 720h     threads made more than 30 days ago
+
+{EXIT_CODES}"))]
+pub struct Cleanup {
+    /// How long ago a thread must have been made, such as 720h
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    older_than: Duration,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cleanup {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.cleanup_old_thread_ownerships(self.older_than).await;
+        let removed = open::close(storage, result).await?;
+        match self.json {
+            true => output::print_json(&json!({ "removed": removed })),
+            false => output::print(&format!("{removed} ownerships removed")),
+        }
+    }
+}
