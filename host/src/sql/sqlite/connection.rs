@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::codes;
 use super::group;
 use super::guard::host;
-use super::pool::{Held, Pool, Ticket, run_short};
+use super::pool::{Held, Pool, run_short};
 use super::raw::{Raw, Stop};
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::gate::Ticket;
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::{Access, Connection, Statement, Value, Work};
@@ -38,7 +39,7 @@ impl SqliteConnection {
             Access::Read => Some(Held::Reader(pool.reader(deadline).await?)),
             Access::Write => None,
         };
-        Ok(Self { pool: Arc::clone(pool), access, held, in_transaction: false, _ticket: Ticket::new(pool) })
+        Ok(Self { pool: Arc::clone(pool), access, held, in_transaction: false, _ticket: pool.ticket() })
     }
 
     /// Whether a statement needs the writer for itself.
