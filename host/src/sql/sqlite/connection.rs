@@ -176,6 +176,7 @@ async fn run<T: Send + 'static>(
 ) -> (Option<Held>, Result<T>) {
     let call = Arc::new(call);
     let mut pause = busy_pause();
+    let mut was_busy = false;
     loop {
         let result = match work {
             Work::Short => run_short(|| held.raw().and_then(|raw| call(raw))),
@@ -190,10 +191,13 @@ async fn run<T: Send + 'static>(
         match result {
             Err(error) if codes::is_busy(&error) => {
                 let _blocked = matches!(held, Held::Writer(_)).then(|| pool.block());
+                was_busy = true;
                 if !pause.wait(deadline).await {
                     return (Some(held), Err(pool.busy()));
                 }
             }
+            // The lock came too late to do anything with it.
+            Err(error) if was_busy && error.kind == ErrorKind::Timeout => return (Some(held), Err(pool.busy())),
             result => return (Some(held), result),
         }
     }
