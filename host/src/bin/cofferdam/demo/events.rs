@@ -213,7 +213,10 @@ impl Checker {
         if self.lines.len() == MAX_EVENTS {
             return Err(format!("more than {MAX_EVENTS} events: give fewer"));
         }
-        let payload: Payload = serde_json::from_slice(text).map_err(|error| not_an_event(&error))?;
+        // Read as an object first: serde would also take an array for a struct, field after field.
+        let payload: serde_json::Map<String, Value> =
+            serde_json::from_slice(text).map_err(|error| not_an_event(&error))?;
+        let payload = Payload::deserialize(Value::Object(payload)).map_err(|error| not_an_event(&error))?;
         let name = payload.t.unwrap_or_default();
         if payload.op != 0 {
             self.lines.push(Line { event: Event::Connection, name, data: Value::Null });
@@ -221,9 +224,15 @@ impl Checker {
         }
         let in_event = |error: serde_json::Error| format!("{name}: {}", without_position(&error));
         let data = &payload.d;
+        if matches!(name.as_str(), "MESSAGE_CREATE" | "THREAD_CREATE" | "READY") && !data.is_object() {
+            return Err(format!("{name}: field `d` is not an object"));
+        }
         let event = match name.as_str() {
             "" => return Err("is a dispatch (op 0) without a type: field `t` is missing".into()),
             "MESSAGE_CREATE" => Event::Message(Message::deserialize(data).map_err(in_event)?),
+            "THREAD_CREATE" if data.get("thread_metadata").is_some_and(|metadata| !metadata.is_object()) => {
+                return Err(format!("{name}: field `thread_metadata` is not an object"));
+            }
             "THREAD_CREATE" => Event::Thread(Thread::deserialize(data).map_err(in_event)?),
             "READY" => {
                 self.bot = Some(Ready::deserialize(data).map_err(in_event)?.user);
@@ -344,7 +353,14 @@ mod tests {
                 vec![READY, r#"{"op":0,"t":"MESSAGE_CREATE","d":{"id":"1"}}"#],
                 "x: line 2: MESSAGE_CREATE: missing field `channel_id`",
             ),
-            (vec![READY, r#"{"op":0,"t":"MESSAGE_CREATE"}"#], "x: line 2: MESSAGE_CREATE: "),
+            (vec![READY, r#"{"op":0,"t":"MESSAGE_CREATE"}"#], "x: line 2: MESSAGE_CREATE: field `d` is not an object"),
+            (
+                vec![
+                    READY,
+                    r#"{"op":0,"t":"THREAD_CREATE","d":{"id":"1","parent_id":"2","owner_id":"3","thread_metadata":["2026-03-01T19:00:00Z"]}}"#,
+                ],
+                "x: line 2: THREAD_CREATE: field `thread_metadata` is not an object",
+            ),
             (vec![READY, r#"{"op":0,"t":"MESSAGE_CREATE","d":{"id":7}}"#], "x: line 2: MESSAGE_CREATE: invalid type"),
             (vec![READY, r#"{"op":0,"t":"THREAD_CREATE","d":{"id":"x1"}}"#], "x: line 2: THREAD_CREATE: an id must be"),
             (vec![READY, &good, &good], "x: line 3: MESSAGE_CREATE: message 10 is not newer than 10 of line 2"),
