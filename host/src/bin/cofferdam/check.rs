@@ -19,11 +19,15 @@ use crate::{open, output};
 #[command(after_help = "\
 Examples:
   cofferdam check
-  DATABASE_TYPE=mysql MYSQL_USERNAME=bot MYSQL_PASSWORD_FILE=/run/secrets/mysql cofferdam check --json
+  cofferdam check --json
   cofferdam check --no-upgrade --timeout 3s     as a container's readiness probe
 
-Exit codes: 0 healthy; 1 unhealthy; 2 wrong usage, environment or plugin; 3 the database is away or too slow;
-4 --no-upgrade was given and there is no database yet. The cause is one line on standard error.")]
+Exit codes, with the cause in one line on standard error:
+  0  healthy
+  1  unhealthy
+  2  wrong usage, environment or plugin
+  3  the database is away or too slow
+  4  there is no database yet, and --no-upgrade was given")]
 pub struct Check {
     /// The longest that everything together may take, such as 500ms or 1m
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]

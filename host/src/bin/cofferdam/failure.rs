@@ -134,3 +134,12 @@ impl From<std::io::Error> for Failure {
         Self::failed(error.to_string())
     }
 }
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<cofferdam::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::failed(format!("{error:#}")),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The `cofferdam` command.
 
 mod check;
+mod demo;
 mod failure;
 mod open;
 mod output;
@@ -37,6 +38,9 @@ enum Command {
     State(state::State),
     #[command(subcommand)]
     Thread(thread::Thread),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoBot(demo::DemoBot),
 }
 
 impl Command {
@@ -46,6 +50,8 @@ impl Command {
             Self::Plugin(command) => command.run().await,
             Self::State(command) => command.run().await,
             Self::Thread(command) => command.run().await,
+            Self::Demo(command) => command.run().await,
+            Self::DemoBot(command) => command.run().await,
         }
     }
 }
@@ -98,8 +104,9 @@ fn log_to_stderr() -> Result<(), Failure> {
         .into_iter()
         .find_map(|name| Some((name, std::env::var(name).ok().filter(|filter| !filter.is_empty())?)))
         .unwrap_or(("COFFERDAM_LOG", "warn".into()));
-    let filter = EnvFilter::try_new(&filter)
-        .map_err(|error| Failure::usage(format!("{name} is {filter:?}: {error}; use for example warn, info or cofferdam=debug")))?;
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        Failure::usage(format!("{name} is {filter:?}: {error}; use for example warn, info or cofferdam=debug"))
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -109,12 +116,11 @@ fn log_to_stderr() -> Result<(), Failure> {
 }
 
 fn long_help() -> String {
-    let name = VARIABLES.iter().map(|variable| variable.name.len()).max().unwrap_or(0);
     let mut text = format!("{EXIT_CODES}\n  130 and 143  ended by SIGINT or SIGTERM\n\nEnvironment variables:\n");
     for variable in VARIABLES {
         let meaning = variable.meaning.replace('`', "");
         let default = variable.default.trim_start_matches('(').trim_end_matches(')');
-        text.push_str(&format!("  {:name$}  {meaning} [{default}]\n", variable.name));
+        text.push_str(&format!("  {} [{default}]\n      {meaning}\n", variable.name));
     }
     text
 }

@@ -30,7 +30,8 @@ pub fn print_json(value: &Value) -> Result<(), Failure> {
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
         if c.is_control() || hidden {
             out.extend(c.escape_default());
         } else {
@@ -104,7 +105,8 @@ impl Columns {
 }
 
 pub fn states(states: &[MessageState]) -> String {
-    let mut columns = Columns::new(&["CHANNEL", "THREAD", "LAST MESSAGE", "LAST SEEN", "CREATED", "UPDATED", "ID"], &[6]);
+    let mut columns =
+        Columns::new(&["CHANNEL", "THREAD", "LAST MESSAGE", "LAST SEEN", "CREATED", "UPDATED", "ID"], &[6]);
     for state in states {
         columns.add([
             escaped(&state.channel_id),

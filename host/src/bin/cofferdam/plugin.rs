@@ -29,9 +29,11 @@ impl Plugin {
 #[command(after_help = "\
 Examples:
   cofferdam plugin inspect plugins/mysql.wasm
-  cofferdam plugin inspect plugins/mysql.wasm --json | jq -r .sha256     for COFFERDAM_PLUGIN_SHA256
+  cofferdam plugin inspect plugins/mysql.wasm --json | jq -r .sha256
 
-Exit codes: 0 this host can use it; 2 it cannot, or the file cannot be read.")]
+Exit codes:
+  0  this host can use it
+  2  it cannot, or the file cannot be read")]
 pub struct Inspect {
     /// The component's file
     file: PathBuf,

@@ -10,8 +10,13 @@ use crate::check::positive_duration;
 use crate::failure::Failure;
 use crate::{open, output};
 
-const EXIT_CODES: &str = "Exit codes: 0 it worked; 1 failed; 2 wrong usage, environment or plugin; 3 the database is away or too
-slow; 4 not found.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed
+  2  wrong usage, environment or plugin
+  3  the database is away or too slow
+  4  not found";
 
 /// Looks at message states, the last message processed in a channel or thread, and sets them.
 #[derive(Subcommand)]
@@ -36,7 +41,9 @@ impl State {
 #[command(after_help = format!("\
 Examples:
   cofferdam state get 1300000000000000001
-  cofferdam state get 1300000000000000002 1300000000000000002 --json     a thread is stored under its id twice
+  cofferdam state get 1300000000000000002 1300000000000000002 --json
+
+A thread of a bot is stored with its own id as the channel and as the thread.
 
 {EXIT_CODES}"))]
 pub struct Get {
@@ -71,7 +78,7 @@ Examples:
   cofferdam state list --limit 20
   cofferdam state list --window 5m --json     what a bot that starts now would recover
 
-{EXIT_CODES} An empty list is no failure."))]
+{EXIT_CODES}; an empty list is none of it"))]
 pub struct List {
     /// Only states seen within this time, such as 5m or 24h
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
@@ -109,7 +116,7 @@ impl List {
 #[command(after_help = format!("\
 Examples:
   cofferdam state put 1300000000000000001 --message 1300000000000000077
-  cofferdam state put 1300000000000000002 1300000000000000002 --message 1300000000000000078 --seen 2026-01-31T12:00:00Z
+  cofferdam state put 1300000000000000001 --message 1300000000000000078 --seen 2026-01-31T12:00:00Z
 
 {EXIT_CODES}"))]
 pub struct Put {

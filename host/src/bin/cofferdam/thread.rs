@@ -10,8 +10,13 @@ use crate::check::positive_duration;
 use crate::failure::Failure;
 use crate::{open, output};
 
-const EXIT_CODES: &str = "Exit codes: 0 it worked; 1 failed; 2 wrong usage, environment or plugin; 3 the database is away or too
-slow; 4 not found.";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed
+  2  wrong usage, environment or plugin
+  3  the database is away or too slow
+  4  not found";
 
 /// Looks at thread ownerships, the threads in which the bot answers unasked, sets and removes them.
 #[derive(Subcommand)]
@@ -66,7 +71,7 @@ impl Get {
 Example:
   cofferdam thread list --limit 20
 
-{EXIT_CODES} An empty list is no failure."))]
+{EXIT_CODES}; an empty list is none of it"))]
 pub struct List {
     /// No more than so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
