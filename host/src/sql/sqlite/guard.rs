@@ -45,15 +45,15 @@ impl Guard {
         result
     }
 
-    /// Puts the reason into an error that the authorizer caused.
-    pub fn explain(&self, mut error: SqlError) -> SqlError {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if error.kind == ErrorKind::PermissionDenied
-            && let Some(reason) = reason
-        {
-            error.message = reason;
+    /// Puts the reason into an error that the authorizer caused. SQLite reports some of these as errors of the
+    /// statement, so what counts is whether there is a reason.
+    pub fn explain(&self, error: SqlError) -> SqlError {
+        match self.reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(reason) => {
+                SqlError { code: Some("SQLITE_AUTH".to_owned()), ..SqlError::new(ErrorKind::PermissionDenied, reason) }
+            }
+            None => error,
         }
-        error
     }
 
     /// Makes the guard of a connection that was just opened.
