@@ -16,7 +16,7 @@ const LIMITS: ResultLimits = ResultLimits { rows: 100_000, bytes: 10_000_000 };
 
 struct Mariadb {
     process: Child,
-    folder: TempDir,
+    _folder: TempDir,
     port: u16,
 }
 
@@ -42,7 +42,7 @@ impl Mariadb {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { process, folder, port };
+        let server = Self { process, _folder: folder, port };
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::sleep(Duration::from_millis(20));
         }
