@@ -39,7 +39,7 @@ pub struct Component<B>(PhantomData<B>);
 
 /// Makes a type that implements [`Backend`] the component's exports. Once in a component.
 ///
-/// ```ignore
+/// ```text
 /// struct Sqlite;
 /// impl cofferdam_guest::Backend for Sqlite { /* ... */ }
 /// cofferdam_guest::export_backend!(Sqlite);

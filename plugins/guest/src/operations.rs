@@ -55,9 +55,10 @@ impl<B: Backend> storage::Guest for Component<B> {
                 return Ok(());
             }
             let found = version.map_or("no schema version".to_owned(), |version| format!("schema version {version}"));
+            let cure = if version > Some(i64::from(known)) { "use a newer backend" } else { "initialize it" };
             Err(Failure::new(
                 ErrorKind::SchemaMismatch,
-                format!("the database has {found}, this backend needs {known}: start a bot with the right backend"),
+                format!("the database has {found}, this backend needs version {known}: {cure}"),
             ))
         })
     }

@@ -63,7 +63,7 @@ pub(crate) fn explain<B: Backend>() -> Option<Failure> {
     let known = known_version::<B>();
     match missing::<B>(&session) {
         Ok(Some(from)) => {
-            let found = if from == 0 { "no tables of ours".to_owned() } else { format!("schema version {from}") };
+            let found = if from == 0 { "not all tables of ours".to_owned() } else { format!("schema version {from}") };
             let message = format!("the database has {found}, this backend needs version {known}: initialize it");
             Some(Failure::new(ErrorKind::SchemaMismatch, message))
         }

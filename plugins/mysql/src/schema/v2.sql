@@ -1,9 +1,10 @@
 -- Records versions, compares text byte for byte, keeps a channel's state without a thread unique, and saves every
 -- write two indexes. Changes of the schema commit by themselves: each statement can be run again.
 
+-- The default is for the old bot, which may record its version 1 without our column.
 CREATE TABLE IF NOT EXISTS schema_versions (
     version INT NOT NULL PRIMARY KEY,
-    applied_at BIGINT NOT NULL
+    applied_at BIGINT NOT NULL DEFAULT 0
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation};
 
 -- unless: SELECT 1 FROM information_schema.tables AS t WHERE t.table_schema = DATABASE() AND t.table_name = 'message_states' AND t.engine = 'InnoDB' AND t.table_collation = '{collation}' AND NOT EXISTS (SELECT 1 FROM information_schema.columns AS c WHERE c.table_schema = DATABASE() AND c.table_name = 'message_states' AND c.collation_name <> '{collation}')

@@ -1,8 +1,9 @@
 -- Records versions, keeps a channel's state without a thread unique, and saves every write two indexes.
 
+-- The default is for the old bot, which may record its version 1 without our column.
 CREATE TABLE IF NOT EXISTS schema_versions (
     version INTEGER PRIMARY KEY,
-    applied_at INTEGER NOT NULL
+    applied_at INTEGER NOT NULL DEFAULT 0
 );
 
 -- Rows that gave way to a newer one of the same channel. `id` is the number that they had.
