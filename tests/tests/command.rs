@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cofferdam::config::{MysqlConfig, VARIABLES};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
@@ -406,6 +406,7 @@ async fn a_server_that_refuses_is_reported_with_its_cause() {
     run_wrong(on_server(&config, &["check"]).env("MYSQL_PASSWORD", "wrong"), 1, &["permission-denied", "1045"]);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let away = MysqlConfig { port: closed, ..config };
+    // With the five attempts of a bot this would take longer than the check may, and would not be the message.
     run_wrong(&mut on_server(&away, &["check"]), 3, &["unavailable", "MYSQL_"]);
     run_wrong(&mut on_server(&away, &["state", "list"]), 3, &["unavailable"]);
 }
@@ -498,14 +499,4 @@ fn a_password_is_not_on_the_command_line_of_a_running_process() {
     child.wait().unwrap();
     let line = String::from_utf8_lossy(&line);
     assert!(line.contains("check") && !line.contains(config.password.expose()), "{line}");
-}
-
-/// Not a measurement: a probe that hangs would be noticed after minutes, one that answers at once within seconds.
-#[test]
-fn a_closed_port_is_not_tried_again_and_again() {
-    let (listener, config) = silent_server();
-    drop(listener);
-    let start = Instant::now();
-    run_wrong(&mut on_server(&config, &["check", "--timeout", "5m"]), 3, &["unavailable"]);
-    assert!(start.elapsed() < Duration::from_secs(120));
 }
