@@ -7,6 +7,7 @@ use std::io::{BufRead, Read};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::error::Category;
 
 use super::snowflake;
 
@@ -280,9 +281,10 @@ impl Checker {
 
 fn not_an_event(error: &serde_json::Error) -> String {
     let problem = without_position(error);
-    match error.is_data() {
-        true => format!("is no gateway event: {problem}"),
-        false => format!("is not JSON: {problem}, column {}", error.column()),
+    match error.classify() {
+        Category::Data => format!("is no gateway event: {problem}"),
+        Category::Eof => format!("is not JSON: {problem}"),
+        Category::Syntax | Category::Io => format!("is not JSON: {problem}, column {}", error.column()),
     }
 }
 

@@ -118,12 +118,12 @@ impl Demo {
         script.shift_to(Timestamp::now().as_millisecond()).map_err(Failure::usage)?;
         let plan = self.plan(script.lines.len())?;
 
+        let expected = verdict::Expected::of(&script);
+        narrator.say("events", &expected.summary())?;
         let scratch = tempfile::Builder::new().prefix("cofferdam-demo-").tempdir().context("no folder for the demo")?;
         let (config, environment) = self.database(&scratch, &script, &plan, narrator)?;
         let log = scratch.path().join("replies.ndjson");
 
-        let expected = verdict::Expected::of(&script);
-        narrator.say("events", &expected.summary())?;
         let gateway = Gateway::new(script, &log)?;
         let mut supervisor = Supervisor { gateway, plan, environment, narrator };
         supervisor.run().await?;

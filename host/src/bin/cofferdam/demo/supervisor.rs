@@ -53,9 +53,28 @@ pub struct Supervisor {
     pub narrator: Narrator,
 }
 
+/// A process that is gone when this is, however that comes: what it has open would keep the demo's folder from being
+/// removed.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.0.start_kill().is_err() {
+            return;
+        }
+        // There is nothing to await in `drop`; a process that was killed is gone within milliseconds.
+        for _ in 0..1000 {
+            match self.0.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                _ => return,
+            }
+        }
+    }
+}
+
 /// One bot process.
 struct Bot {
-    child: Child,
+    child: Process,
     number: u32,
     to: ChildStdin,
     from: Lines<BufReader<ChildStdout>>,
@@ -83,8 +102,8 @@ impl Supervisor {
             let name = format!("bot {}", life + 1);
             match self.live(&mut bot, &name, kill.copied()).await? {
                 Some(moment) => {
-                    bot.child.start_kill().context("the bot cannot be killed")?;
-                    bot.child.wait().await.context("the bot does not end")?;
+                    bot.child.0.start_kill().context("the bot cannot be killed")?;
+                    bot.child.0.wait().await.context("the bot does not end")?;
                     let killed =
                         format!("process {} with SIGKILL at event {}, {moment}", bot.number, self.gateway.position);
                     self.narrator.say("killed", &killed)?;
@@ -108,14 +127,21 @@ impl Supervisor {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .context("the bot cannot be started")?;
         let (Some(to), Some(from), Some(number)) = (child.stdin.take(), child.stdout.take(), child.id()) else {
             return Err(Failure::failed("the bot cannot be reached"));
         };
         let from = wire::lines(from);
-        Ok(Bot { child, number, to, from, started: Instant::now(), ready: false, pending: VecDeque::new() })
+        Ok(Bot {
+            child: Process(child),
+            number,
+            to,
+            from,
+            started: Instant::now(),
+            ready: false,
+            pending: VecDeque::new(),
+        })
     }
 
     /// Feeds a bot until the moment of its kill, which it says, or until it has dealt with everything.
@@ -147,7 +173,7 @@ impl Supervisor {
                 Step::Went => {}
                 Step::Kill(moment) => return Ok(Some(moment)),
                 Step::Gone => {
-                    let status = bot.child.wait().await.context("the bot does not end")?;
+                    let status = bot.child.0.wait().await.context("the bot does not end")?;
                     return Err(died(name, status));
                 }
             }
@@ -207,7 +233,7 @@ impl Supervisor {
     async fn end(&self, bot: Bot, name: &str) -> Result<(), Failure> {
         let Bot { mut child, number, to, .. } = bot;
         drop(to);
-        let status = child.wait().await.context("the bot does not end")?;
+        let status = child.0.wait().await.context("the bot does not end")?;
         if !status.success() {
             return Err(died(name, status));
         }
