@@ -40,7 +40,7 @@ impl Row {
 }
 
 fn fixture(name: &str) -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "tests", "fixtures", name].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "fixtures", name].iter().collect()
 }
 
 /// All rows are there before and after; of those with one key the newest is in the table, the others in the
