@@ -22,10 +22,10 @@ use crate::config::{PoolConfig, SqliteConfig};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
 
-/// Opens a SQLite file. Creates it and its folder where they are missing, and switches it to write-ahead logging.
+/// Opens a SQLite file. Creates it and its folder where they are missing. The first write switches it to write-ahead
+/// logging.
 ///
-/// Blocks for the time of a few file accesses, and up to a quarter of a second where another process opens the same
-/// file for the first time at the same moment.
+/// Blocks for the time of a few file accesses, and up to two seconds where another process has the file locked.
 ///
 /// # Errors
 ///

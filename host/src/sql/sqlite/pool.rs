@@ -361,4 +361,13 @@ impl Held {
         };
         raw.ok_or_else(|| SqlError::new(ErrorKind::Unavailable, "the connection is closed"))
     }
+
+    /// The connection, the writer's ready to write. Blocks; fails as busy where another process has the file locked.
+    pub fn ready(&self) -> Result<&Raw> {
+        let raw = self.raw()?;
+        if matches!(self, Self::Writer(_)) {
+            raw.write_ahead()?;
+        }
+        Ok(raw)
+    }
 }

@@ -1,5 +1,6 @@
 //! One open connection to a SQLite file, and the statements that run on it. Everything here blocks.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,9 +24,9 @@ const STATEMENTS: usize = 64;
 /// closely, at a cost that cannot be measured.
 const STEPS: i32 = 1000;
 
-/// How long opening waits for another process that is switching the same file to WAL at the same moment. Opening
-/// is the only thing that waits while it holds a thread.
-const OPEN_WAIT: Duration = Duration::from_millis(250);
+/// How long opening waits for another process that has the whole file locked, such as one that is switching it to
+/// write-ahead logging. Opening is the only thing that waits while it holds a thread.
+const OPEN_WAIT: Duration = Duration::from_secs(2);
 
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,7 @@ pub(super) struct Raw {
     guard: Arc<Guard>,
     stop: Arc<Stop>,
     opened: Instant,
+    write_ahead: Cell<bool>,
 }
 
 impl Raw {
@@ -118,7 +120,7 @@ impl Raw {
             connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
             connection.busy_timeout(Duration::ZERO)?;
             let guard = Guard::install(&mut connection)?;
-            Ok(Self { connection, guard, stop, opened: Instant::now() })
+            Ok(Self { connection, guard, stop, opened: Instant::now(), write_ahead: Cell::new(false) })
         };
         let raw = attempt().map_err(|error| {
             let error = codes::error(error);
@@ -151,6 +153,22 @@ impl Raw {
     /// What stops its statements from elsewhere.
     pub fn stop(&self) -> &Arc<Stop> {
         &self.stop
+    }
+
+    /// Switches the file to write-ahead logging before its first write, and not when it is opened: a file that the
+    /// backend refuses keeps every byte. Fails where another process has the file open at this moment.
+    pub fn write_ahead(&self) -> Result<()> {
+        if self.write_ahead.get() {
+            return Ok(());
+        }
+        self.stop.never();
+        let switch = || self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        let mode = self.guard.as_host(switch).map_err(codes::error)?;
+        if mode != "wal" {
+            tracing::warn!(mode, "this file cannot have a write-ahead log here: readers will wait for writers");
+        }
+        self.write_ahead.set(true);
+        Ok(())
     }
 
     /// Whether a transaction is open. SQLite ends one by itself after some errors.
@@ -285,9 +303,6 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    if role == Role::Writer {
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-    }
     // The pool starts checkpoints, where they hold up no commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000;")?;
