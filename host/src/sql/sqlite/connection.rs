@@ -179,7 +179,7 @@ async fn run<T: Send + 'static>(
     let mut was_busy = false;
     loop {
         let result = match work {
-            Work::Short => run_short(|| held.ready().and_then(|raw| call(raw))),
+            Work::Short => run_short(|| held.raw().and_then(|raw| call(raw))),
             Work::Long => match run_elsewhere(held, Arc::clone(&call)).await {
                 Ok((back, result)) => {
                     held = back;
@@ -210,7 +210,7 @@ async fn run_elsewhere<T: Send + 'static>(
     let stop = held.raw()?.stop();
     let mut unwanted = CancelOnDrop { lease: stop.lease(), stop: Some(Arc::clone(stop)) };
     let thread = tokio::task::spawn_blocking(move || {
-        let result = held.ready().and_then(|raw| call(raw));
+        let result = held.raw().and_then(|raw| call(raw));
         (held, result)
     });
     let result = thread.await;

@@ -62,7 +62,7 @@ pub(super) async fn execute(
     let turn = timeout_at(deadline, turn_or_result).await.map_err(|_| pool.waited_too_long())?;
     drop(waiting);
     match turn {
-        Ok(guard) => lead(pool, Held::Writer(pool.writer_lease(guard)?), result, deadline).await,
+        Ok(guard) => lead(pool, Held::Writer(pool.writer_lease(guard, deadline).await?), result, deadline).await,
         Err(result) => result.unwrap_or_else(|_| Err(abandoned())),
     }
 }
@@ -83,12 +83,16 @@ async fn lead(
             Err(oneshot::error::TryRecvError::Closed) => return Err(abandoned()),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
-        if run_short(|| held.raw().and_then(|raw| run_group(pool, raw))).is_err() {
-            let _blocked = pool.block();
-            was_busy = true;
-            if !pause.wait(deadline).await {
-                return Err(pool.busy());
+        match run_short(|| held.raw().and_then(|raw| run_group(pool, raw))) {
+            Ok(()) => {}
+            Err(error) if codes::is_busy(&error) => {
+                let _blocked = pool.block();
+                was_busy = true;
+                if !pause.wait(deadline).await {
+                    return Err(pool.busy());
+                }
             }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -8,6 +8,8 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::codes;
+use super::connection::busy_pause;
 use super::group::Job;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
@@ -146,7 +148,7 @@ impl Pool {
                 }
             }
         };
-        self.writer_lease(guard)
+        self.writer_lease(guard, deadline).await
     }
 
     /// The lock of the writer, for those who also wait for something else.
@@ -155,13 +157,45 @@ impl Pool {
     }
 
     /// A lease of the writer by one who has the lock. Opens it again where it had to be closed.
-    pub fn writer_lease(self: &Arc<Self>, mut guard: OwnedMutexGuard<Option<Raw>>) -> Result<WriterLease> {
+    ///
+    /// The first lease switches the file to write-ahead logging: not opening it, so that a file which the backend
+    /// refuses keeps every byte.
+    pub async fn writer_lease(
+        self: &Arc<Self>,
+        mut guard: OwnedMutexGuard<Option<Raw>>,
+        deadline: Instant,
+    ) -> Result<WriterLease> {
         self.check_open()?;
         if guard.is_none() {
             *guard = Some(run_short(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
             self.writer_open.store(true, Ordering::Relaxed);
         }
-        Ok(WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() })
+        let lease = WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() };
+        if lease.raw().is_some_and(|raw| !raw.is_logged().unwrap_or(false)) {
+            return self.begin_log(lease, deadline).await;
+        }
+        Ok(lease)
+    }
+
+    /// Keeps this host's readers out while it waits for those of other processes, which may be many in turn.
+    async fn begin_log(&self, lease: WriterLease, deadline: Instant) -> Result<WriterLease> {
+        let all = u32::try_from(readers(&self.config)).unwrap_or(u32::MAX);
+        let _readers = timeout_at(deadline, self.permits.acquire_many(all))
+            .await
+            .map_err(|_| SqlError::timeout("waiting for readers, to begin the write-ahead log"))?
+            .map_err(|_| self.closed_error())?;
+        let mut pause = busy_pause();
+        loop {
+            match lease.raw().map_or(Ok(()), |raw| run_short(|| raw.begin_log())) {
+                Err(error) if codes::is_busy(&error) => {
+                    let _blocked = self.block();
+                    if !pause.wait(deadline).await {
+                        return Err(self.busy());
+                    }
+                }
+                result => return result.map(|()| lease),
+            }
+        }
     }
 
     /// Counts one who waits.
@@ -334,6 +368,12 @@ pub(super) struct WriterLease {
     _ticket: Ticket,
 }
 
+impl WriterLease {
+    fn raw(&self) -> Option<&Raw> {
+        self.guard.as_ref()
+    }
+}
+
 impl Drop for WriterLease {
     fn drop(&mut self) {
         let pool = &self.pool;
@@ -357,17 +397,8 @@ impl Held {
     pub fn raw(&self) -> Result<&Raw> {
         let raw = match self {
             Self::Reader(lease) => lease.raw.as_ref(),
-            Self::Writer(lease) => lease.guard.as_ref(),
+            Self::Writer(lease) => lease.raw(),
         };
         raw.ok_or_else(|| SqlError::new(ErrorKind::Unavailable, "the connection is closed"))
-    }
-
-    /// The connection, the writer's ready to write. Blocks; fails as busy where another process has the file locked.
-    pub fn ready(&self) -> Result<&Raw> {
-        let raw = self.raw()?;
-        if matches!(self, Self::Writer(_)) {
-            raw.write_ahead()?;
-        }
-        Ok(raw)
     }
 }

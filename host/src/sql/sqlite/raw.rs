@@ -93,7 +93,7 @@ pub(super) struct Raw {
     guard: Arc<Guard>,
     stop: Arc<Stop>,
     opened: Instant,
-    write_ahead: Cell<bool>,
+    logged: Cell<bool>,
 }
 
 impl Raw {
@@ -120,7 +120,7 @@ impl Raw {
             connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
             connection.busy_timeout(Duration::ZERO)?;
             let guard = Guard::install(&mut connection)?;
-            Ok(Self { connection, guard, stop, opened: Instant::now(), write_ahead: Cell::new(false) })
+            Ok(Self { connection, guard, stop, opened: Instant::now(), logged: Cell::new(false) })
         };
         let raw = attempt().map_err(|error| {
             let error = codes::error(error);
@@ -155,20 +155,27 @@ impl Raw {
         &self.stop
     }
 
-    /// Switches the file to write-ahead logging before its first write, and not when it is opened: a file that the
-    /// backend refuses keeps every byte. Fails where another process has the file open at this moment.
-    pub fn write_ahead(&self) -> Result<()> {
-        if self.write_ahead.get() {
-            return Ok(());
+    /// Whether the file has a write-ahead log, or is known not to get one.
+    pub fn is_logged(&self) -> Result<bool> {
+        if !self.logged.get() {
+            self.logged.set(self.journal_mode("PRAGMA journal_mode")? == "wal");
         }
-        self.stop.never();
-        let switch = || self.connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
-        let mode = self.guard.as_host(switch).map_err(codes::error)?;
+        Ok(self.logged.get())
+    }
+
+    /// Switches the file to write-ahead logging. Fails where it is open for reading or writing at this moment.
+    pub fn begin_log(&self) -> Result<()> {
+        let mode = self.journal_mode("PRAGMA journal_mode = WAL")?;
         if mode != "wal" {
             tracing::warn!(mode, "this file cannot have a write-ahead log here: readers will wait for writers");
         }
-        self.write_ahead.set(true);
+        self.logged.set(true);
         Ok(())
+    }
+
+    fn journal_mode(&self, pragma: &str) -> Result<String> {
+        self.stop.never();
+        self.guard.as_host(|| self.connection.query_row(pragma, [], |row| row.get(0))).map_err(codes::error)
     }
 
     /// Whether a transaction is open. SQLite ends one by itself after some errors.
