@@ -10,8 +10,8 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 use crate::plugin::bindings::sql as wit;
 use crate::plugin::{Limits, Meter};
 use crate::sql::{
-    Access, ColumnKind, Connection, Database, Engine, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value,
-    Work,
+    Access, ColumnKind, Connection, Database, Engine, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement,
+    Value, Work,
 };
 
 /// What one instance may do with databases during one operation.

@@ -21,11 +21,7 @@ pub(super) fn load(
     if let Some(expected) = sha256
         && !expected.eq_ignore_ascii_case(&inspection.sha256)
     {
-        return Err(PluginError::Checksum {
-            path: path.into(),
-            expected: expected.into(),
-            actual: inspection.sha256,
-        });
+        return Err(PluginError::Checksum { path: path.into(), expected: expected.into(), actual: inspection.sha256 });
     }
     let component = compile(engine, &inspection, &bytes, cache)?;
     let incompatible = |error: wasmtime::Error| PluginError::Incompatible { path: path.into(), reason: cause(&error) };

@@ -42,11 +42,7 @@ impl<'a> Strings<'a> {
 }
 
 fn same_length(lengths: &[usize], count: usize) -> Result<(), Malformed> {
-    if lengths.iter().all(|&length| length == count) {
-        Ok(())
-    } else {
-        Err(Malformed("its columns differ in length"))
-    }
+    if lengths.iter().all(|&length| length == count) { Ok(()) } else { Err(Malformed("its columns differ in length")) }
 }
 
 pub(crate) fn message_states(columns: &types::MessageStatesResult) -> Result<Vec<MessageState>, Malformed> {
@@ -270,7 +266,12 @@ impl From<backend::Description> for Description {
             backend::Engine::Sqlite => Engine::Sqlite,
             backend::Engine::Mysql => Engine::Mysql,
         };
-        Self { name: description.name, version: description.version, engine, schema_version: description.schema_version }
+        Self {
+            name: description.name,
+            version: description.version,
+            engine,
+            schema_version: description.schema_version,
+        }
     }
 }
 

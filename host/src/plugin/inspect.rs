@@ -45,8 +45,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, PluginError> {
 /// As [`inspect`], and returns the file's content too, so that what was checked is what is compiled.
 pub(super) fn read(path: &Path) -> Result<(Inspection, Vec<u8>), PluginError> {
     let bytes = std::fs::read(path).map_err(|source| PluginError::Unreadable { path: path.into(), source })?;
-    let (imports, exports) = externs(&bytes)
-        .map_err(|reason| PluginError::NotComponent { path: path.into(), reason })?;
+    let (imports, exports) =
+        externs(&bytes).map_err(|reason| PluginError::NotComponent { path: path.into(), reason })?;
     let contract = check(path, &imports, &exports)?;
     let inspection = Inspection {
         path: path.into(),

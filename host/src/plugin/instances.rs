@@ -143,7 +143,9 @@ impl Instances {
         operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<T>,
     ) -> Result<T> {
         self.refuse_while_paused()?;
-        let late = || Error::new(ErrorKind::Timeout, "the operation's deadline passed; whether a write took effect is unknown");
+        let late = || {
+            Error::new(ErrorKind::Timeout, "the operation's deadline passed; whether a write took effect is unknown")
+        };
         timeout_at(deadline, async {
             let mut lease = self.lease().await?;
             let _active = self.engine.enter();

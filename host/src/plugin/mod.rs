@@ -35,7 +35,7 @@ pub fn describe(path: &std::path::Path) -> Result<crate::Description, PluginErro
     Instances::load(path.into(), None, None, limits, clock).map(|instances| instances.description().clone())
 }
 
+pub(crate) use instances::{Entry, Instances, well_formed};
 pub use limits::Limits;
 pub use locate::PluginNotFound;
-pub(crate) use instances::{Entry, Instances, well_formed};
 pub(crate) use state::Meter;

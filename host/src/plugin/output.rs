@@ -48,7 +48,11 @@ impl Output {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         self.emit(&mut pending.line);
         if pending.dropped > 0 {
-            tracing::warn!(backend = &*self.backend, bytes = pending.dropped, "dropped output of the plugin over its limit");
+            tracing::warn!(
+                backend = &*self.backend,
+                bytes = pending.dropped,
+                "dropped output of the plugin over its limit"
+            );
         }
         pending.written = 0;
         pending.dropped = 0;

@@ -1,4 +1,6 @@
 //! SQLite files.
-use std::sync::Arc;
 use super::{Database, Result};
-pub fn open(_: &crate::config::SqliteConfig, _: &crate::config::PoolConfig) -> Result<Arc<dyn Database>> { unimplemented!() }
+use std::sync::Arc;
+pub fn open(_: &crate::config::SqliteConfig, _: &crate::config::PoolConfig) -> Result<Arc<dyn Database>> {
+    unimplemented!()
+}

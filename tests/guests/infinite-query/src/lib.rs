@@ -1,0 +1,19 @@
+//! Runs a query that never ends. It is told `short` or `long`, which is the work that it declares, or `rows`, which
+//! returns them all.
+
+use guest_support::{Access, Connection, Error, Guest, MessageState, Work, prepare, refused};
+
+struct InfiniteQuery;
+
+impl Guest for InfiniteQuery {
+    fn get_message_state(channel_id: String) -> Result<Option<MessageState>, Error> {
+        let work = if channel_id == "short" { Work::Short } else { Work::Long };
+        let columns = if channel_id == "rows" { "i" } else { "count(*)" };
+        let text = format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT {columns} FROM n");
+        let statement = prepare(&text, work).map_err(refused)?;
+        let connection = Connection::acquire(Access::Read).map_err(refused)?;
+        connection.query(&statement, &[]).map_err(refused).map(|_| None)
+    }
+}
+
+guest_support::export!(InfiniteQuery);
