@@ -13,6 +13,7 @@ pub mod mysql;
 pub mod sqlite;
 
 mod error;
+mod pause;
 mod rows;
 
 pub use error::{ErrorKind, Result, SqlError};

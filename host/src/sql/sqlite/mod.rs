@@ -1,6 +1,93 @@
-//! SQLite files.
-use super::{Database, Result};
+//! SQLite files: one connection that writes, several that read, and no thread of its own.
+//!
+//! Short statements run where the caller is; what can take long, and checkpoints, on threads for blocking work.
+
+mod codes;
+mod connection;
+mod group;
+mod guard;
+mod pool;
+mod raw;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
-pub fn open(_: &crate::config::SqliteConfig, _: &crate::config::PoolConfig) -> Result<Arc<dyn Database>> {
-    unimplemented!()
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use self::connection::SqliteConnection;
+use self::pool::Pool;
+use crate::config::{PoolConfig, SqliteConfig};
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
+
+/// Opens a SQLite file. Creates it and its folder where they are missing, and switches it to write-ahead logging.
+///
+/// Blocks for the time of a few file accesses, and up to a quarter of a second where another process opens the same
+/// file for the first time at the same moment.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidStatement`] never; a path that names no file is [`ErrorKind::Other`], one that cannot be
+/// created or written [`ErrorKind::PermissionDenied`] or [`ErrorKind::Unavailable`], one that is no database
+/// [`ErrorKind::CorruptData`].
+pub fn open(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
+    let path = &config.path;
+    let text = path.to_string_lossy();
+    if text.is_empty() || text == ":memory:" || text.starts_with("file:") {
+        return Err(SqlError::new(
+            ErrorKind::Other,
+            format!("DATABASE_PATH is {text:?}, which is no file that several connections can share: name a file"),
+        ));
+    }
+    if path.is_dir() {
+        return Err(SqlError::new(
+            ErrorKind::Other,
+            format!("the database file {} is a folder: name a file in it", path.display()),
+        ));
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                    ErrorKind::PermissionDenied
+                }
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+                _ => ErrorKind::Unavailable,
+            };
+            SqlError::new(kind, format!("the database's folder {} cannot be created: {error}", folder.display()))
+        })?;
+    }
+    Ok(Arc::new(SqliteDatabase(Arc::new(Pool::open(path.clone(), *pool)?))))
+}
+
+struct SqliteDatabase(Arc<Pool>);
+
+#[async_trait]
+impl Database for SqliteDatabase {
+    fn engine(&self) -> Engine {
+        Engine::Sqlite
+    }
+
+    fn check(&self, text: &str) -> Result<()> {
+        guard::check(text)
+    }
+
+    async fn server(&self, _deadline: Instant) -> Result<Server> {
+        self.0.check_open()?;
+        Ok(Server { engine: Engine::Sqlite, version: rusqlite::version().to_owned() })
+    }
+
+    async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>> {
+        Ok(Box::new(SqliteConnection::acquire(&self.0, access, deadline).await?))
+    }
+
+    fn status(&self) -> PoolStatus {
+        self.0.status()
+    }
+
+    async fn close(&self, deadline: Instant) {
+        self.0.close(deadline).await;
+    }
 }

@@ -1,0 +1,229 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::codes;
+use super::group;
+use super::guard::host;
+use super::pool::{Held, Pool, Ticket, run_short};
+use super::raw::{Raw, Stop};
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::pause::Pause;
+use crate::sql::rows::{ResultLimits, Rows};
+use crate::sql::{Access, Connection, Statement, Value, Work};
+
+/// How long to wait for another process between attempts: its commits take a fraction of the first, and nobody
+/// notices the last.
+pub(super) fn busy_pause() -> Pause {
+    Pause::new(Duration::from_millis(1), Duration::from_millis(50))
+}
+
+/// A lease. For reading it holds a reader from the start; for writing it takes the writer only for the time of a
+/// transaction or of one statement.
+pub(super) struct SqliteConnection {
+    pool: Arc<Pool>,
+    access: Access,
+    /// Empty for writing outside a transaction, and where a future was dropped while it had the connection.
+    held: Option<Held>,
+    in_transaction: bool,
+    _ticket: Ticket,
+}
+
+impl SqliteConnection {
+    pub async fn acquire(pool: &Arc<Pool>, access: Access, deadline: Instant) -> Result<Self> {
+        pool.check_open()?;
+        let held = match access {
+            Access::Read => Some(Held::Reader(pool.reader(deadline).await?)),
+            Access::Write => None,
+        };
+        Ok(Self { pool: Arc::clone(pool), access, held, in_transaction: false, _ticket: Ticket::new(pool) })
+    }
+
+    /// Whether a statement needs the writer for itself.
+    fn is_loose(&self) -> bool {
+        self.access == Access::Write && !self.in_transaction
+    }
+
+    fn take_held(&mut self) -> Result<Held> {
+        self.held.take().ok_or_else(|| {
+            SqlError::new(
+                ErrorKind::Unavailable,
+                "an earlier call was given up in mid-statement: lease another connection",
+            )
+        })
+    }
+
+    /// Runs `call` on the connection that this lease holds. While it runs the lease is empty, so that dropping the
+    /// future leaves no way to use the connection.
+    async fn on_held<T: Send + 'static>(
+        &mut self,
+        work: Work,
+        deadline: Instant,
+        call: impl Fn(&Raw) -> Result<T> + Send + Sync + 'static,
+    ) -> Result<T> {
+        let held = self.take_held()?;
+        if self.in_transaction && !held.raw().is_ok_and(Raw::in_transaction) {
+            self.held = Some(held);
+            return Err(SqlError::new(
+                ErrorKind::Conflict,
+                "the database rolled the transaction back after an earlier error: begin it again",
+            ));
+        }
+        let (held, result) = run(&self.pool, held, work, deadline, call).await;
+        self.held = held;
+        result
+    }
+
+    async fn end(&mut self, text: &'static str) -> Result<()> {
+        if !self.in_transaction {
+            return Err(SqlError::new(ErrorKind::InvalidStatement, "no transaction is open"));
+        }
+        self.in_transaction = false;
+        let held = self.take_held()?;
+        let result = run_short(|| {
+            let raw = held.raw()?;
+            if text == host::ROLLBACK && !raw.in_transaction() {
+                return Ok(());
+            }
+            let result = raw.host(text);
+            raw.roll_back();
+            result
+        });
+        if self.access == Access::Read {
+            self.held = Some(held);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Connection for SqliteConnection {
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        parameters: Vec<Value>,
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        let copy = statement.clone();
+        if self.is_loose() {
+            let held = Held::Writer(self.pool.writer(deadline).await?);
+            let call = move |raw: &Raw| raw.query_all_or_nothing(&copy, &parameters, limits, deadline);
+            return run(&self.pool, held, statement.work, deadline, call).await.1;
+        }
+        let call = move |raw: &Raw| raw.query(&copy, &parameters, limits, deadline);
+        self.on_held(statement.work, deadline, call).await
+    }
+
+    async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        if self.is_loose() && statement.work == Work::Short {
+            return group::execute(&self.pool, statement, parameters, deadline).await;
+        }
+        let copy = statement.clone();
+        let call = move |raw: &Raw| raw.execute(&copy, &parameters, deadline);
+        if self.is_loose() {
+            let held = Held::Writer(self.pool.writer(deadline).await?);
+            return run(&self.pool, held, statement.work, deadline, call).await.1;
+        }
+        self.on_held(statement.work, deadline, call).await
+    }
+
+    async fn begin(&mut self, deadline: Instant) -> Result<()> {
+        if self.in_transaction {
+            return Err(SqlError::new(ErrorKind::InvalidStatement, "a transaction is open already"));
+        }
+        let (held, text) = match self.access {
+            Access::Read => (self.take_held()?, host::BEGIN),
+            Access::Write => (Held::Writer(self.pool.writer(deadline).await?), host::BEGIN_IMMEDIATE),
+        };
+        let (held, result) = run(&self.pool, held, Work::Short, deadline, move |raw| raw.host(text)).await;
+        if result.is_ok() || self.access == Access::Read {
+            self.held = held;
+        }
+        self.in_transaction = result.is_ok();
+        result
+    }
+
+    async fn commit(&mut self, _deadline: Instant) -> Result<()> {
+        if self.in_transaction && self.held.as_ref().is_some_and(|held| !held.raw().is_ok_and(Raw::in_transaction)) {
+            self.end(host::ROLLBACK).await?;
+            return Err(SqlError::new(
+                ErrorKind::Conflict,
+                "the database rolled the transaction back after an earlier error: nothing was committed",
+            ));
+        }
+        self.end(host::COMMIT).await
+    }
+
+    async fn rollback(&mut self, _deadline: Instant) -> Result<()> {
+        self.end(host::ROLLBACK).await
+    }
+}
+
+/// Runs `call` where its work belongs, again and again while another process holds the lock, until `deadline`.
+///
+/// Returns the lease with the result, or keeps it where the thread that had it came to harm. A future that is
+/// dropped gives it back by itself: at once, or where it runs on another thread as soon as that was interrupted.
+async fn run<T: Send + 'static>(
+    pool: &Pool,
+    mut held: Held,
+    work: Work,
+    deadline: Instant,
+    call: impl Fn(&Raw) -> Result<T> + Send + Sync + 'static,
+) -> (Option<Held>, Result<T>) {
+    let call = Arc::new(call);
+    let mut pause = busy_pause();
+    loop {
+        let result = match work {
+            Work::Short => run_short(|| held.raw().and_then(|raw| call(raw))),
+            Work::Long => match run_elsewhere(held, Arc::clone(&call)).await {
+                Ok((back, result)) => {
+                    held = back;
+                    result
+                }
+                Err(error) => return (None, Err(error)),
+            },
+        };
+        match result {
+            Err(error) if codes::is_busy(&error) => {
+                let _blocked = matches!(held, Held::Writer(_)).then(|| pool.block());
+                if !pause.wait(deadline).await {
+                    return (Some(held), Err(pool.busy()));
+                }
+            }
+            result => return (Some(held), result),
+        }
+    }
+}
+
+async fn run_elsewhere<T: Send + 'static>(
+    held: Held,
+    call: Arc<impl Fn(&Raw) -> Result<T> + Send + Sync + 'static>,
+) -> Result<(Held, Result<T>)> {
+    let stop = held.raw()?.stop();
+    let mut unwanted = CancelOnDrop { lease: stop.lease(), stop: Some(Arc::clone(stop)) };
+    let thread = tokio::task::spawn_blocking(move || {
+        let result = held.raw().and_then(|raw| call(raw));
+        (held, result)
+    });
+    let result = thread.await;
+    unwanted.stop = None;
+    result.map_err(|_| SqlError::new(ErrorKind::Other, "the thread that ran the statement ended early"))
+}
+
+/// Interrupts what a lease runs on another thread when its caller is gone.
+struct CancelOnDrop {
+    /// `None` once the result is there, since the same lease may go on.
+    stop: Option<Arc<Stop>>,
+    lease: u64,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(stop) = &self.stop {
+            stop.cancel(self.lease);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Writes that arrive together share one commit.
+//!
+//! A write is put into a queue; then its owner waits for the writer. Whoever gets that first, the leader, runs all
+//! that is in the queue in one transaction and hands every result to its owner. All of it happens without an
+//! `await`, so that dropping the leader's future cannot cut a group in half.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::codes;
+use super::connection::busy_pause;
+use super::guard::host;
+use super::pool::{Held, Pool, lock, run_short};
+use super::raw::Raw;
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::{Statement, Value};
+
+/// The most jobs in one group, so that the first of them does not wait for too many others.
+const GROUP: usize = 256;
+
+/// A write that waits for its group.
+pub(super) struct Job {
+    statement: Statement,
+    parameters: Vec<Value>,
+    deadline: Instant,
+    done: oneshot::Sender<Result<u64>>,
+}
+
+impl Job {
+    fn run(&self, raw: &Raw) -> Result<u64> {
+        raw.execute(&self.statement, &self.parameters, self.deadline)
+    }
+}
+
+/// Runs a write, alone or in a group.
+pub(super) async fn execute(
+    pool: &Arc<Pool>,
+    statement: &Statement,
+    parameters: Vec<Value>,
+    deadline: Instant,
+) -> Result<u64> {
+    pool.check_open()?;
+    let (done, mut result) = oneshot::channel();
+    lock(&pool.queue).push_back(Job { statement: statement.clone(), parameters, deadline, done });
+    // On a single thread nobody else can arrive while a group runs: let them come first.
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        tokio::task::yield_now().await;
+    }
+    let mut turn = pin!(pool.writer_lock().lock_owned());
+    let turn_or_result = std::future::poll_fn(|cx| {
+        if let Poll::Ready(result) = Pin::new(&mut result).poll(cx) {
+            return Poll::Ready(Err(result));
+        }
+        turn.as_mut().poll(cx).map(Ok)
+    });
+    let waiting = pool.count_waiting();
+    let turn = timeout_at(deadline, turn_or_result).await.map_err(|_| pool.waited_too_long())?;
+    drop(waiting);
+    match turn {
+        Ok(guard) => lead(pool, Held::Writer(pool.writer_lease(guard)?), result, deadline).await,
+        Err(result) => result.unwrap_or_else(|_| Err(abandoned())),
+    }
+}
+
+/// Runs groups until one of them held the leader's own write.
+async fn lead(
+    pool: &Arc<Pool>,
+    held: Held,
+    mut result: oneshot::Receiver<Result<u64>>,
+    deadline: Instant,
+) -> Result<u64> {
+    let mut pause = busy_pause();
+    loop {
+        match result.try_recv() {
+            Ok(result) => return result,
+            Err(oneshot::error::TryRecvError::Closed) => return Err(abandoned()),
+            Err(oneshot::error::TryRecvError::Empty) => {}
+        }
+        if run_short(|| held.raw().and_then(|raw| run_group(pool, raw))).is_err() {
+            let _blocked = pool.block();
+            if !pause.wait(deadline).await {
+                return Err(pool.busy());
+            }
+        }
+    }
+}
+
+fn abandoned() -> SqlError {
+    SqlError::new(ErrorKind::Unavailable, "the database was closed before the statement ran")
+}
+
+/// Runs what is in the queue. Fails where another process holds the lock; then everything is still in the queue.
+fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
+    let mut jobs = take_jobs(pool);
+    if jobs.len() < 2 {
+        return match jobs.pop() {
+            Some(job) => run_alone(pool, raw, job),
+            None => Ok(()),
+        };
+    }
+    match raw.host(host::BEGIN_IMMEDIATE) {
+        Ok(()) => {}
+        Err(error) if codes::is_busy(&error) => {
+            put_jobs_back(pool, jobs);
+            return Err(error);
+        }
+        Err(error) => {
+            report(jobs.into_iter().map(|job| (job.done, Err(error.clone()))));
+            return Ok(());
+        }
+    }
+    let mut results = Vec::with_capacity(jobs.len());
+    for index in 0..jobs.len() {
+        let result = run_apart(raw, &jobs[index]);
+        if !raw.in_transaction() {
+            // The error ended the transaction, and took along what the jobs before had done: they, and those
+            // after, run again, each for itself.
+            let culprit = jobs.remove(index);
+            report([(culprit.done, result)]);
+            return run_each_alone(pool, raw, jobs);
+        }
+        results.push(result);
+    }
+    let committed = raw.host(host::COMMIT);
+    if let Err(error) = &committed {
+        raw.roll_back();
+        results = results.into_iter().map(|result| result.and_then(|_| Err(error.clone()))).collect();
+    }
+    report(jobs.into_iter().map(|job| job.done).zip(results));
+    Ok(())
+}
+
+/// Runs a job of a group so that it fails alone.
+fn run_apart(raw: &Raw, job: &Job) -> Result<u64> {
+    raw.host(host::SAVEPOINT)?;
+    let result = job.run(raw);
+    if !raw.in_transaction() {
+        return result;
+    }
+    if result.is_err() {
+        raw.host(host::ROLLBACK_TO)?;
+    }
+    raw.host(host::RELEASE)?;
+    result
+}
+
+fn run_each_alone(pool: &Pool, raw: &Raw, jobs: Vec<Job>) -> Result<()> {
+    let mut jobs = jobs.into_iter();
+    while let Some(job) = jobs.next() {
+        if let Err(error) = run_alone(pool, raw, job) {
+            put_jobs_back_behind_first(pool, jobs.collect());
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn run_alone(pool: &Pool, raw: &Raw, job: Job) -> Result<()> {
+    match job.run(raw) {
+        Err(error) if codes::is_busy(&error) => {
+            put_jobs_back(pool, vec![job]);
+            Err(error)
+        }
+        result => {
+            report([(job.done, result)]);
+            Ok(())
+        }
+    }
+}
+
+/// The jobs whose owners still wait, oldest first.
+fn take_jobs(pool: &Pool) -> Vec<Job> {
+    let mut queue = lock(&pool.queue);
+    let count = queue.len().min(GROUP);
+    queue.drain(..count).filter(|job| !job.done.is_closed()).collect()
+}
+
+fn put_jobs_back(pool: &Pool, jobs: Vec<Job>) {
+    let mut queue = lock(&pool.queue);
+    for job in jobs.into_iter().rev() {
+        queue.push_front(job);
+    }
+}
+
+/// As [`put_jobs_back`], where the one before them is at the front of the queue already.
+fn put_jobs_back_behind_first(pool: &Pool, jobs: Vec<Job>) {
+    let first = lock(&pool.queue).pop_front();
+    put_jobs_back(pool, first.into_iter().chain(jobs).collect());
+}
+
+/// An owner that is gone does not want its result.
+fn report(results: impl IntoIterator<Item = (oneshot::Sender<Result<u64>>, Result<u64>)>) {
+    for (done, result) in results {
+        let _ = done.send(result);
+    }
+}

@@ -1,0 +1,401 @@
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant as StdInstant;
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::group::Job;
+use super::raw::{Raw, Role};
+use crate::config::PoolConfig;
+use crate::sql::PoolStatus;
+use crate::sql::error::{ErrorKind, Result, SqlError};
+
+/// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
+const CHECKPOINT_PAGES: usize = 1000;
+
+/// One writer and several readers on one file.
+///
+/// The writer stays open until the pool is closed: it holds nothing that grows old, and closing it would take the
+/// write-ahead log along. Readers come and go with the limits of the configuration.
+pub(super) struct Pool {
+    path: PathBuf,
+    config: PoolConfig,
+    writer: Arc<tokio::sync::Mutex<Option<Raw>>>,
+    writer_open: AtomicBool,
+    permits: Arc<Semaphore>,
+    idle: Mutex<VecDeque<Idle>>,
+    readers_open: AtomicUsize,
+    waiting: AtomicUsize,
+    /// What has to come back before the pool may close.
+    tickets: AtomicUsize,
+    returned: Notify,
+    closed: AtomicBool,
+    /// Whether the writer waits for another process at the moment.
+    blocked: AtomicBool,
+    /// Writes that wait for the next group.
+    pub(super) queue: Mutex<VecDeque<Job>>,
+    wal_pages: Arc<AtomicUsize>,
+    /// The pages at the last checkpoint's start.
+    checkpointed: AtomicUsize,
+    checkpoint: Arc<tokio::sync::Mutex<()>>,
+}
+
+struct Idle {
+    raw: Raw,
+    since: StdInstant,
+}
+
+impl Pool {
+    /// Opens the writer, and with it creates the file.
+    pub fn open(path: PathBuf, config: PoolConfig) -> Result<Self> {
+        let wal_pages = Arc::new(AtomicUsize::new(0));
+        let writer = Raw::open(&path, Role::Writer, &wal_pages)?;
+        Ok(Self {
+            path,
+            config,
+            writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
+            writer_open: AtomicBool::new(true),
+            permits: Arc::new(Semaphore::new(readers(&config))),
+            idle: Mutex::default(),
+            readers_open: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            tickets: AtomicUsize::new(0),
+            returned: Notify::new(),
+            closed: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            queue: Mutex::default(),
+            wal_pages,
+            checkpointed: AtomicUsize::new(0),
+            checkpoint: Arc::default(),
+        })
+    }
+
+    pub fn status(&self) -> PoolStatus {
+        let writer = usize::from(self.writer_open.load(Ordering::Relaxed));
+        let writer_idle = if self.writer.try_lock().is_ok() { writer } else { 0 };
+        PoolStatus {
+            max: readers(&self.config) + 1,
+            open: self.readers_open.load(Ordering::Relaxed) + writer,
+            idle: lock(&self.idle).len() + writer_idle,
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Refuses what came after [`close`](Self::close).
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(self.closed_error()) } else { Ok(()) }
+    }
+
+    fn closed_error(&self) -> SqlError {
+        SqlError::new(ErrorKind::Unavailable, format!("the database {} is closed", self.path.display()))
+    }
+
+    /// Leases a reader.
+    pub async fn reader(self: &Arc<Self>, deadline: Instant) -> Result<ReaderLease> {
+        self.check_open()?;
+        let permits = Arc::clone(&self.permits);
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waiting = Waiting::new(&self.waiting);
+                let limit = Instant::now() + self.config.acquire_timeout;
+                match timeout_at(deadline.min(limit), permits.acquire_owned()).await {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) => return Err(self.closed_error()),
+                    Err(_) if deadline <= limit => return Err(SqlError::timeout("waiting for a connection")),
+                    Err(_) => {
+                        return Err(SqlError::new(
+                            ErrorKind::Unavailable,
+                            format!(
+                                "none of the {} reading connections to {} became free within {:?}",
+                                readers(&self.config),
+                                self.path.display(),
+                                self.config.acquire_timeout,
+                            ),
+                        ));
+                    }
+                }
+            }
+        };
+        let raw = match self.take_idle() {
+            Some(raw) => raw,
+            None => {
+                let raw = run_short(|| Raw::open(&self.path, Role::Reader, &self.wal_pages))?;
+                self.readers_open.fetch_add(1, Ordering::Relaxed);
+                raw
+            }
+        };
+        Ok(ReaderLease { raw: Some(raw), ticket: Ticket::new(self), _permit: permit })
+    }
+
+    /// Takes the writer, waiting for those before.
+    pub async fn writer(self: &Arc<Self>, deadline: Instant) -> Result<WriterLease> {
+        self.check_open()?;
+        let guard = match Arc::clone(&self.writer).try_lock_owned() {
+            Ok(guard) => guard,
+            Err(_) => {
+                let _waiting = Waiting::new(&self.waiting);
+                match timeout_at(deadline, Arc::clone(&self.writer).lock_owned()).await {
+                    Ok(guard) => guard,
+                    Err(_) => return Err(self.waited_too_long()),
+                }
+            }
+        };
+        self.writer_lease(guard)
+    }
+
+    /// The lock of the writer, for those who also wait for something else.
+    pub fn writer_lock(&self) -> Arc<tokio::sync::Mutex<Option<Raw>>> {
+        Arc::clone(&self.writer)
+    }
+
+    /// A lease of the writer by one who has the lock. Opens it again where it had to be closed.
+    pub fn writer_lease(self: &Arc<Self>, mut guard: OwnedMutexGuard<Option<Raw>>) -> Result<WriterLease> {
+        self.check_open()?;
+        if guard.is_none() {
+            *guard = Some(run_short(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
+            self.writer_open.store(true, Ordering::Relaxed);
+        }
+        Ok(WriterLease { guard, ticket: Ticket::new(self) })
+    }
+
+    /// Counts one who waits.
+    pub fn count_waiting(&self) -> Waiting<'_> {
+        Waiting::new(&self.waiting)
+    }
+
+    /// Notes that the writer waits for another process, as long as the result lives.
+    pub fn block(&self) -> Blocked<'_> {
+        self.blocked.store(true, Ordering::Relaxed);
+        Blocked(&self.blocked)
+    }
+
+    /// Why the writer could not be had before the deadline.
+    pub fn waited_too_long(&self) -> SqlError {
+        if self.blocked.load(Ordering::Relaxed) {
+            return self.busy();
+        }
+        SqlError::timeout("waiting for the write lock")
+    }
+
+    /// Another process kept the file locked until the deadline.
+    pub fn busy(&self) -> SqlError {
+        SqlError {
+            code: Some("SQLITE_BUSY".to_owned()),
+            ..SqlError::new(
+                ErrorKind::Conflict,
+                format!("another process kept {} locked until the deadline", self.path.display()),
+            )
+        }
+    }
+
+    fn take_idle(&self) -> Option<Raw> {
+        // Closing a connection takes system calls, which nobody should wait for behind this lock.
+        let mut expired = Vec::new();
+        let mut idle = lock(&self.idle);
+        let found = loop {
+            match idle.pop_back() {
+                Some(entry) if self.is_expired(&entry.raw) || entry.since.elapsed() > self.config.idle_timeout => {
+                    expired.push(entry);
+                }
+                other => break other.map(|entry| entry.raw),
+            }
+        };
+        drop(idle);
+        self.readers_open.fetch_sub(expired.len(), Ordering::Relaxed);
+        found
+    }
+
+    fn put_back(&self, raw: Raw) {
+        let keep = raw.clean() && !self.is_expired(&raw) && !self.closed.load(Ordering::Acquire);
+        let mut dropped = Vec::new();
+        let mut idle = lock(&self.idle);
+        if keep && idle.len() < self.config.max_idle {
+            idle.push_back(Idle { raw, since: StdInstant::now() });
+        } else {
+            dropped.push(raw);
+        }
+        while let Some(entry) = idle.pop_front_if(|entry| entry.since.elapsed() > self.config.idle_timeout) {
+            dropped.push(entry.raw);
+        }
+        drop(idle);
+        self.readers_open.fetch_sub(dropped.len(), Ordering::Relaxed);
+    }
+
+    fn is_expired(&self, raw: &Raw) -> bool {
+        raw.opened().elapsed() > self.config.lifetime
+    }
+
+    /// Starts a checkpoint where one is due, on a thread where it holds up nobody.
+    fn checkpoint_if_due(&self) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        // The log began anew, or has grown as much again since the last checkpoint, which a long reader can keep
+        // from finishing.
+        let last = self.checkpointed.load(Ordering::Relaxed);
+        let last = if pages < last { 0 } else { last };
+        if pages < last + CHECKPOINT_PAGES || self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let (Ok(runtime), Ok(running)) = (Handle::try_current(), Arc::clone(&self.checkpoint).try_lock_owned()) else {
+            return;
+        };
+        self.checkpointed.store(pages, Ordering::Relaxed);
+        let (path, wal_pages) = (self.path.clone(), Arc::clone(&self.wal_pages));
+        runtime.spawn_blocking(move || {
+            let _running = running;
+            let result = Raw::open(&path, Role::Checkpointer, &wal_pages)
+                .and_then(|raw| raw.checkpoint(rusqlite::wal::CheckpointMode::PASSIVE));
+            if let Err(error) = result {
+                tracing::debug!(path = %path.display(), %error, "a checkpoint failed; the next one makes up for it");
+            }
+        });
+    }
+
+    /// Refuses further leases, waits for those that are out until `deadline`, and closes the connections.
+    pub async fn close(&self, deadline: Instant) {
+        self.closed.store(true, Ordering::Release);
+        self.permits.close();
+        loop {
+            let returned = self.returned.notified();
+            if self.tickets.load(Ordering::Acquire) == 0 || timeout_at(deadline, returned).await.is_err() {
+                break;
+            }
+        }
+        let readers = std::mem::take(&mut *lock(&self.idle));
+        self.readers_open.fetch_sub(readers.len(), Ordering::Relaxed);
+        drop(readers);
+        lock(&self.queue).clear();
+        let Ok(mut writer) = timeout_at(deadline, Arc::clone(&self.writer).lock_owned()).await else {
+            return;
+        };
+        // A checkpoint of a large log takes long and cannot be interrupted: it ends by itself if the deadline comes.
+        let running = timeout_at(deadline, Arc::clone(&self.checkpoint).lock_owned()).await;
+        if let Some(raw) = writer.take() {
+            self.writer_open.store(false, Ordering::Relaxed);
+            let path = self.path.clone();
+            let last = tokio::task::spawn_blocking(move || {
+                if let Err(error) = raw.checkpoint(rusqlite::wal::CheckpointMode::TRUNCATE) {
+                    tracing::debug!(path = %path.display(), %error, "the last checkpoint failed; opening makes up for it");
+                }
+                drop((raw, running));
+            });
+            let _ = timeout_at(deadline, last).await;
+        }
+    }
+}
+
+/// How many connections may read.
+fn readers(config: &PoolConfig) -> usize {
+    config.max_open.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs what takes microseconds on this thread: handing it to another one and back costs more than the work. A
+/// multi-threaded runtime is told, so that it does not stall.
+pub(super) fn run_short<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
+/// Something that has to come back before the pool may close.
+pub(super) struct Ticket(Arc<Pool>);
+
+impl Ticket {
+    pub fn new(pool: &Arc<Pool>) -> Self {
+        pool.tickets.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(pool))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.0.tickets.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.returned.notify_waiters();
+        }
+    }
+}
+
+/// One who waits for a connection, as long as this lives.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The writer waits for another process, as long as this lives.
+pub(super) struct Blocked<'a>(&'a AtomicBool);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A reader, which goes back when this is dropped.
+pub(super) struct ReaderLease {
+    raw: Option<Raw>,
+    ticket: Ticket,
+    /// After the connection, so that whoever gets the permit finds it.
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for ReaderLease {
+    fn drop(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.ticket.0.put_back(raw);
+        }
+    }
+}
+
+/// The writer, which is free again when this is dropped.
+pub(super) struct WriterLease {
+    guard: OwnedMutexGuard<Option<Raw>>,
+    ticket: Ticket,
+}
+
+impl Drop for WriterLease {
+    fn drop(&mut self) {
+        let pool = &self.ticket.0;
+        let clean = self.guard.as_ref().is_some_and(Raw::clean);
+        if !clean || pool.closed.load(Ordering::Acquire) {
+            pool.writer_open.store(false, Ordering::Relaxed);
+            *self.guard = None;
+        }
+        pool.checkpoint_if_due();
+    }
+}
+
+/// A leased connection of either kind.
+pub(super) enum Held {
+    Reader(ReaderLease),
+    Writer(WriterLease),
+}
+
+impl Held {
+    /// The connection itself.
+    pub fn raw(&self) -> Result<&Raw> {
+        let raw = match self {
+            Self::Reader(lease) => lease.raw.as_ref(),
+            Self::Writer(lease) => lease.guard.as_ref(),
+        };
+        raw.ok_or_else(|| SqlError::new(ErrorKind::Unavailable, "the connection is closed"))
+    }
+}

@@ -1,0 +1,311 @@
+//! One open connection to a SQLite file, and the statements that run on it. Everything here blocks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
+
+use super::codes;
+use super::guard::{self, Guard, host};
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::rows::{ResultLimits, Rows, RowsBuilder};
+use crate::sql::{Statement, Value};
+
+/// Prepared statements that a connection keeps. A backend has a few dozen.
+const STATEMENTS: usize = 64;
+
+/// Steps of SQLite's virtual machine between two looks at the clock: a few microseconds, so that a deadline is met
+/// closely, at a cost that cannot be measured.
+const STEPS: i32 = 1000;
+
+/// How long opening waits for another process that is switching the same file to WAL at the same moment. Opening
+/// is the only thing that waits while it holds a thread.
+const OPEN_WAIT: Duration = Duration::from_millis(250);
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The one that writes.
+    Writer,
+    /// One of those that cannot.
+    Reader,
+    /// Copies the write-ahead log into the file.
+    Checkpointer,
+}
+
+/// What stops a running statement, looked at by the progress handler.
+pub(super) struct Stop {
+    /// Who has the connection at the moment, as a number that grows with each lease.
+    lease: AtomicU64,
+    /// The lease whose statements are to fail, because nobody wants their results any more. A cancellation that
+    /// comes too late meets another lease, which it does not concern.
+    cancelled: AtomicU64,
+    /// Nanoseconds after `base`; 0 for no deadline.
+    deadline: AtomicU64,
+    base: Instant,
+}
+
+impl Stop {
+    fn new() -> Self {
+        let (lease, cancelled, deadline) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
+        Self { lease, cancelled, deadline, base: Instant::now() }
+    }
+
+    /// The present lease, for [`cancel`](Self::cancel).
+    pub fn lease(&self) -> u64 {
+        self.lease.load(Ordering::Relaxed)
+    }
+
+    /// Makes what this lease runs fail.
+    pub fn cancel(&self, lease: u64) {
+        self.cancelled.store(lease, Ordering::Relaxed);
+    }
+
+    fn end_lease(&self) {
+        self.lease.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn at(&self, deadline: tokio::time::Instant) {
+        let after = deadline.into_std().saturating_duration_since(self.base).as_nanos();
+        self.deadline.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    }
+
+    fn never(&self) {
+        self.deadline.store(0, Ordering::Relaxed);
+    }
+
+    fn is_due(&self) -> bool {
+        let deadline = self.deadline.load(Ordering::Relaxed);
+        self.cancelled.load(Ordering::Relaxed) == self.lease()
+            || deadline != 0 && self.base.elapsed().as_nanos() >= deadline.into()
+    }
+}
+
+/// An open connection.
+pub(super) struct Raw {
+    connection: Connection,
+    guard: Arc<Guard>,
+    stop: Arc<Stop>,
+    opened: Instant,
+}
+
+impl Raw {
+    /// Opens the file. The writer creates it where it is missing, and notes the pages of the write-ahead log in
+    /// `wal_pages` after each commit.
+    pub fn open(path: &Path, role: Role, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
+        let attempt = || -> rusqlite::Result<Self> {
+            let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            if role == Role::Writer {
+                flags |= OpenFlags::SQLITE_OPEN_CREATE;
+            }
+            let mut connection = Connection::open_with_flags(path, flags)?;
+            connection.busy_timeout(OPEN_WAIT)?;
+            configure(&connection, role)?;
+            if role == Role::Writer {
+                let pages = Arc::clone(wal_pages);
+                connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
+                    pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                    Ok(())
+                }))?;
+            }
+            let stop = Arc::new(Stop::new());
+            let handler = Arc::clone(&stop);
+            connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
+            connection.busy_timeout(Duration::ZERO)?;
+            let guard = Guard::install(&mut connection)?;
+            Ok(Self { connection, guard, stop, opened: Instant::now() })
+        };
+        let raw = attempt().map_err(|error| {
+            let error = codes::error(error);
+            let what = match error.kind {
+                ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
+                ErrorKind::PermissionDenied => "cannot be written by this user",
+                _ => "cannot be opened",
+            };
+            let message = format!("the database file {} {what}: {}", path.display(), error.message);
+            SqlError { message, ..error }
+        })?;
+        // SQLite opens a file that it may not write for reading, and says so only at the first write.
+        if raw.connection.is_readonly(c"main").unwrap_or(false) {
+            return Err(SqlError {
+                code: Some("SQLITE_READONLY".to_owned()),
+                ..SqlError::new(
+                    ErrorKind::PermissionDenied,
+                    format!("the database file {} is read-only for this user", path.display()),
+                )
+            });
+        }
+        Ok(raw)
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// What stops its statements from elsewhere.
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
+    /// Whether a transaction is open. SQLite ends one by itself after some errors.
+    pub fn in_transaction(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// Runs one of the host's own statements. No deadline: each is short, and must not be cut in half.
+    pub fn host(&self, text: &'static str) -> Result<()> {
+        self.stop.never();
+        let connection = &self.connection;
+        let run = || connection.prepare_cached(text).and_then(|mut statement| statement.raw_execute());
+        self.guard.as_host(run).map(drop).map_err(codes::error)
+    }
+
+    /// Ends a lease: rolls back what is open. `false` where that fails and the connection is to be closed.
+    pub fn clean(&self) -> bool {
+        self.stop.end_lease();
+        self.roll_back()
+    }
+
+    /// Rolls back what is open. `false` where that fails.
+    pub fn roll_back(&self) -> bool {
+        !self.in_transaction() || self.host(host::ROLLBACK).is_ok() && !self.in_transaction()
+    }
+
+    /// Copies the write-ahead log into the file.
+    pub fn checkpoint(&self, mode: rusqlite::wal::CheckpointMode) -> Result<()> {
+        self.stop.never();
+        self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(codes::error)
+    }
+
+    /// Runs a statement and packs its rows.
+    pub fn query(
+        &self,
+        statement: &Statement,
+        parameters: &[Value],
+        limits: ResultLimits,
+        deadline: tokio::time::Instant,
+    ) -> Result<Rows> {
+        let mut prepared = self.prepare(statement, parameters, deadline)?;
+        let columns = prepared.column_count();
+        let mut builder = RowsBuilder::new(columns, limits);
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next().map_err(|error| self.explain(error))? {
+            for column in 0..columns {
+                match row.get_ref(column).map_err(|error| self.explain(error))? {
+                    ValueRef::Null => builder.null()?,
+                    ValueRef::Integer(value) => builder.integer(value)?,
+                    ValueRef::Real(value) => builder.real(value)?,
+                    ValueRef::Text(value) => builder.text(value)?,
+                    ValueRef::Blob(value) => builder.blob(value)?,
+                }
+            }
+        }
+        builder.finish()
+    }
+
+    /// As [`query`](Self::query), where a statement that writes takes effect only if its whole result could be
+    /// returned.
+    pub fn query_all_or_nothing(
+        &self,
+        statement: &Statement,
+        parameters: &[Value],
+        limits: ResultLimits,
+        deadline: tokio::time::Instant,
+    ) -> Result<Rows> {
+        if self.prepare(statement, parameters, deadline)?.readonly() {
+            return self.query(statement, parameters, limits, deadline);
+        }
+        self.host(host::BEGIN_IMMEDIATE)?;
+        let result = self.query(statement, parameters, limits, deadline).and_then(|rows| {
+            self.host(host::COMMIT)?;
+            Ok(rows)
+        });
+        if result.is_err() {
+            self.roll_back();
+        }
+        result
+    }
+
+    /// Runs a statement and returns how many rows it affected.
+    pub fn execute(&self, statement: &Statement, parameters: &[Value], deadline: tokio::time::Instant) -> Result<u64> {
+        let mut prepared = self.prepare(statement, parameters, deadline)?;
+        // `changes` keeps the count of an earlier statement where this one is no INSERT, UPDATE or DELETE.
+        let before = self.connection.total_changes();
+        let mut rows = prepared.raw_query();
+        while rows.next().map_err(|error| self.explain(error))?.is_some() {}
+        drop(rows);
+        Ok(if self.connection.total_changes() == before { 0 } else { self.connection.changes() })
+    }
+
+    fn prepare(
+        &self,
+        statement: &Statement,
+        parameters: &[Value],
+        deadline: tokio::time::Instant,
+    ) -> Result<CachedStatement<'_>> {
+        if guard::is_host_text(&statement.text) {
+            return Err(SqlError::new(
+                ErrorKind::PermissionDenied,
+                "the host does not let a backend control transactions by statements",
+            ));
+        }
+        self.stop.at(deadline);
+        if self.stop.is_due() {
+            return Err(SqlError::timeout("running a statement"));
+        }
+        let mut prepared = self.connection.prepare_cached(&statement.text).map_err(|error| self.explain(error))?;
+        let wanted = prepared.parameter_count();
+        if wanted != parameters.len() {
+            return Err(codes::error(rusqlite::Error::InvalidParameterCount(parameters.len(), wanted)));
+        }
+        for (index, value) in parameters.iter().enumerate() {
+            prepared.raw_bind_parameter(index + 1, value).map_err(codes::error)?;
+        }
+        Ok(prepared)
+    }
+
+    fn explain(&self, error: rusqlite::Error) -> SqlError {
+        let error = self.guard.explain(codes::error(error));
+        if error.kind == ErrorKind::Timeout {
+            return SqlError { code: error.code, ..SqlError::timeout("running a statement") };
+        }
+        error
+    }
+}
+
+fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if role == Role::Writer {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    }
+    // The pool starts checkpoints, where they hold up no commit.
+    connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
+    connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000;")?;
+    if role == Role::Reader {
+        connection.execute_batch("PRAGMA query_only = ON")?;
+    }
+    // The first look into the file, so that one that is no database is refused here.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(value) => ValueRef::Integer(*value),
+            Self::Real(value) => ValueRef::Real(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Blob(value) => ValueRef::Blob(value),
+        }))
+    }
+}
