@@ -1,0 +1,300 @@
+//! A MariaDB server of one's own.
+//!
+//! A small shell is between this process and the server. It holds a pipe from this process: however this process
+//! ends, the pipe closes, and the shell kills the server and removes its folder. Should the shell be killed, the
+//! kernel kills the server.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::time::Instant;
+
+/// The user that tests connect as; it has no right to bypass `read_only` or `max_connections`.
+pub const USER: &str = "cofferdam";
+
+/// That user's password, good for a server on loopback that lives as long as its test.
+pub const PASSWORD: &str = "p@ss:w/rd%";
+
+/// The longest that a server may take to accept connections, so that a test ends.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// Another program can take a free port before the server does.
+const PORT_ATTEMPTS: u32 = 5;
+
+const MISSING: &str = "install mariadb-server, or set TEST_MYSQL_URL";
+
+/// Reads one order a line and answers each. Arguments: the server's folder, then its command.
+const SUPERVISOR: &str = r#"
+folder=$1
+shift
+server=
+start() {
+    if command -v setpriv >/dev/null; then
+        setpriv --pdeathsig KILL "$@" </dev/null >>"$folder/log" 2>&1 &
+    else
+        "$@" </dev/null >>"$folder/log" 2>&1 &
+    fi
+    server=$!
+}
+finish() {
+    if [ -n "$server" ]; then
+        kill -"$1" "$server"
+        wait "$server"
+        server=
+    fi
+}
+start "$@"
+while read -r order; do
+    case $order in
+        start) [ -n "$server" ] || start "$@" ;;
+        stop) finish TERM ;;
+        kill) finish KILL ;;
+        pause) kill -STOP "$server" ;;
+        resume) kill -CONT "$server" ;;
+    esac
+    echo done
+done
+finish KILL
+rm -rf "$folder"
+"#;
+
+/// A running server. It ends, and its folder goes, when this is dropped or this process ends.
+pub struct MariaDb {
+    supervisor: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl MariaDb {
+    /// Starts a server with a new datadir, and waits until it accepts connections.
+    ///
+    /// `arguments` come after those of the tests, such as `--max-connections=10`.
+    ///
+    /// # Errors
+    ///
+    /// MariaDB is not installed, or does not start; the error has the end of its log.
+    pub async fn start(arguments: &[String]) -> Result<Self> {
+        let daemon = find_program(&["mariadbd", "mysqld"])?;
+        let template = template(&daemon)?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let server = Self::spawn(&daemon, &template, arguments)?;
+            match server.ready().await {
+                Ok(()) => return Ok(server),
+                Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("Address already in use") => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn spawn(daemon: &Path, template: &Path, arguments: &[String]) -> Result<Self> {
+        let parent = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new()
+            .prefix("cofferdam-mariadb-")
+            .tempdir_in(&parent)
+            .with_context(|| format!("no folder for a server in {}", parent.display()))?
+            .keep();
+        run(Command::new("cp").arg("-R").arg(template).arg(folder.join("data")))?;
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", SUPERVISOR, "mariadb-supervisor"])
+            .arg(&folder)
+            .arg(daemon)
+            .arg("--no-defaults")
+            .arg(format!("--user={}", user_name()?))
+            .arg(format!("--datadir={}", folder.join("data").display()))
+            .arg(format!("--socket={}", folder.join("socket").display()))
+            .arg(format!("--pid-file={}", folder.join("pid").display()))
+            .arg(format!("--port={port}"))
+            .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--performance-schema=0"])
+            // 2 keeps committed rows when the server is killed.
+            .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0"])
+            .args(["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=4M", "--max-connections=200"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // A signal to the group of the tests must not keep the shell from removing the folder.
+            .process_group(0);
+        let mut supervisor = command.spawn().context("sh does not start")?;
+        let orders = supervisor.stdin.take();
+        let answers = BufReader::new(supervisor.stdout.take().context("sh has no output")?);
+        Ok(Self { supervisor, orders, answers, folder, port })
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let deadline = Instant::now() + STARTING;
+        loop {
+            match mysql_async::Conn::new(self.administrator()).await {
+                Ok(connection) => {
+                    connection.disconnect().await?;
+                    return Ok(());
+                }
+                Err(error) => {
+                    let log = self.log();
+                    if log.contains("Aborting") || Instant::now() >= deadline {
+                        let lines: Vec<_> = log.lines().rev().take(15).collect();
+                        let end: Vec<_> = lines.into_iter().rev().collect();
+                        bail!("MariaDB does not start: {error}\n{}", end.join("\n"));
+                    }
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// What the server logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// The TCP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How to connect as the server's administrator: through its socket, which TLS and `read_only` do not bind.
+    pub fn administrator(&self) -> mysql_async::Opts {
+        mysql_async::OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .socket(Some(self.folder.join("socket").to_string_lossy()))
+            .user(Some("root"))
+            .into()
+    }
+
+    /// Ends the server as an administrator does.
+    ///
+    /// # Errors
+    ///
+    /// The supervising shell is gone.
+    pub fn stop(&mut self) -> Result<()> {
+        self.order("stop")
+    }
+
+    /// Kills the server in mid-work.
+    ///
+    /// # Errors
+    ///
+    /// The supervising shell is gone.
+    pub fn kill(&mut self) -> Result<()> {
+        self.order("kill")
+    }
+
+    /// Makes the server hang: it accepts connections, and answers nothing.
+    ///
+    /// # Errors
+    ///
+    /// The supervising shell is gone.
+    pub fn pause(&mut self) -> Result<()> {
+        self.order("pause")
+    }
+
+    /// Ends a [`pause`](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// The supervising shell is gone.
+    pub fn resume(&mut self) -> Result<()> {
+        self.order("resume")
+    }
+
+    /// Starts the server again after [`stop`](Self::stop) or [`kill`](Self::kill), on the same port with the same
+    /// data, and waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub async fn start_again(&mut self) -> Result<()> {
+        fs::rename(self.folder.join("log"), self.folder.join("log.before"))?;
+        self.order("start")?;
+        self.ready().await
+    }
+
+    fn order(&mut self, order: &str) -> Result<()> {
+        let orders = self.orders.as_mut().context("the server has ended")?;
+        writeln!(orders, "{order}").context("the shell that supervises MariaDB is gone")?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        ensure!(answer == "done\n", "the shell that supervises MariaDB is gone");
+        Ok(())
+    }
+}
+
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // It ends as soon as it has read the end of the pipe; there is nobody to tell if it cannot be waited for.
+        let _ = self.supervisor.wait();
+    }
+}
+
+/// A datadir that is made once for every version of the server, and copied for each server.
+fn template(daemon: &Path) -> Result<PathBuf> {
+    let version = run(Command::new(daemon).args(["--no-defaults", "--version"]))?;
+    let version: String = version.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    let cache = cache_folder()?;
+    let template = cache.join(format!("mariadb-{version}"));
+    let lock = File::create(cache.join("mariadb.lock"))?;
+    lock.lock().context("the lock on the template of MariaDB's datadir")?;
+    if !template.is_dir() {
+        let making = cache.join("mariadb-in-the-making");
+        if making.exists() {
+            fs::remove_dir_all(&making)?;
+        }
+        run(Command::new(find_program(&["mariadb-install-db", "mysql_install_db"])?)
+            .arg("--no-defaults")
+            .arg(format!("--user={}", user_name()?))
+            .arg(format!("--datadir={}", making.display()))
+            .args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+            .arg("--innodb-log-file-size=4M"))?;
+        fs::rename(&making, &template)?;
+    }
+    Ok(template)
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = variable("XDG_CACHE_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("cofferdam-tests");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn find_program(names: &[&str]) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
+    let folders: Vec<_> = folders.collect();
+    names
+        .iter()
+        .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
+        .find(|program| program.is_file())
+        .with_context(|| format!("{} is not there: {MISSING}", names[0]))
+}
+
+fn user_name() -> Result<String> {
+    Ok(run(Command::new("id").arg("-un"))?.trim().to_owned())
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?} does not start"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?} ended with {}:\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

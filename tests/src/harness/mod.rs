@@ -1,0 +1,9 @@
+//! What the tests run on: real servers, files, components and commands.
+
+pub mod command;
+pub mod mariadb;
+pub mod mysql;
+pub mod plugins;
+pub mod sqlite;
+pub mod storage;
+pub mod wait;
