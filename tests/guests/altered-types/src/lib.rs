@@ -2,5 +2,3 @@
 //! the contract.
 
 wit_bindgen::generate!({ path: "wit", world: "plugin", stubs });
-
-export!(Stub);

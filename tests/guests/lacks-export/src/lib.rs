@@ -10,5 +10,3 @@ wit_bindgen::generate!({
     generate_all,
     stubs,
 });
-
-export!(Stub);

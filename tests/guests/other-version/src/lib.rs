@@ -3,10 +3,8 @@
 wit_bindgen::generate!({
     inline: "
         package cofferdam:storage@0.2.0;
-        interface backend { describe: func() -> string; }
+        interface backend { describe: func() -> u32; }
         world plugin { export backend; }
     ",
     stubs,
 });
-
-export!(Stub);
