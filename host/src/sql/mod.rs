@@ -13,6 +13,7 @@ pub mod mysql;
 pub mod sqlite;
 
 mod error;
+mod gate;
 mod pause;
 mod rows;
 

@@ -16,17 +16,13 @@ impl Pause {
         Self { next: first, longest }
     }
 
-    /// Waits, at the longest until `deadline`. `false` where that has passed already.
+    /// Waits, at the longest until `deadline`. `false` where there is no time left for another attempt.
     pub async fn wait(&mut self, deadline: Instant) -> bool {
-        let now = Instant::now();
-        if now >= deadline {
-            return false;
-        }
         // A fresh hasher is seeded at random: enough to spread attempts, without a dependency.
         let half = self.next / 2;
         let jitter = RandomState::new().hash_one(0) % (half.as_nanos().max(1) as u64);
-        sleep_until((now + half + Duration::from_nanos(jitter)).min(deadline)).await;
+        sleep_until((Instant::now() + half + Duration::from_nanos(jitter)).min(deadline)).await;
         self.next = (self.next * 2).min(self.longest);
-        true
+        Instant::now() < deadline
     }
 }

@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(rows.columns, [ColumnKind::Mixed]);
         assert_eq!(rows.offsets, [0, 1, 10, 19, 21, 23]);
         assert_eq!(rows.bytes[19..], [3, b'a', 4, b'b']);
-        assert_eq!(rows.nulls, []);
+        assert!(rows.nulls.is_empty());
     }
 
     #[test]

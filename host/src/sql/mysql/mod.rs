@@ -1,6 +1,64 @@
-//! SQLite files.
-use super::{Database, Result};
+//! MySQL and MariaDB servers: a pool of connections with limits of its own.
+
+mod codes;
+mod connect;
+mod connection;
+mod exchange;
+mod guard;
+mod pool;
+#[cfg(test)]
+mod tests;
+mod tls;
+
 use std::sync::Arc;
-pub fn open(_: &crate::config::MysqlConfig, _: &crate::config::PoolConfig) -> Result<Arc<dyn Database>> {
-    unimplemented!()
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use self::connection::MysqlConnection;
+use self::pool::Pool;
+use crate::config::{MysqlConfig, PoolConfig};
+use crate::sql::error::Result;
+use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
+
+/// A pool of connections to a MySQL or MariaDB server. Connects when the first connection is wanted.
+///
+/// # Errors
+///
+/// [`ErrorKind::Other`](crate::sql::ErrorKind::Other) where the file with the authorities to trust cannot be used.
+pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
+    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool)?))))
+}
+
+struct MysqlDatabase(Arc<Pool>);
+
+#[async_trait]
+impl Database for MysqlDatabase {
+    fn engine(&self) -> Engine {
+        Engine::Mysql
+    }
+
+    fn check(&self, text: &str) -> Result<()> {
+        guard::check(text)
+    }
+
+    async fn server(&self, deadline: Instant) -> Result<Server> {
+        let version = match self.0.version().get() {
+            Some(version) => version.clone(),
+            None => MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.version(deadline).await?,
+        };
+        Ok(Server { engine: Engine::Mysql, version })
+    }
+
+    async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>> {
+        Ok(Box::new(MysqlConnection::acquire(&self.0, access, deadline).await?))
+    }
+
+    fn status(&self) -> PoolStatus {
+        self.0.status()
+    }
+
+    async fn close(&self, deadline: Instant) {
+        self.0.close(deadline).await;
+    }
 }

@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::codes;
 use super::group;
 use super::guard::host;
-use super::pool::{Held, Pool, Ticket, run_short};
+use super::pool::{Held, Pool, run_short};
 use super::raw::{Raw, Stop};
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::gate::Ticket;
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::{Access, Connection, Statement, Value, Work};
@@ -38,7 +39,7 @@ impl SqliteConnection {
             Access::Read => Some(Held::Reader(pool.reader(deadline).await?)),
             Access::Write => None,
         };
-        Ok(Self { pool: Arc::clone(pool), access, held, in_transaction: false, _ticket: Ticket::new(pool) })
+        Ok(Self { pool: Arc::clone(pool), access, held, in_transaction: false, _ticket: pool.ticket() })
     }
 
     /// Whether a statement needs the writer for itself.
@@ -175,6 +176,7 @@ async fn run<T: Send + 'static>(
 ) -> (Option<Held>, Result<T>) {
     let call = Arc::new(call);
     let mut pause = busy_pause();
+    let mut was_busy = false;
     loop {
         let result = match work {
             Work::Short => run_short(|| held.raw().and_then(|raw| call(raw))),
@@ -189,10 +191,13 @@ async fn run<T: Send + 'static>(
         match result {
             Err(error) if codes::is_busy(&error) => {
                 let _blocked = matches!(held, Held::Writer(_)).then(|| pool.block());
+                was_busy = true;
                 if !pause.wait(deadline).await {
                     return (Some(held), Err(pool.busy()));
                 }
             }
+            // The lock came too late to do anything with it.
+            Err(error) if was_busy && error.kind == ErrorKind::Timeout => return (Some(held), Err(pool.busy())),
             result => return (Some(held), result),
         }
     }

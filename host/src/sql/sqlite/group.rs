@@ -75,14 +75,17 @@ async fn lead(
     deadline: Instant,
 ) -> Result<u64> {
     let mut pause = busy_pause();
+    let mut was_busy = false;
     loop {
         match result.try_recv() {
+            Ok(Err(error)) if was_busy && error.kind == ErrorKind::Timeout => return Err(pool.busy()),
             Ok(result) => return result,
             Err(oneshot::error::TryRecvError::Closed) => return Err(abandoned()),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
         if run_short(|| held.raw().and_then(|raw| run_group(pool, raw))).is_err() {
             let _blocked = pool.block();
+            was_busy = true;
             if !pause.wait(deadline).await {
                 return Err(pool.busy());
             }

@@ -45,15 +45,15 @@ impl Guard {
         result
     }
 
-    /// Puts the reason into an error that the authorizer caused.
-    pub fn explain(&self, mut error: SqlError) -> SqlError {
-        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if error.kind == ErrorKind::PermissionDenied
-            && let Some(reason) = reason
-        {
-            error.message = reason;
+    /// Puts the reason into an error that the authorizer caused. SQLite reports some of these as errors of the
+    /// statement, so what counts is whether there is a reason.
+    pub fn explain(&self, error: SqlError) -> SqlError {
+        match self.reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(reason) => {
+                SqlError { code: Some("SQLITE_AUTH".to_owned()), ..SqlError::new(ErrorKind::PermissionDenied, reason) }
+            }
+            None => error,
         }
-        error
     }
 
     /// Makes the guard of a connection that was just opened.
@@ -64,7 +64,7 @@ impl Guard {
             if shared.host_speaks.load(Ordering::Relaxed) {
                 return Authorization::Allow;
             }
-            let Err(reason) = authorize(&context.action) else {
+            let Err(reason) = authorize(&context) else {
                 return Authorization::Allow;
             };
             *shared.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
@@ -75,8 +75,8 @@ impl Guard {
 }
 
 /// Whether a backend may do this, or why not.
-fn authorize(action: &AuthAction<'_>) -> Result<(), String> {
-    let what = match action {
+fn authorize(context: &AuthContext<'_>) -> Result<(), String> {
+    let what = match &context.action {
         AuthAction::Pragma { pragma_name, pragma_value } => {
             let known = PRAGMAS.iter().any(|known| known.eq_ignore_ascii_case(pragma_name));
             if known && (pragma_value.is_none() || !pragma_name.eq_ignore_ascii_case("user_version")) {
@@ -96,6 +96,16 @@ fn authorize(action: &AuthAction<'_>) -> Result<(), String> {
         | AuthAction::CreateTempIndex { .. }
         | AuthAction::CreateTempTrigger { .. }
         | AuthAction::CreateTempView { .. } => "create anything temporary",
+        // `CREATE TABLE temp.t` counts as temporary by the schema only.
+        AuthAction::CreateTable { .. }
+        | AuthAction::CreateIndex { .. }
+        | AuthAction::CreateTrigger { .. }
+        | AuthAction::CreateView { .. }
+        | AuthAction::Insert { .. }
+            if context.database_name == Some("temp") =>
+        {
+            "create anything temporary"
+        }
         AuthAction::CreateVtable { .. } | AuthAction::DropVtable { .. } => "create or drop virtual tables",
         AuthAction::Unknown { .. } => "do what this version of the host does not know",
         _ => return Ok(()),

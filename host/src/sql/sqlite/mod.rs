@@ -29,9 +29,9 @@ use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidStatement`] never; a path that names no file is [`ErrorKind::Other`], one that cannot be
-/// created or written [`ErrorKind::PermissionDenied`] or [`ErrorKind::Unavailable`], one that is no database
-/// [`ErrorKind::CorruptData`].
+/// [`ErrorKind::Other`] for a path that names no file, [`ErrorKind::PermissionDenied`] or
+/// [`ErrorKind::Unavailable`] for one that cannot be created or written, [`ErrorKind::CorruptData`] for one that is
+/// no database. Each names the path.
 pub fn open(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
     let path = &config.path;
     let text = path.to_string_lossy();

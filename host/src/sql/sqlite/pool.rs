@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::{Notify, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::group::Job;
@@ -13,6 +13,7 @@ use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::gate::{Counted, Gate, Ticket};
 
 /// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
 const CHECKPOINT_PAGES: usize = 1000;
@@ -29,11 +30,8 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     idle: Mutex<VecDeque<Idle>>,
     readers_open: AtomicUsize,
-    waiting: AtomicUsize,
-    /// What has to come back before the pool may close.
-    tickets: AtomicUsize,
-    returned: Notify,
-    closed: AtomicBool,
+    waiting: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
     /// Whether the writer waits for another process at the moment.
     blocked: AtomicBool,
     /// Writes that wait for the next group.
@@ -62,10 +60,8 @@ impl Pool {
             permits: Arc::new(Semaphore::new(readers(&config))),
             idle: Mutex::default(),
             readers_open: AtomicUsize::new(0),
-            waiting: AtomicUsize::new(0),
-            tickets: AtomicUsize::new(0),
-            returned: Notify::new(),
-            closed: AtomicBool::new(false),
+            waiting: Arc::default(),
+            gate: Arc::default(),
             blocked: AtomicBool::new(false),
             queue: Mutex::default(),
             wal_pages,
@@ -87,11 +83,16 @@ impl Pool {
 
     /// Refuses what came after [`close`](Self::close).
     pub fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) { Err(self.closed_error()) } else { Ok(()) }
+        if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(()) }
     }
 
     fn closed_error(&self) -> SqlError {
         SqlError::new(ErrorKind::Unavailable, format!("the database {} is closed", self.path.display()))
+    }
+
+    /// Something that has to come back before the pool may close.
+    pub fn ticket(&self) -> Ticket {
+        self.gate.ticket()
     }
 
     /// Leases a reader.
@@ -101,7 +102,7 @@ impl Pool {
         let permit = match Arc::clone(&permits).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let _waiting = Waiting::new(&self.waiting);
+                let _waiting = Counted::new(&self.waiting);
                 let limit = Instant::now() + self.config.acquire_timeout;
                 match timeout_at(deadline.min(limit), permits.acquire_owned()).await {
                     Ok(Ok(permit)) => permit,
@@ -129,7 +130,7 @@ impl Pool {
                 raw
             }
         };
-        Ok(ReaderLease { raw: Some(raw), ticket: Ticket::new(self), _permit: permit })
+        Ok(ReaderLease { raw: Some(raw), pool: Arc::clone(self), _ticket: self.ticket(), _permit: permit })
     }
 
     /// Takes the writer, waiting for those before.
@@ -138,7 +139,7 @@ impl Pool {
         let guard = match Arc::clone(&self.writer).try_lock_owned() {
             Ok(guard) => guard,
             Err(_) => {
-                let _waiting = Waiting::new(&self.waiting);
+                let _waiting = Counted::new(&self.waiting);
                 match timeout_at(deadline, Arc::clone(&self.writer).lock_owned()).await {
                     Ok(guard) => guard,
                     Err(_) => return Err(self.waited_too_long()),
@@ -160,12 +161,12 @@ impl Pool {
             *guard = Some(run_short(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
             self.writer_open.store(true, Ordering::Relaxed);
         }
-        Ok(WriterLease { guard, ticket: Ticket::new(self) })
+        Ok(WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() })
     }
 
     /// Counts one who waits.
-    pub fn count_waiting(&self) -> Waiting<'_> {
-        Waiting::new(&self.waiting)
+    pub fn count_waiting(&self) -> Counted {
+        Counted::new(&self.waiting)
     }
 
     /// Notes that the writer waits for another process, as long as the result lives.
@@ -211,7 +212,7 @@ impl Pool {
     }
 
     fn put_back(&self, raw: Raw) {
-        let keep = raw.clean() && !self.is_expired(&raw) && !self.closed.load(Ordering::Acquire);
+        let keep = raw.clean() && !self.is_expired(&raw) && !self.gate.is_closed();
         let mut dropped = Vec::new();
         let mut idle = lock(&self.idle);
         if keep && idle.len() < self.config.max_idle {
@@ -237,7 +238,7 @@ impl Pool {
         // from finishing.
         let last = self.checkpointed.load(Ordering::Relaxed);
         let last = if pages < last { 0 } else { last };
-        if pages < last + CHECKPOINT_PAGES || self.closed.load(Ordering::Acquire) {
+        if pages < last + CHECKPOINT_PAGES || self.gate.is_closed() {
             return;
         }
         let (Ok(runtime), Ok(running)) = (Handle::try_current(), Arc::clone(&self.checkpoint).try_lock_owned()) else {
@@ -257,14 +258,8 @@ impl Pool {
 
     /// Refuses further leases, waits for those that are out until `deadline`, and closes the connections.
     pub async fn close(&self, deadline: Instant) {
-        self.closed.store(true, Ordering::Release);
         self.permits.close();
-        loop {
-            let returned = self.returned.notified();
-            if self.tickets.load(Ordering::Acquire) == 0 || timeout_at(deadline, returned).await.is_err() {
-                break;
-            }
-        }
+        self.gate.close(deadline).await;
         let readers = std::mem::take(&mut *lock(&self.idle));
         self.readers_open.fetch_sub(readers.len(), Ordering::Relaxed);
         drop(readers);
@@ -306,40 +301,6 @@ pub(super) fn run_short<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Something that has to come back before the pool may close.
-pub(super) struct Ticket(Arc<Pool>);
-
-impl Ticket {
-    pub fn new(pool: &Arc<Pool>) -> Self {
-        pool.tickets.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(pool))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.0.tickets.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.returned.notify_waiters();
-        }
-    }
-}
-
-/// One who waits for a connection, as long as this lives.
-pub(super) struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// The writer waits for another process, as long as this lives.
 pub(super) struct Blocked<'a>(&'a AtomicBool);
 
@@ -352,7 +313,8 @@ impl Drop for Blocked<'_> {
 /// A reader, which goes back when this is dropped.
 pub(super) struct ReaderLease {
     raw: Option<Raw>,
-    ticket: Ticket,
+    pool: Arc<Pool>,
+    _ticket: Ticket,
     /// After the connection, so that whoever gets the permit finds it.
     _permit: OwnedSemaphorePermit,
 }
@@ -360,7 +322,7 @@ pub(super) struct ReaderLease {
 impl Drop for ReaderLease {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.ticket.0.put_back(raw);
+            self.pool.put_back(raw);
         }
     }
 }
@@ -368,14 +330,15 @@ impl Drop for ReaderLease {
 /// The writer, which is free again when this is dropped.
 pub(super) struct WriterLease {
     guard: OwnedMutexGuard<Option<Raw>>,
-    ticket: Ticket,
+    pool: Arc<Pool>,
+    _ticket: Ticket,
 }
 
 impl Drop for WriterLease {
     fn drop(&mut self) {
-        let pool = &self.ticket.0;
+        let pool = &self.pool;
         let clean = self.guard.as_ref().is_some_and(Raw::clean);
-        if !clean || pool.closed.load(Ordering::Acquire) {
+        if !clean || pool.gate.is_closed() {
             pool.writer_open.store(false, Ordering::Relaxed);
             *self.guard = None;
         }

@@ -1,0 +1,65 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+/// Counts what is out of a pool, and closes the pool once all of it is back.
+#[derive(Default)]
+pub(super) struct Gate {
+    closed: AtomicBool,
+    out: AtomicUsize,
+    returned: Notify,
+}
+
+impl Gate {
+    /// Whether [`close`](Self::close) was called.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Counts one more, as long as the ticket lives.
+    pub fn ticket(self: &Arc<Self>) -> Ticket {
+        self.out.fetch_add(1, Ordering::AcqRel);
+        Ticket(Arc::clone(self))
+    }
+
+    /// Closes the gate and waits for the tickets that are out, at the longest until `deadline`.
+    pub async fn close(&self, deadline: Instant) {
+        self.closed.store(true, Ordering::Release);
+        loop {
+            let returned = self.returned.notified();
+            if self.out.load(Ordering::Acquire) == 0 || timeout_at(deadline, returned).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Something that has to come back before the pool may close.
+pub(super) struct Ticket(Arc<Gate>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.0.out.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.returned.notify_waiters();
+        }
+    }
+}
+
+/// One of those that a counter counts, as long as this lives.
+pub(super) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// Counts one more.
+    pub fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

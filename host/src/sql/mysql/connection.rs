@@ -1,0 +1,281 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use super::codes::{self, Doing};
+use super::exchange::{self, Failure};
+use super::guard;
+use super::pool::{Link, Permit, Pool, say_goodbye};
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::pause::Pause;
+use crate::sql::rows::{ResultLimits, Rows};
+use crate::sql::{Access, Connection, Statement, Value};
+
+/// The pauses before a statement that lost against another is repeated: the other is done by then, or holds its
+/// locks for longer than any pause would be.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A lease of one connection.
+pub(super) struct MysqlConnection {
+    pool: Arc<Pool>,
+    access: Access,
+    /// Empty once the connection was closed, and while a statement runs.
+    link: Option<Link>,
+    in_transaction: bool,
+    /// Whether the server gave the open transaction up.
+    is_lost: bool,
+    /// Whether the connection carries what the next lease must not find.
+    is_touched: bool,
+    _permit: Permit,
+}
+
+impl MysqlConnection {
+    pub async fn acquire(pool: &Arc<Pool>, access: Access, deadline: Instant) -> Result<Self> {
+        let permit = pool.permit(deadline).await?;
+        let link = pool.link(deadline).await?;
+        Ok(Self {
+            pool: Arc::clone(pool),
+            access,
+            link: Some(link),
+            in_transaction: false,
+            is_lost: false,
+            is_touched: false,
+            _permit: permit,
+        })
+    }
+
+    /// Asks the server for its version, once for the pool.
+    pub async fn version(&mut self, deadline: Instant) -> Result<String> {
+        let limits = ResultLimits { rows: 1, bytes: 1000 };
+        let rows = self.read("SELECT VERSION()", &[], limits, deadline).await?;
+        Ok(self.pool.version().get_or_init(|| rows.text).clone())
+    }
+
+    /// Whether the connection may have died while it lay idle, and to try again does no harm.
+    fn may_try_again(&self, error: &SqlError, was_reused: bool) -> bool {
+        was_reused
+            && !self.in_transaction
+            && self.link.is_none()
+            && matches!(error.code.as_deref(), Some("2006" | "2013" | "1927" | "4031" | "1053"))
+    }
+
+    /// Takes the connection for one exchange; dropped half-way it is closed.
+    fn take(&mut self) -> Result<Link> {
+        self.link.take().ok_or_else(|| {
+            SqlError::new(
+                ErrorKind::Unavailable,
+                format!("this connection to {} was closed after an earlier failure", self.pool.address()),
+            )
+        })
+    }
+
+    /// The end of an exchange: keeps the connection where it is in order, closes it otherwise.
+    fn settle<T>(
+        &mut self,
+        mut link: Link,
+        outcome: Result<Result<T, Failure>, tokio::time::error::Elapsed>,
+        deadline: Instant,
+    ) -> Result<T> {
+        let error = match outcome {
+            Ok(Ok(value)) => {
+                link.is_reused = false;
+                self.link = Some(link);
+                return Ok(value);
+            }
+            Ok(Err(Failure::Refused(error))) => {
+                self.link = Some(link);
+                return Err(error);
+            }
+            Ok(Err(Failure::GivenUp(error))) => return Err(error),
+            Ok(Err(Failure::Driver(error))) => {
+                let is_alive = matches!(error, mysql_async::Error::Server(_));
+                let error = codes::error(error, Doing::Running, self.pool.address());
+                // The server says so itself before it closes a connection.
+                if is_alive && error.kind != ErrorKind::Unavailable {
+                    link.is_reused = false;
+                    self.link = Some(link);
+                }
+                error
+            }
+            Err(_) if Instant::now() >= deadline => SqlError::timeout("waiting for the server's answer"),
+            Err(_) => SqlError::new(
+                ErrorKind::Timeout,
+                format!("{} did not answer within {:?}", self.pool.address(), self.pool.round_trip()),
+            ),
+        };
+        if self.in_transaction && (error.kind == ErrorKind::Conflict || self.link.is_none()) {
+            self.is_lost = true;
+        }
+        Err(error)
+    }
+
+    fn limit(&self, deadline: Instant) -> Instant {
+        deadline.min(Instant::now() + self.pool.round_trip())
+    }
+
+    async fn query_once(
+        &mut self,
+        text: &str,
+        parameters: &[Value],
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        let mut link = self.take()?;
+        let call = exchange::query(link.connection()?, text, parameters, limits);
+        let outcome = timeout_at(self.limit(deadline), call).await;
+        self.settle(link, outcome, deadline)
+    }
+
+    async fn execute_once(&mut self, text: &str, parameters: &[Value], deadline: Instant) -> Result<u64> {
+        let mut link = self.take()?;
+        let call = exchange::execute(link.connection()?, text, parameters);
+        let outcome = timeout_at(self.limit(deadline), call).await;
+        self.settle(link, outcome, deadline)
+    }
+
+    async fn host(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
+        let mut link = self.take()?;
+        let call = exchange::host(link.connection()?, text);
+        let outcome = timeout_at(self.limit(deadline), call).await;
+        self.settle(link, outcome, deadline)
+    }
+
+    /// A query that may be repeated on a new connection, where the old one turns out to be dead.
+    async fn read(
+        &mut self,
+        text: &str,
+        parameters: &[Value],
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        let was_reused = self.link.as_ref().is_some_and(|link| link.is_reused);
+        match self.query_once(text, parameters, limits, deadline).await {
+            Err(error) if self.may_try_again(&error, was_reused) => {
+                self.link = Some(self.pool.connect(deadline).await?);
+                self.query_once(text, parameters, limits, deadline).await
+            }
+            result => result,
+        }
+    }
+
+    /// What is to be known of a statement before it runs.
+    fn prepare_for(&mut self, statement: &Statement) -> Result<()> {
+        if self.access == Access::Read && guard::writes(&statement.text) {
+            return Err(SqlError::new(
+                ErrorKind::PermissionDenied,
+                "the connection was leased for reading and the statement writes",
+            ));
+        }
+        if self.is_lost {
+            return Err(SqlError::new(
+                ErrorKind::Conflict,
+                "the server rolled the transaction back after an earlier error: begin it again",
+            ));
+        }
+        self.is_touched |= guard::takes_named_lock(&statement.text);
+        Ok(())
+    }
+
+    async fn end(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
+        if !self.in_transaction {
+            return Err(SqlError::new(ErrorKind::InvalidStatement, "no transaction is open"));
+        }
+        if self.link.is_none() {
+            // Closing the connection rolled the transaction back.
+            self.in_transaction = false;
+            self.is_lost = false;
+            return if text == ROLLBACK { Ok(()) } else { self.take().map(drop) };
+        }
+        let result = self.host(text, deadline).await;
+        if result.is_ok() || self.link.is_none() {
+            self.in_transaction = false;
+            self.is_lost = false;
+        }
+        result
+    }
+}
+
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+
+#[async_trait]
+impl Connection for MysqlConnection {
+    async fn query(
+        &mut self,
+        statement: &Statement,
+        parameters: Vec<Value>,
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        self.prepare_for(statement)?;
+        if self.in_transaction || guard::writes(&statement.text) {
+            return self.query_once(&statement.text, &parameters, limits, deadline).await;
+        }
+        self.read(&statement.text, &parameters, limits, deadline).await
+    }
+
+    async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        self.prepare_for(statement)?;
+        let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            match self.execute_once(&statement.text, &parameters, deadline).await {
+                Err(error) if codes::is_lock_conflict(&error) && !self.in_transaction => {
+                    if !pause.wait(deadline).await {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn begin(&mut self, deadline: Instant) -> Result<()> {
+        if self.in_transaction {
+            return Err(SqlError::new(ErrorKind::InvalidStatement, "a transaction is open already"));
+        }
+        let text = match self.access {
+            Access::Read => "START TRANSACTION READ ONLY",
+            Access::Write => "START TRANSACTION",
+        };
+        let was_reused = self.link.as_ref().is_some_and(|link| link.is_reused);
+        // From here on: a future that is dropped may leave a transaction open, and the connection is closed then.
+        let result = match self.host(text, deadline).await {
+            Err(error) if self.may_try_again(&error, was_reused) => {
+                self.link = Some(self.pool.connect(deadline).await?);
+                self.host(text, deadline).await
+            }
+            result => result,
+        };
+        self.in_transaction = result.is_ok();
+        result
+    }
+
+    async fn commit(&mut self, deadline: Instant) -> Result<()> {
+        if self.is_lost {
+            self.end(ROLLBACK, deadline).await?;
+            return Err(SqlError::new(
+                ErrorKind::Conflict,
+                "the server rolled the transaction back after an earlier error: nothing was committed",
+            ));
+        }
+        self.end(COMMIT, deadline).await
+    }
+
+    async fn rollback(&mut self, deadline: Instant) -> Result<()> {
+        self.end(ROLLBACK, deadline).await
+    }
+}
+
+impl Drop for MysqlConnection {
+    fn drop(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        if self.in_transaction || self.is_touched {
+            say_goodbye(link);
+        } else {
+            self.pool.put_back(link);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Statements on one connection, in MySQL's binary protocol.
+
+use mysql_async::consts::ColumnType;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Column, Conn, Params, Value as Cell};
+
+use crate::sql::Value;
+use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::rows::{ResultLimits, Rows, RowsBuilder};
+
+/// The number of the character set of columns that hold bytes and no text.
+const BINARY: u16 = 63;
+
+/// How a statement failed, which decides what becomes of its connection.
+pub(super) enum Failure {
+    /// What the driver reports.
+    Driver(mysql_async::Error),
+    /// The host's own refusal before the server was asked: the connection is as it was.
+    Refused(SqlError),
+    /// The host gave up in the middle of the result.
+    GivenUp(SqlError),
+}
+
+impl From<mysql_async::Error> for Failure {
+    fn from(error: mysql_async::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+/// Runs a statement and packs its rows as they arrive.
+pub(super) async fn query(
+    connection: &mut Conn,
+    text: &str,
+    parameters: &[Value],
+    limits: ResultLimits,
+) -> Result<Rows, Failure> {
+    let statement = prepare(connection, text, parameters).await?;
+    let mut result = connection.exec_iter(statement, values(parameters)).await?;
+    let columns = result.columns().unwrap_or_default();
+    let mut builder = RowsBuilder::new(columns.len(), limits);
+    while let Some(row) = result.next().await? {
+        for (index, (cell, column)) in row.unwrap().into_iter().zip(columns.iter()).enumerate() {
+            push(&mut builder, cell, column, index).map_err(Failure::GivenUp)?;
+        }
+    }
+    result.drop_result().await?;
+    builder.finish().map_err(Failure::Refused)
+}
+
+/// Runs a statement and returns how many rows it affected.
+pub(super) async fn execute(connection: &mut Conn, text: &str, parameters: &[Value]) -> Result<u64, Failure> {
+    let statement = prepare(connection, text, parameters).await?;
+    let result = connection.exec_iter(statement, values(parameters)).await?;
+    let affected = result.affected_rows();
+    result.drop_result().await?;
+    Ok(affected)
+}
+
+/// Runs one of the host's own statements.
+pub(super) async fn host(connection: &mut Conn, text: &str) -> Result<(), Failure> {
+    Ok(connection.query_drop(text).await?)
+}
+
+/// Finds the statement among those that the connection has prepared, or prepares it.
+async fn prepare(connection: &mut Conn, text: &str, parameters: &[Value]) -> Result<mysql_async::Statement, Failure> {
+    let statement = connection.prep(text).await?;
+    // The driver would close the connection over it.
+    if usize::from(statement.num_params()) != parameters.len() {
+        return Err(Failure::Refused(SqlError::new(
+            ErrorKind::InvalidStatement,
+            format!("the statement takes {} parameters and {} were given", statement.num_params(), parameters.len()),
+        )));
+    }
+    Ok(statement)
+}
+
+fn values(parameters: &[Value]) -> Params {
+    if parameters.is_empty() {
+        return Params::Empty;
+    }
+    let value = |value: &Value| match value {
+        Value::Null => Cell::NULL,
+        Value::Integer(value) => Cell::Int(*value),
+        Value::Real(value) => Cell::Double(*value),
+        Value::Text(value) => Cell::Bytes(value.as_bytes().to_vec()),
+        Value::Blob(value) => Cell::Bytes(value.clone()),
+    };
+    Params::Positional(parameters.iter().map(value).collect())
+}
+
+fn push(builder: &mut RowsBuilder, cell: Cell, column: &Column, index: usize) -> Result<()> {
+    match cell {
+        Cell::NULL => builder.null(),
+        Cell::Int(value) => builder.integer(value),
+        Cell::UInt(value) => builder.integer(i64::try_from(value).map_err(|_| {
+            SqlError::new(
+                ErrorKind::CorruptData,
+                format!("an integer in column {} of the result does not fit into 64 bits with a sign", index + 1),
+            )
+        })?),
+        Cell::Float(value) => builder.real(value.into()),
+        Cell::Double(value) => builder.real(value),
+        Cell::Bytes(value) if is_text(column) => builder.text(&value),
+        Cell::Bytes(value) => builder.blob(&value),
+        // `as_sql` puts quotes around dates and times.
+        cell @ (Cell::Date(..) | Cell::Time(..)) => builder.text(cell.as_sql(true).trim_matches('\'').as_bytes()),
+    }
+}
+
+/// Decimals, and MySQL's JSON, are text in the character set that stands for bytes.
+fn is_text(column: &Column) -> bool {
+    let always = [ColumnType::MYSQL_TYPE_DECIMAL, ColumnType::MYSQL_TYPE_NEWDECIMAL, ColumnType::MYSQL_TYPE_JSON];
+    column.character_set() != BINARY || always.contains(&column.column_type())
+}
