@@ -1,0 +1,164 @@
+//! What a backend says of its engine.
+
+use crate::bindings::cofferdam::storage::sql::{Engine, Server};
+
+/// A backend: its SQL and its schema.
+///
+/// Parameters are bound by position. A text is one statement, as `sql.prepare` of the contract allows it.
+pub trait Backend: 'static {
+    /// A short name, such as `sqlite`.
+    const NAME: &'static str;
+    /// The backend's own version, such as `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+    /// The database it needs.
+    const ENGINE: Engine;
+    /// The operations.
+    const STATEMENTS: Statements;
+
+    /// The schema steps: the first makes version 1 of nothing, the next version 2 of version 1, and so on. The last
+    /// one's number is the newest version that this backend knows.
+    ///
+    /// A step is a SQL file. Statements end with `;` at the end of a line. Lines that begin with `--` are comments; the
+    /// comment `-- unless: <query>` before a statement skips it where the query returns a row. `{now}` stands for the
+    /// current time in whole seconds, other `{names}` for what [`fill`](Self::fill) says. Every step can be run again
+    /// from any point where it was interrupted, unless [`UPGRADE`](Self::UPGRADE) is a transaction.
+    const STEPS: &'static [&'static str];
+
+    /// How steps keep out of each other's way.
+    const UPGRADE: Upgrade;
+
+    /// Writes a version into `schema_versions`, from version 2 on.
+    const RECORD_VERSION: RecordVersion;
+
+    /// Describes the columns of `message_states`, `thread_ownerships`, `message_states_archive` and
+    /// `schema_versions`, of those that exist. Columns: table, column, family, 1 if null is allowed else 0, 1 if an
+    /// INSERT may leave it out else 0. Families are `integer`, `text`, `temporal` and `other`.
+    const DESCRIBE_COLUMNS: &'static str;
+
+    /// Describes the unique keys of the same tables. Columns: table, the key's columns with `,` between them. A key
+    /// that does not bind every row, or binds only a prefix of a column, says so in the second column and so is
+    /// another key.
+    const DESCRIBE_UNIQUE_KEYS: &'static str;
+
+    /// The unique key of version 2 that keeps a channel's state without a thread unique, as
+    /// [`DESCRIBE_UNIQUE_KEYS`](Self::DESCRIBE_UNIQUE_KEYS) describes it.
+    const THREADLESS_KEY: &'static str;
+
+    /// What `{names}` in the steps stand for on this server.
+    fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {
+        let _ = server;
+        Vec::new()
+    }
+}
+
+/// How schema steps keep out of each other's way when several hosts start together.
+pub enum Upgrade {
+    /// The engine's schema changes are transactional: a step and the record of it are one transaction, which also
+    /// waits for the others' steps.
+    Transaction,
+    /// Schema changes commit by themselves: all steps run under a lock of the connection.
+    NamedLock {
+        /// Returns 1 once the lock is taken. Its parameter is how many seconds it may wait.
+        take: &'static str,
+        /// Lets it go.
+        release: &'static str,
+        /// Codes with which a statement of a step fails where another bot wrote in between, or another host ran the
+        /// same step in spite of the lock. The step is then run again, a few times.
+        repeat_on: &'static [&'static str],
+    },
+}
+
+/// Writes a version into `schema_versions`, whose second column is not ours in databases from before.
+pub struct RecordVersion {
+    /// `applied_at` is an integer. Parameters: version, seconds since the Unix epoch.
+    pub integer: &'static str,
+    /// `applied_at` is a date and time. Parameters: version, seconds since the Unix epoch.
+    pub temporal: &'static str,
+    /// There is no `applied_at`. Parameter: version.
+    pub bare: &'static str,
+}
+
+/// The texts of the operations.
+///
+/// A "state" is the columns id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at and updated_at
+/// in this order; an "ownership" is id, thread_id, original_user_id, created_by, creation_time, created_at and
+/// updated_at. Where one value is needed at several places, it is a parameter as often as the text of MySQL needs it;
+/// an engine that numbers its parameters may leave some unused.
+pub struct Statements {
+    /// Parameters: channel_id, thread_id or null. Columns: id, last_message_id, last_seen_timestamp, created_at,
+    /// updated_at.
+    pub get_message_state: &'static str,
+    /// Parameters: channel_id, thread_id or null, last_message_id, last_seen_timestamp, created_at, updated_at. One
+    /// atomic statement; a row that is there takes last_message_id, last_seen_timestamp and updated_at.
+    pub upsert_message_state: &'static str,
+    /// States by last_seen_timestamp descending, channel_id, thread_id.
+    pub all_message_states: &'static str,
+    /// The same, of those with a last_seen_timestamp not less than the parameter.
+    pub message_states_since: &'static str,
+    /// Columns: anything of one row of `message_states`, anything of one row of `thread_ownerships`, the greatest
+    /// version in `schema_versions`.
+    pub health_check: &'static str,
+    /// Parameter: thread_id. Columns: id, original_user_id, created_by, creation_time, created_at, updated_at.
+    pub get_thread_ownership: &'static str,
+    /// Parameters: thread_id, original_user_id, created_by, creation_time, created_at, updated_at. One atomic
+    /// statement; a row that is there takes all but thread_id and created_at.
+    pub upsert_thread_ownership: &'static str,
+    /// Ownerships by creation_time descending, thread_id.
+    pub all_thread_ownerships: &'static str,
+    /// Deletes ownerships with a creation_time less than the parameter.
+    pub cleanup_thread_ownerships: &'static str,
+
+    /// The first states by channel_id, thread_id. Parameter: limit.
+    pub first_message_states: &'static str,
+    /// The states after a channel's state without a thread. Parameters: channel_id, channel_id, limit.
+    pub message_states_after_channel: &'static str,
+    /// The states after that of a thread. Parameters: channel_id, channel_id, thread_id, limit.
+    pub message_states_after_thread: &'static str,
+    /// The first ownerships by thread_id. Parameter: limit.
+    pub first_thread_ownerships: &'static str,
+    /// The ownerships after one. Parameters: thread_id, limit.
+    pub thread_ownerships_after: &'static str,
+
+    /// Finds and locks the states of several keys. Parameters of each: channel_id, thread_id or null. Columns:
+    /// channel_id, thread_id, updated_at.
+    pub find_message_states: Repeated,
+    /// Inserts several states, or replaces the one that is there by one with a greater updated_at. Parameters of each:
+    /// as of `upsert_message_state`. A row that is replaced takes all values but its key.
+    pub import_message_states: Repeated,
+    /// Finds and locks several ownerships. Parameter of each: thread_id. Columns: thread_id, updated_at.
+    pub find_thread_ownerships: Repeated,
+    /// Inserts several ownerships, or replaces the one that is there by one with a greater updated_at. Parameters of
+    /// each: as of `upsert_thread_ownership`. A row that is replaced takes all values but its key.
+    pub import_thread_ownerships: Repeated,
+    /// The greatest version in `schema_versions`.
+    pub recorded_version: &'static str,
+}
+
+/// A statement over a number of rows: `head`, then `row` for each with `between` between them, then `tail`.
+pub struct Repeated {
+    /// What comes before the rows.
+    pub head: &'static str,
+    /// One row.
+    pub row: &'static str,
+    /// What comes between two rows.
+    pub between: &'static str,
+    /// What comes after the rows.
+    pub tail: &'static str,
+}
+
+impl Repeated {
+    /// The text for `rows` rows.
+    pub(crate) fn text(&self, rows: usize) -> String {
+        let mut text =
+            String::with_capacity(self.head.len() + rows * (self.row.len() + self.between.len()) + self.tail.len());
+        text.push_str(self.head);
+        for row in 0..rows {
+            if row > 0 {
+                text.push_str(self.between);
+            }
+            text.push_str(self.row);
+        }
+        text.push_str(self.tail);
+        text
+    }
+}

@@ -1,0 +1,144 @@
+//! Brings the database's schema to the newest version that a backend knows.
+//!
+//! `actual` reads what is there, `plan` compares it with what should be, and this module runs the missing steps.
+
+mod actual;
+mod plan;
+
+use actual::{Actual, Family};
+use plan::{Plan, plan};
+
+use crate::bindings::cofferdam::storage::sql::{self, Value, connected_server};
+use crate::bindings::cofferdam::storage::types::ErrorKind;
+use crate::dialect::{Backend, Upgrade};
+use crate::error::{Failure, Result};
+use crate::rows::Reader;
+use crate::session::{Session, loses_connection};
+use crate::{script, time};
+
+/// How often a step starts over where others wrote in between.
+const STEP_ATTEMPTS: usize = 5;
+
+/// How long one call waits for the named lock, in seconds: short against the time that a host allows for a call.
+const LOCK_WAIT_SECONDS: i64 = 2;
+
+/// How often the named lock is asked for: two minutes together, or until the host's deadline.
+const LOCK_ATTEMPTS: usize = 60;
+
+/// The newest version that a backend knows.
+pub(crate) fn known_version<B: Backend>() -> u32 {
+    u32::try_from(B::STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// The version of the schema in the database; none where no table of ours exists.
+pub(crate) fn version<B: Backend>() -> Result<Option<u32>> {
+    Ok(Actual::read::<B>(&Session::read()?)?.version())
+}
+
+/// Creates what is missing and upgrades what is older. A current schema costs a few reads.
+pub(crate) fn initialize<B: Backend>() -> Result<()> {
+    if missing::<B>(&Session::read()?)?.is_none() {
+        return Ok(());
+    }
+    let session = Session::write()?;
+    match B::UPGRADE {
+        Upgrade::Transaction => while session.transaction(|| next_step::<B>(&session))? {},
+        Upgrade::NamedLock { take, release, repeat_on } => {
+            lock(&session, take)?;
+            let result = steps_under_lock::<B>(&session, repeat_on);
+            // A connection that is lost has lost the lock too. Otherwise it goes back to the pool and must not
+            // take the lock along.
+            if !matches!(&result, Err(Failure::Sql(error)) if loses_connection(error)) {
+                session.query(release, &[])?;
+            }
+            result?;
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with the schema, if that is why a statement could not be prepared.
+pub(crate) fn explain<B: Backend>() -> Option<Failure> {
+    let session = Session::read().ok()?;
+    let known = known_version::<B>();
+    match missing::<B>(&session) {
+        Ok(Some(from)) => {
+            let found = if from == 0 { "not all tables of ours".to_owned() } else { format!("schema version {from}") };
+            let message = format!("the database has {found}, this backend needs version {known}: initialize it");
+            Some(Failure::new(ErrorKind::SchemaMismatch, message))
+        }
+        Err(failure @ Failure::Own(_)) => Some(failure),
+        Ok(None) | Err(Failure::Sql(_)) => None,
+    }
+}
+
+/// The version that the database has, where steps are missing.
+fn missing<B: Backend>(session: &Session) -> Result<Option<u32>> {
+    match plan(&Actual::read::<B>(session)?, known_version::<B>(), B::THREADLESS_KEY)? {
+        Plan::Current => Ok(None),
+        Plan::Upgrade { from } => Ok(Some(from)),
+    }
+}
+
+fn steps_under_lock<B: Backend>(session: &Session, repeat_on: &[&str]) -> Result<()> {
+    let mut attempt = 1;
+    loop {
+        match next_step::<B>(session) {
+            Ok(true) => attempt = 1,
+            Ok(false) => return Ok(()),
+            Err(failure) if failure.has_code(repeat_on) && attempt < STEP_ATTEMPTS => attempt += 1,
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Runs the next step, if there is one, after looking again: another host may have been quicker.
+fn next_step<B: Backend>(session: &Session) -> Result<bool> {
+    let Some(from) = missing::<B>(session)? else { return Ok(false) };
+    let Some(step) = B::STEPS.get(from as usize) else { return Ok(false) };
+    let now = time::now();
+    let now_text = now.to_string();
+    let mut values = B::fill(&connected_server()?);
+    values.push(("now", &now_text));
+    for script::Statement { unless, text } in script::statements(step) {
+        let text = script::fill(&text, &values);
+        let skip = match unless {
+            Some(query) => session.finds(&script::fill(&query, &values)),
+            None => Ok(false),
+        };
+        if !skip.map_err(|error| in_step(error, from + 1))? {
+            session.run(&text).map_err(|error| in_step(error, from + 1))?;
+        }
+    }
+    record::<B>(session, from + 1, now)?;
+    Ok(true)
+}
+
+fn in_step(mut error: sql::Error, version: u32) -> Failure {
+    error.message = format!("the step to schema version {version} failed: {}", error.message);
+    Failure::Sql(error)
+}
+
+/// Records that a version's step is done. Version 1 is recorded by its tables: it has no other place.
+fn record<B: Backend>(session: &Session, version: u32, now: i64) -> Result<()> {
+    if version < 2 {
+        return Ok(());
+    }
+    let parameters = [Value::Integer(version.into()), Value::Integer(now)];
+    match Actual::read::<B>(session)?.family("schema_versions", "applied_at") {
+        Some(Family::Integer) => session.execute(B::RECORD_VERSION.integer, &parameters)?,
+        Some(Family::Temporal) => session.execute(B::RECORD_VERSION.temporal, &parameters)?,
+        _ => session.execute(B::RECORD_VERSION.bare, &parameters[..1])?,
+    };
+    Ok(())
+}
+
+fn lock(session: &Session, take: &'static str) -> Result<()> {
+    for _ in 0..LOCK_ATTEMPTS {
+        let rows = session.query_long(take, &[Value::Integer(LOCK_WAIT_SECONDS)])?;
+        if Reader::new("the upgrade's lock", &rows).next("taken")?.optional_integer(0)? == Some(1) {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(ErrorKind::Conflict, "another host is upgrading the schema: try again when it is done"))
+}

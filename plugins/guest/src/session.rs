@@ -1,0 +1,115 @@
+//! A lease of a connection, and the statements that are kept prepared.
+
+use std::cell::RefCell;
+use std::ptr;
+use std::rc::Rc;
+
+use crate::bindings::cofferdam::storage::sql::{
+    Access, Connection, Error, ErrorKind, Outcome, Rows, Statement, Value, Work, prepare,
+};
+use crate::dialect::Repeated;
+
+thread_local! {
+    static PREPARED: RefCell<Vec<Prepared>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A statement of this instance. There are so few that a list, searched by the address of the text, is quickest.
+struct Prepared {
+    text: &'static str,
+    rows: usize,
+    statement: Rc<Statement>,
+}
+
+fn prepared(
+    text: &'static str,
+    rows: usize,
+    work: Work,
+    full: impl FnOnce() -> Option<String>,
+) -> Result<Rc<Statement>, Error> {
+    PREPARED.with_borrow_mut(|all| {
+        if let Some(found) = all.iter().find(|one| ptr::eq(one.text, text) && one.rows == rows) {
+            return Ok(Rc::clone(&found.statement));
+        }
+        let statement = Rc::new(match full() {
+            Some(full) => prepare(&full, work)?,
+            None => prepare(text, work)?,
+        });
+        all.push(Prepared { text, rows, statement: Rc::clone(&statement) });
+        Ok(statement)
+    })
+}
+
+/// Lets go of every prepared statement.
+pub(crate) fn forget_statements() {
+    PREPARED.take();
+}
+
+/// A lease of one connection, given back when it is dropped.
+pub(crate) struct Session(Connection);
+
+impl Session {
+    pub fn read() -> Result<Self, Error> {
+        Connection::acquire(Access::Read).map(Self)
+    }
+
+    pub fn write() -> Result<Self, Error> {
+        Connection::acquire(Access::Write).map(Self)
+    }
+
+    /// Runs a query over a bounded number of rows.
+    pub fn query(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
+        self.0.query(&*prepared(text, 0, Work::Short, || None)?, parameters)
+    }
+
+    /// Runs a query over up to whole tables.
+    pub fn query_long(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
+        self.0.query(&*prepared(text, 0, Work::Long, || None)?, parameters)
+    }
+
+    pub fn execute(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+        self.0.execute(&*prepared(text, 0, Work::Short, || None)?, parameters)
+    }
+
+    pub fn execute_long(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+        self.0.execute(&*prepared(text, 0, Work::Long, || None)?, parameters)
+    }
+
+    pub fn query_repeated(&self, text: &Repeated, rows: usize, parameters: &[Value<'_>]) -> Result<Rows, Error> {
+        self.0.query(&*prepared(text.head, rows, Work::Long, || Some(text.text(rows)))?, parameters)
+    }
+
+    pub fn execute_repeated(&self, text: &Repeated, rows: usize, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+        self.0.execute(&*prepared(text.head, rows, Work::Long, || Some(text.text(rows)))?, parameters)
+    }
+
+    /// Whether a query that is not worth keeping returns a row.
+    pub fn finds(&self, text: &str) -> Result<bool, Error> {
+        Ok(self.0.query(&prepare(text, Work::Long)?, &[])?.count > 0)
+    }
+
+    /// Runs a statement that is not worth keeping.
+    pub fn run(&self, text: &str) -> Result<Outcome, Error> {
+        self.0.execute(&prepare(text, Work::Long)?, &[])
+    }
+
+    /// Runs `body` in a transaction, which is rolled back where it fails.
+    pub fn transaction<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.0.begin()?;
+        match body() {
+            Ok(value) => {
+                self.0.commit()?;
+                Ok(value)
+            }
+            Err(error) => {
+                // The host rolls back anyway when the lease ends; the first error is the one that tells.
+                let _ = self.0.rollback();
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether this error can mean that the connection is gone, so that nothing more can be done with it.
+pub(crate) fn loses_connection(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+}

@@ -1,0 +1,28 @@
+//! The storage backend for MySQL 8.0 and later and MariaDB 10.3 and later, a component.
+
+mod schema;
+mod statements;
+
+use cofferdam_guest::{Backend, Engine, RecordVersion, Server, Statements, Upgrade};
+
+struct Mysql;
+
+impl Backend for Mysql {
+    const NAME: &'static str = "mysql";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ENGINE: Engine = Engine::Mysql;
+    const STATEMENTS: Statements = statements::STATEMENTS;
+
+    const STEPS: &'static [&'static str] = schema::STEPS;
+    const UPGRADE: Upgrade = schema::UPGRADE;
+    const RECORD_VERSION: RecordVersion = schema::RECORD_VERSION;
+    const DESCRIBE_COLUMNS: &'static str = schema::DESCRIBE_COLUMNS;
+    const DESCRIBE_UNIQUE_KEYS: &'static str = schema::DESCRIBE_UNIQUE_KEYS;
+    const THREADLESS_KEY: &'static str = "channel_id,threadless";
+
+    fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {
+        vec![("collation", schema::collation(&server.version))]
+    }
+}
+
+cofferdam_guest::export_backend!(Mysql);

@@ -1,0 +1,116 @@
+//! The operations in the SQL of MySQL and MariaDB.
+
+use cofferdam_guest::{Repeated, Statements};
+
+pub(crate) const STATEMENTS: Statements = Statements {
+    get_message_state: "\
+SELECT id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id = ? AND thread_id <=> ?",
+
+    // The clause covers both unique keys: the table's own, and the one over states without a thread. VALUES() is what
+    // MySQL and MariaDB both understand.
+    upsert_message_state: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE last_message_id = VALUES(last_message_id),
+    last_seen_timestamp = VALUES(last_seen_timestamp), updated_at = VALUES(updated_at)",
+
+    all_message_states: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+
+    message_states_since: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE last_seen_timestamp >= ? ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+
+    health_check: "\
+SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownerships LIMIT 1),
+    (SELECT MAX(version) FROM schema_versions)",
+
+    get_thread_ownership: "\
+SELECT id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id = ?",
+
+    upsert_thread_ownership: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON DUPLICATE KEY UPDATE original_user_id = VALUES(original_user_id), created_by = VALUES(created_by),
+    creation_time = VALUES(creation_time), updated_at = VALUES(updated_at)",
+
+    all_thread_ownerships: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships ORDER BY creation_time DESC, thread_id",
+
+    cleanup_thread_ownerships: "DELETE FROM thread_ownerships WHERE creation_time < ?",
+
+    // Every channel is at least ''. It says so to have the optimizer walk along the index, which it does for a range,
+    // rather than sort the whole table, which it prefers for the first thousand rows.
+    first_message_states: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id >= '' ORDER BY channel_id, thread_id LIMIT ?",
+
+    // Two ranges of one index, which both servers read in order; a comparison of rows they would not search.
+    message_states_after_channel: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id > ? OR (channel_id = ? AND thread_id IS NOT NULL)
+ORDER BY channel_id, thread_id LIMIT ?",
+
+    message_states_after_thread: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id > ? OR (channel_id = ? AND thread_id > ?)
+ORDER BY channel_id, thread_id LIMIT ?",
+
+    first_thread_ownerships: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id >= '' ORDER BY thread_id LIMIT ?",
+
+    thread_ownerships_after: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id > ? ORDER BY thread_id LIMIT ?",
+
+    find_message_states: Repeated {
+        head: "SELECT channel_id, thread_id, updated_at FROM message_states WHERE ",
+        row: "(channel_id = ? AND thread_id <=> ?)",
+        between: " OR ",
+        tail: " FOR UPDATE",
+    },
+
+    // Assignments are made from left to right, so that updated_at, which all of them look at, comes last.
+    import_message_states: Repeated {
+        head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON DUPLICATE KEY UPDATE
+    last_message_id = IF(VALUES(updated_at) > updated_at, VALUES(last_message_id), last_message_id),
+    last_seen_timestamp = IF(VALUES(updated_at) > updated_at, VALUES(last_seen_timestamp), last_seen_timestamp),
+    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+    },
+
+    find_thread_ownerships: Repeated {
+        head: "SELECT thread_id, updated_at FROM thread_ownerships WHERE thread_id IN (",
+        row: "?",
+        between: ", ",
+        tail: ") FOR UPDATE",
+    },
+
+    import_thread_ownerships: Repeated {
+        head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON DUPLICATE KEY UPDATE
+    original_user_id = IF(VALUES(updated_at) > updated_at, VALUES(original_user_id), original_user_id),
+    created_by = IF(VALUES(updated_at) > updated_at, VALUES(created_by), created_by),
+    creation_time = IF(VALUES(updated_at) > updated_at, VALUES(creation_time), creation_time),
+    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+    },
+
+    recorded_version: "SELECT MAX(version) FROM schema_versions",
+};

@@ -1,0 +1,24 @@
+//! The storage backend for SQLite, a component. It needs SQLite 3.35 or later.
+
+mod schema;
+mod statements;
+
+use cofferdam_guest::{Backend, Engine, RecordVersion, Statements, Upgrade};
+
+struct Sqlite;
+
+impl Backend for Sqlite {
+    const NAME: &'static str = "sqlite";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ENGINE: Engine = Engine::Sqlite;
+    const STATEMENTS: Statements = statements::STATEMENTS;
+
+    const STEPS: &'static [&'static str] = schema::STEPS;
+    const UPGRADE: Upgrade = Upgrade::Transaction;
+    const RECORD_VERSION: RecordVersion = schema::RECORD_VERSION;
+    const DESCRIBE_COLUMNS: &'static str = schema::DESCRIBE_COLUMNS;
+    const DESCRIBE_UNIQUE_KEYS: &'static str = schema::DESCRIBE_UNIQUE_KEYS;
+    const THREADLESS_KEY: &'static str = "channel_id where thread_id is null";
+}
+
+cofferdam_guest::export_backend!(Sqlite);

@@ -1,0 +1,109 @@
+//! The operations in SQLite's SQL.
+
+use cofferdam_guest::{Repeated, Statements};
+
+pub(crate) const STATEMENTS: Statements = Statements {
+    get_message_state: "\
+SELECT id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id = ? AND thread_id IS ?",
+
+    // Without a target the clause covers both unique keys: the table's own, and the one over states without a thread.
+    upsert_message_state: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+    last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at",
+
+    // The plus keeps the index on the time out of it: a sort of the whole table costs less than reading it in the order
+    // of that index, row by row.
+    all_message_states: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states ORDER BY +last_seen_timestamp DESC, channel_id, thread_id",
+
+    message_states_since: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE last_seen_timestamp >= ? ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+
+    health_check: "\
+SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownerships LIMIT 1),
+    (SELECT max(version) FROM schema_versions)",
+
+    get_thread_ownership: "\
+SELECT id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id = ?",
+
+    upsert_thread_ownership: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+    creation_time = excluded.creation_time, updated_at = excluded.updated_at",
+
+    all_thread_ownerships: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships ORDER BY +creation_time DESC, thread_id",
+
+    cleanup_thread_ownerships: "DELETE FROM thread_ownerships WHERE creation_time < ?",
+
+    first_message_states: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states ORDER BY channel_id, thread_id LIMIT ?",
+
+    // A state without a thread is neither greater nor less than one with a thread, so that the comparison leaves it
+    // out; every thread is at least ''. Row values are searched in the index, an OR is not.
+    message_states_after_channel: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE (channel_id, thread_id) >= (?2, '') ORDER BY channel_id, thread_id LIMIT ?3",
+
+    message_states_after_thread: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE (channel_id, thread_id) > (?2, ?3) ORDER BY channel_id, thread_id LIMIT ?4",
+
+    first_thread_ownerships: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships ORDER BY thread_id LIMIT ?",
+
+    thread_ownerships_after: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id > ? ORDER BY thread_id LIMIT ?",
+
+    find_message_states: Repeated {
+        head: "SELECT channel_id, thread_id, updated_at FROM message_states WHERE ",
+        row: "(channel_id = ? AND thread_id IS ?)",
+        between: " OR ",
+        tail: "",
+    },
+
+    import_message_states: Repeated {
+        head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+    last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
+    updated_at = excluded.updated_at
+WHERE excluded.updated_at > message_states.updated_at",
+    },
+
+    find_thread_ownerships: Repeated {
+        head: "SELECT thread_id, updated_at FROM thread_ownerships WHERE thread_id IN (",
+        row: "?",
+        between: ", ",
+        tail: ")",
+    },
+
+    import_thread_ownerships: Repeated {
+        head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+    creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
+WHERE excluded.updated_at > thread_ownerships.updated_at",
+    },
+
+    recorded_version: "SELECT max(version) FROM schema_versions",
+};
