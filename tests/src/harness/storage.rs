@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use cofferdam::clock::{Clock, ManualClock};
+use cofferdam::clock::{Clock, ManualClock, SystemClock};
 use cofferdam::config::{Config, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
-use cofferdam::{StartError, Storage};
+use cofferdam::{StartError, Storage, StorageService};
 
-use super::mysql::{DatabaseOptions, MysqlServer};
+use super::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use super::plugins;
 use super::sqlite::SqliteFolder;
 use crate::conformance::NOW;
@@ -56,7 +56,78 @@ pub fn config(database: DatabaseConfig, plugin: &str) -> Config {
     }
 }
 
-/// Makes storages over the SQLite component, each with a folder of its own.
+/// The database of one test, on which any number of storages can be opened. It goes when this is dropped.
+#[derive(Debug)]
+pub enum Home {
+    /// A file.
+    Sqlite(SqliteFolder),
+    /// A database on a server.
+    Mysql(MysqlDatabase),
+}
+
+impl Home {
+    /// A folder for a SQLite file.
+    ///
+    /// # Errors
+    ///
+    /// The folder for temporary files cannot be written.
+    pub fn sqlite() -> Result<Self> {
+        SqliteFolder::new().map(Self::Sqlite)
+    }
+
+    /// An empty database on the shared server.
+    ///
+    /// # Errors
+    ///
+    /// There is no server.
+    pub async fn mysql() -> Result<Self> {
+        MysqlServer::shared().await?.create_database(DatabaseOptions::default()).await.map(Self::Mysql)
+    }
+
+    /// `sqlite` or `mysql`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Mysql(_) => "mysql",
+        }
+    }
+
+    /// How to open it.
+    pub fn config(&self) -> Config {
+        match self {
+            Self::Sqlite(folder) => sqlite_config(&folder.database()),
+            Self::Mysql(database) => mysql_config(database.config()),
+        }
+    }
+
+    /// A storage on it, not yet initialised.
+    ///
+    /// # Errors
+    ///
+    /// The component cannot be used.
+    pub fn storage(&self, clock: Arc<dyn Clock>) -> Result<Storage, StartError> {
+        Storage::builder(self.config()).clock(clock).build()
+    }
+
+    /// A storage with the machine's clock, ready for work.
+    ///
+    /// # Errors
+    ///
+    /// The component cannot be used, or the database cannot be initialised.
+    pub async fn open(&self) -> Result<Arc<Storage>> {
+        let storage = self.storage(Arc::new(SystemClock))?;
+        storage.initialize().await?;
+        Ok(Arc::new(storage))
+    }
+
+    fn subject(self) -> Result<Subject> {
+        let clock = Arc::new(ManualClock::at(NOW));
+        let storage = self.storage(clock.clone())?;
+        Ok(Subject::new(Arc::new(storage), clock, self))
+    }
+}
+
+/// Makes storages over the SQLite component, each with a file of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SqliteHarness;
 
@@ -67,9 +138,7 @@ impl Harness for SqliteHarness {
     }
 
     async fn uninitialized(&self) -> Result<Subject> {
-        let (folder, clock) = (SqliteFolder::new()?, Arc::new(ManualClock::at(NOW)));
-        let storage = sqlite_storage(&folder.database(), clock.clone())?;
-        Ok(Subject::new(Arc::new(storage), clock, folder))
+        Home::sqlite()?.subject()
     }
 }
 
@@ -84,9 +153,6 @@ impl Harness for MysqlHarness {
     }
 
     async fn uninitialized(&self) -> Result<Subject> {
-        let database = MysqlServer::shared().await?.create_database(DatabaseOptions::default()).await?;
-        let clock = Arc::new(ManualClock::at(NOW));
-        let storage = mysql_storage(database.config(), clock.clone())?;
-        Ok(Subject::new(Arc::new(storage), clock, database))
+        Home::mysql().await?.subject()
     }
 }

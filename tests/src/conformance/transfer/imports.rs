@@ -61,6 +61,7 @@ async fn an_import_keeps_every_value_of_a_state_but_its_id(s: &Subject) -> Outco
             MessageState { id, created_at: 11, updated_at: -22, ..state("c", thread, "m \u{1f980}", NOW + 33) };
         assert_eq!(s.import_message_states(std::slice::from_ref(&written)).await?, outcome(1, 0, 0));
         let row = s.get_message_state("c", thread).await?;
+        assert!(row.as_ref().is_some_and(|row| row.id > 0 && row.id != id), "a row has an id of its own");
         assert_eq!(row.map(without_id), Some(without_id(written)));
     }
     s.upsert_message_state(&state("another", None, "m", NOW)).await?;
@@ -72,6 +73,7 @@ async fn an_import_keeps_every_value_of_an_ownership_but_its_id(s: &Subject) -> 
         let written = ThreadOwnership { id, created_at: 11, updated_at: -22, ..ownership(thread, NOW + 33) };
         assert_eq!(s.import_thread_ownerships(std::slice::from_ref(&written)).await?, outcome(1, 0, 0));
         let row = s.get_thread_ownership(thread).await?;
+        assert!(row.as_ref().is_some_and(|row| row.id > 0 && row.id != id), "a row has an id of its own");
         assert_eq!(row.map(|row| ThreadOwnership { id: 0, ..row }), Some(ThreadOwnership { id: 0, ..written }));
     }
     s.upsert_thread_ownership(&ownership("another", NOW)).await?;

@@ -156,6 +156,7 @@ async fn pages_of_every_size_add_up_to_everything(s: &Subject) -> Outcome {
             let page = s.export_message_states(after.as_ref(), limit).await?;
             let ended = page.len() < limit as usize;
             states.extend(page);
+            assert!(states.len() <= all_states.len(), "pages of {limit} do not end");
             after = states.last().map(|last| key(&last.channel_id, last.thread_id.as_deref()));
             if ended {
                 break;
@@ -167,6 +168,7 @@ async fn pages_of_every_size_add_up_to_everything(s: &Subject) -> Outcome {
             let page = s.export_thread_ownerships(after.as_deref(), limit).await?;
             let ended = page.len() < limit as usize;
             ownerships.extend(page);
+            assert!(ownerships.len() <= all_ownerships.len(), "pages of {limit} do not end");
             after = ownerships.last().map(|last| last.thread_id.clone());
             if ended {
                 break;
