@@ -12,6 +12,7 @@ mod output;
 mod pause;
 mod rig;
 mod sqlite;
+mod table;
 mod transactions;
 
 use grants::*;
