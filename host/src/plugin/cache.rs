@@ -57,8 +57,8 @@ impl Cache {
         let metadata = fs::symlink_metadata(&file).ok()?;
         let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
         let content = if private { fs::read(&file).ok() } else { None };
-        let component = content.as_deref().and_then(|content| content.split_last_chunk::<DIGEST>()).and_then(
-            |(code, digest)| {
+        let component =
+            content.as_deref().and_then(|content| content.split_last_chunk::<DIGEST>()).and_then(|(code, digest)| {
                 if self::digest(&file, code)[..] != digest[..] {
                     return None;
                 }
@@ -67,8 +67,7 @@ impl Cache {
                 // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
                 // last bit, by their SHA-256.
                 unsafe { Component::deserialize(engine.wasmtime(), code) }.ok()
-            },
-        );
+            });
         if component.is_none() {
             tracing::warn!(file = %file.display(), "cached code is damaged or not this user's alone; compiling again");
             fs::remove_file(&file).ok();

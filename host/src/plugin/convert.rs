@@ -16,7 +16,11 @@ const CODE: usize = 64;
 fn one_line(text: &str, characters: usize) -> String {
     let cut = text.char_indices().nth(characters).map(|(end, _)| &text[..end]);
     let mut line: String = cut.unwrap_or(text).chars().fold(String::new(), |mut line, character| {
-        if character.is_control() { line.extend(character.escape_default()) } else { line.push(character) }
+        if character.is_control() {
+            line.extend(character.escape_default())
+        } else {
+            line.push(character)
+        }
         line
     });
     if cut.is_some() {

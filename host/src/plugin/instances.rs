@@ -91,15 +91,24 @@ impl Instances {
             let _active = engine.enter();
             store.set_epoch_deadline(1);
             block_on(async {
-                let plugin = plugin.instantiate_async(&mut store).await?;
+                let instance = plugin.instance_pre().instantiate_async(&mut store).await?;
+                // Here, and not before, the engine compares the types of the exports.
+                let plugin = match Plugin::new(&mut store, &instance) {
+                    Ok(plugin) => plugin,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let description = plugin.cofferdam_storage_backend().call_describe(&mut store).await?;
-                wasmtime::Result::Ok((plugin, Description::from(description)))
+                wasmtime::Result::Ok(Ok((plugin, Description::from(description))))
             })
         };
         store.data().output.flush();
-        let (first, description) = described.map_err(|error| {
+        let fitting = described.map_err(|error| {
             let reason = reason(&error, store.data(), &limits);
             PluginError::Faulty { path: path.clone(), reason }
+        })?;
+        let (first, description) = fitting.map_err(|error| {
+            let reason = format!("{error:#}").replace('\n', " ");
+            PluginError::Incompatible { path: path.clone(), reason }
         })?;
         for (what, text) in [("name", &description.name), ("version", &description.version)] {
             if !is_label(text) {
