@@ -130,8 +130,10 @@ pub mod huge_list {
 
     #[tokio::test]
     async fn is_refused_with_too_many_bytes() -> Result<()> {
-        let (outcome, discarded) = list(2).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_huge_list", "2097152 bytes"]);
+        let sandbox = Sandbox::with(guests::HUGE_LIST, Limits { memory: 64 << 20, ..LIMITS }).await?;
+        let window = Duration::from_secs(2);
+        let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_states_within_window(window)).await?;
+        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_huge_list", "too much data"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
@@ -246,7 +248,7 @@ pub mod long_parameters {
     async fn end_where_there_are_too_many() -> Result<()> {
         let sandbox = Sandbox::with(guests::LONG_PARAMETERS, Limits { memory: 64 << 20, ..LIMITS }).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("many", None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_long_parameters", "2097152 bytes"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_long_parameters", "too much data"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
