@@ -81,7 +81,7 @@ fn growing_table() -> Result<Vec<u8>> {
     module.section(&code).section(&data);
     let mut module = module.finish();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    Ok(ComponentEncoder::default().module(&module)?.validate(true).encode()?)
+    ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 
 fn growing() -> Function {
