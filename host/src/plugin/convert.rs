@@ -370,7 +370,7 @@ mod tests {
             |columns| columns.updated_ats.truncate(1),
             |columns| columns.channel_ids.offsets.clear(),
             |columns| columns.channel_ids.offsets[1] = 2,
-            |columns| columns.channel_ids.offsets[1] = 5,
+            |columns| columns.channel_ids.offsets.swap(1, 2),
             |columns| columns.channel_ids.offsets[3] = 6,
             |columns| columns.last_message_ids.offsets.push(3),
             |columns| columns.threadless = vec![2, 0],
