@@ -21,6 +21,7 @@ pub(crate) struct SqlContext {
     limits: Limits,
     leases: usize,
     statements: usize,
+    full: bool,
     abandoned_transaction: bool,
 }
 
@@ -32,6 +33,7 @@ impl SqlContext {
             limits,
             leases: 0,
             statements: 0,
+            full: false,
             abandoned_transaction: false,
         }
     }
@@ -53,6 +55,11 @@ impl SqlContext {
         } else {
             None
         }
+    }
+
+    /// Whether the instance has been refused a statement, as one that leaks them will be for ever.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
     }
 
     fn database(&self) -> Result<&Arc<dyn Database>, SqlError> {
@@ -148,6 +155,7 @@ impl wit::Host for SqlView<'_> {
     fn prepare(&mut self, text: String, work: wit::Work) -> Result<Resource<Statement>, Failure> {
         let limit = self.context.limits.statements;
         if self.context.statements >= limit {
+            self.context.full = true;
             let message = format!("an instance may declare {limit} statements at a time: drop those no longer needed");
             return Err(SqlError::new(ErrorKind::InvalidStatement, message).into());
         }

@@ -14,7 +14,8 @@ const DIGEST: usize = 32;
 /// Compiled code on disk, in a folder that only this user can read or write.
 ///
 /// A file is named by the SHA-256 of the component and a hash of everything in the engine that changes what it
-/// compiles to, and ends with the SHA-256 of its own content.
+/// compiles to, and ends with the SHA-256 of its own name and content, so that a file under another's name is
+/// noticed.
 pub(super) struct Cache {
     folder: PathBuf,
 }
@@ -53,18 +54,22 @@ impl Cache {
     /// The compiled component, if it is there and whole. A damaged file is removed.
     pub(super) fn load(&self, engine: &Engine, sha256: &str) -> Option<Component> {
         let file = self.file(engine, sha256);
-        let content = fs::read(&file).ok()?;
-        let component = content.split_last_chunk::<DIGEST>().and_then(|(code, digest)| {
-            if Sha256::digest(code)[..] != digest[..] {
-                return None;
-            }
-            // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
-            // lies in a folder that only this user can write (checked in `open`), is named by the compatibility
-            // hash of this engine, and its content is what `store` wrote, to the last bit, by its SHA-256.
-            unsafe { Component::deserialize(engine.wasmtime(), code) }.ok()
-        });
+        let metadata = fs::symlink_metadata(&file).ok()?;
+        let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
+        let content = if private { fs::read(&file).ok() } else { None };
+        let component =
+            content.as_deref().and_then(|content| content.split_last_chunk::<DIGEST>()).and_then(|(code, digest)| {
+                if self::digest(&file, code)[..] != digest[..] {
+                    return None;
+                }
+                // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
+                // lies in a folder that only this user can write (checked in `open`), is named by the
+                // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
+                // last bit, by their SHA-256.
+                unsafe { Component::deserialize(engine.wasmtime(), code) }.ok()
+            });
         if component.is_none() {
-            tracing::warn!(file = %file.display(), "cached code is damaged; compiling again");
+            tracing::warn!(file = %file.display(), "cached code is damaged or not this user's alone; compiling again");
             fs::remove_file(&file).ok();
         }
         component
@@ -73,9 +78,9 @@ impl Cache {
     /// Keeps a compiled component. Another process that does the same at the same time does no harm.
     pub(super) fn store(&self, engine: &Engine, sha256: &str, component: &Component) -> io::Result<()> {
         let mut content = component.serialize().map_err(io::Error::other)?;
-        let digest = Sha256::digest(&content);
-        content.extend_from_slice(&digest);
         let file = self.file(engine, sha256);
+        let digest = digest(&file, &content);
+        content.extend_from_slice(&digest);
         let temporary = self.folder.join(format!(".{}", unique()));
         let written = create(&temporary).and_then(|mut file| file.write_all(&content));
         let stored = written.and_then(|()| fs::rename(&temporary, &file));
@@ -84,6 +89,12 @@ impl Cache {
         }
         stored
     }
+}
+
+/// The SHA-256 of a file's name and the code in it.
+fn digest(file: &Path, code: &[u8]) -> [u8; DIGEST] {
+    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+    Sha256::new().chain_update(name).chain_update([0]).chain_update(code).finalize().into()
 }
 
 fn create(file: &Path) -> io::Result<fs::File> {

@@ -31,10 +31,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// took so long. At most a tenth of the time left.
 const GRACE: Duration = Duration::from_millis(20);
 
+/// The longest name or version that a plugin may give itself, in bytes: they are repeated in every line of the log.
+const LABEL: usize = 64;
+
 /// The instances of one component.
 ///
-/// An instance serves one operation at a time and is kept for the next. One that trapped, was refused memory,
-/// missed a deadline, was cancelled or kept what it should have given back is thrown away with its store.
+/// An instance serves one operation at a time and is kept for the next. One that trapped, was refused memory or a
+/// statement, missed a deadline, was cancelled or kept what it should have given back is thrown away with its store.
 pub(crate) struct Instances {
     engine: Engine,
     plugin: PluginPre<HostState>,
@@ -88,16 +91,31 @@ impl Instances {
             let _active = engine.enter();
             store.set_epoch_deadline(1);
             block_on(async {
-                let plugin = plugin.instantiate_async(&mut store).await?;
+                let instance = plugin.instance_pre().instantiate_async(&mut store).await?;
+                // Here, and not before, the engine compares the types of the exports.
+                let plugin = match Plugin::new(&mut store, &instance) {
+                    Ok(plugin) => plugin,
+                    Err(error) => return Ok(Err(error)),
+                };
                 let description = plugin.cofferdam_storage_backend().call_describe(&mut store).await?;
-                wasmtime::Result::Ok((plugin, Description::from(description)))
+                wasmtime::Result::Ok(Ok((plugin, Description::from(description))))
             })
         };
         store.data().output.flush();
-        let (first, description) = described.map_err(|error| {
+        let fitting = described.map_err(|error| {
             let reason = reason(&error, store.data(), &limits);
             PluginError::Faulty { path: path.clone(), reason }
         })?;
+        let (first, description) = fitting.map_err(|error| {
+            let reason = format!("{error:#}").replace('\n', " ");
+            PluginError::Incompatible { path: path.clone(), reason }
+        })?;
+        for (what, text) in [("name", &description.name), ("version", &description.version)] {
+            if !is_label(text) {
+                let reason = format!("its {what} is not 1 to {LABEL} printable characters of ASCII");
+                return Err(PluginError::Faulty { path, reason });
+            }
+        }
         Ok(Self {
             permits: Semaphore::new(limits.instances.clamp(1, Semaphore::MAX_PERMITS)),
             idle: Mutex::new(vec![Instance { plugin: first, store }]),
@@ -279,7 +297,7 @@ impl Lease<'_> {
         state.output.flush();
         match (outcome, left_behind) {
             (Ok(result), None) => {
-                self.reusable = state.allocations.refused().is_none();
+                self.reusable = state.allocations.refused().is_none() && !state.sql.is_full();
                 self.instances.succeeded();
                 Ok(result)
             }
@@ -299,6 +317,11 @@ impl Drop for Lease<'_> {
             self.instances.discarded.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a text may stand for a plugin in logs and on a terminal.
+fn is_label(text: &str) -> bool {
+    (1..=LABEL).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// Why a call ended in an error of the engine's.

@@ -35,7 +35,7 @@ impl HostState {
             .allow_ip_name_lookup(false)
             .build();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits.resources + limits.statements + limits.connections);
+        table.set_max_capacity(limits.resources.saturating_add(limits.statements).saturating_add(limits.connections));
         let state = Self {
             table,
             wasi,

@@ -2,6 +2,8 @@
 //!
 //! They have a target folder of their own, because the cargo that runs this script holds the lock of the other.
 
+mod growing_table;
+
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
@@ -31,7 +33,7 @@ fn main() {
     // <target>/<profile>/build/<package>/out
     let target = out.ancestors().nth(4).expect("OUT_DIR lies in the target folder").to_owned();
 
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     for watched in ["Cargo.toml", "Cargo.lock", "wit", "plugins", "tests/guests"] {
         if root.join(watched).exists() {
             println!("cargo::rerun-if-changed={}", root.join(watched).display());
@@ -56,6 +58,10 @@ fn main() {
     let profile = variable("PROFILE");
     writeln!(code, "/// `debug` or `release`, as the tests were built.\npub const PROFILE: &str = {profile:?};")
         .unwrap();
+    let table = out.join("growing_table.wasm");
+    fs::write(&table, growing_table::component(&root.join("wit")).expect("the contract parses"))
+        .expect("OUT_DIR can be written");
+    writeln!(code, "/// A component that lets its table grow for ever.\npub const GROWING_TABLE: &str = {table:?};").unwrap();
     code += "/// Components that misbehave, by the names of their folders.\npub mod guests {\n";
     for guest in &guests {
         let (name, path) = (&guest.folder, component(&guest.package));
@@ -83,7 +89,9 @@ fn guests(folder: &Path) -> Vec<Guest> {
     let mut guests = Vec::new();
     for entry in entries {
         let path = entry.expect("tests/guests can be read").path();
-        if let Ok(manifest) = fs::read_to_string(path.join("Cargo.toml")) {
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
+        // What is no component is what the guests share.
+        if manifest.contains("cdylib") {
             let package = package_name(&manifest)
                 .unwrap_or_else(|| panic!("{}/Cargo.toml has no line `name = \"...\"`", path.display()));
             let folder = path.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");

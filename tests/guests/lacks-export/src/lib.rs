@@ -1,0 +1,12 @@
+//! Exports one of the three interfaces of a backend.
+
+wit_bindgen::generate!({
+    path: "../../../wit",
+    inline: "
+        package example:partial;
+        world partial { export cofferdam:storage/backend@0.1.0; }
+    ",
+    world: "example:partial/partial",
+    generate_all,
+    stubs,
+});

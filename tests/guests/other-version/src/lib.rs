@@ -1,0 +1,10 @@
+//! Speaks a later version of the contract.
+
+wit_bindgen::generate!({
+    inline: "
+        package cofferdam:storage@0.2.0;
+        interface backend { describe: func() -> u32; }
+        world plugin { export backend; }
+    ",
+    stubs,
+});

@@ -1,0 +1,13 @@
+//! Panics.
+
+use guest_support::{Error, Guest, MessageState};
+
+struct Panics;
+
+impl Guest for Panics {
+    fn get_message_state(channel_id: String) -> Result<Option<MessageState>, Error> {
+        panic!("told to by {channel_id}");
+    }
+}
+
+guest_support::export!(Panics);

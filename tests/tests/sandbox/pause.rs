@@ -1,0 +1,53 @@
+pub mod panics {
+    use anyhow::Result;
+    use cofferdam::{Error, ErrorKind, StorageService};
+    use cofferdam_tests::harness::plugins::guests;
+    use cofferdam_tests::harness::wait::until;
+
+    use crate::rig::{PATIENCE, Sandbox, assert_error};
+
+    #[tokio::test]
+    async fn costs_an_instance_and_no_more() -> Result<()> {
+        let sandbox = Sandbox::new(guests::PANICS).await?;
+        for _ in 0..20 {
+            let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("c", None)).await?;
+            assert_error(&outcome, ErrorKind::Internal, &["plugin guest_panics failed", "it panicked"]);
+            assert_eq!(discarded, 1);
+        }
+        Ok(())
+    }
+
+    /// Fails until the host has enough, and returns what it says then.
+    async fn until_paused(sandbox: &Sandbox) -> Error {
+        let mut failures = 0;
+        loop {
+            let error = sandbox.storage.get_message_state("c", None).await.expect_err("it panics");
+            if error.kind() == ErrorKind::Unavailable {
+                assert!(failures >= 5, "paused after {failures} failures");
+                return error;
+            }
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+            failures += 1;
+            assert!(failures < 50, "never paused");
+        }
+    }
+
+    #[tokio::test]
+    async fn again_and_again_pauses_the_plugin_and_it_recovers_by_itself() -> Result<()> {
+        let sandbox = Sandbox::new(guests::PANICS).await?;
+        let error = until_paused(&sandbox).await;
+        assert!(error.is_retryable());
+        for word in ["plugin guest_panics", "times in a row", "it panicked", "tried again in", " ms"] {
+            assert!(error.message().contains(word), "{word:?} is not in: {error}");
+        }
+        let working = async || sandbox.storage.health_check().await.is_ok();
+        until("the plugin works again", PATIENCE, working).await?;
+
+        // The one success was enough: it takes as many failures as at first.
+        assert_error(&sandbox.storage.get_message_state("c", None).await, ErrorKind::Internal, &["it panicked"]);
+        sandbox.storage.health_check().await?;
+        until_paused(&sandbox).await;
+        until("the plugin works again", PATIENCE, working).await?;
+        sandbox.is_whole().await
+    }
+}
