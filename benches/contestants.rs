@@ -30,7 +30,12 @@ pub fn state(row: usize) -> MessageState {
     MessageState {
         created_at: 1_700_000_000,
         updated_at: 1_700_000_000,
-        ..MessageState::new(channel, thread.as_deref(), format!("{}", 900_000_000_000_000_000_u64 + row as u64), 1_700_000_000)
+        ..MessageState::new(
+            channel,
+            thread.as_deref(),
+            format!("{}", 900_000_000_000_000_000_u64 + row as u64),
+            1_700_000_000,
+        )
     }
 }
 

@@ -61,7 +61,8 @@ fn main() {
     let table = out.join("growing_table.wasm");
     fs::write(&table, growing_table::component(&root.join("wit")).expect("the contract parses"))
         .expect("OUT_DIR can be written");
-    writeln!(code, "/// A component that lets its table grow for ever.\npub const GROWING_TABLE: &str = {table:?};").unwrap();
+    writeln!(code, "/// A component that lets its table grow for ever.\npub const GROWING_TABLE: &str = {table:?};")
+        .unwrap();
     code += "/// Components that misbehave, by the names of their folders.\npub mod guests {\n";
     for guest in &guests {
         let (name, path) = (&guest.folder, component(&guest.package));

@@ -24,8 +24,14 @@ pub struct Built {
 /// Builds the command in a profile, and the plugins, which have a profile of their own.
 pub fn build(profile: &str) -> Result<Built> {
     let plugins = plugins()?;
-    let arguments = ["build", "--profile", profile, "--package", "cofferdam", "--features", "command"];
-    step("Building the host (the first time compiles wasmtime, which takes some minutes)", &mut cargo(arguments))?;
+    let mut build = cargo(["build", "--profile", profile, "--bin", "cofferdam"]);
+    if profile == DEVELOPMENT {
+        // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
+        build.args(["--features", "cofferdam/command"]);
+    } else {
+        build.args(["--package", "cofferdam", "--features", "command"]);
+    }
+    step("Building the host (the first time compiles wasmtime, which takes some minutes)", &mut build)?;
     let folder = if profile == DEVELOPMENT { "debug" } else { profile };
     Ok(Built { command: target().join(folder).join("cofferdam"), plugins })
 }

@@ -339,7 +339,7 @@ impl Reader<'_> {
         let absolute = |name| self.path(name).filter(|path| path.is_absolute());
         absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .map(|caches| caches.join("cofferdam"))
+            .map(|caches| caches.join("cofferdam/compiled"))
     }
 }
 

@@ -363,9 +363,9 @@ fn compiled_code_is_cached_where_caches_belong() {
     let (xdg, home) = (("XDG_CACHE_HOME", "/x"), ("HOME", "/h"));
     assert_eq!(cache(&[xdg, home, ("COFFERDAM_CACHE", "/c")]), Some("/c".into()));
     assert_eq!(cache(&[xdg, home, ("COFFERDAM_CACHE", "off")]), None);
-    assert_eq!(cache(&[xdg, home]), Some("/x/cofferdam".into()));
-    assert_eq!(cache(&[home]), Some("/h/.cache/cofferdam".into()));
-    assert_eq!(cache(&[("XDG_CACHE_HOME", "relative"), home]), Some("/h/.cache/cofferdam".into()));
+    assert_eq!(cache(&[xdg, home]), Some("/x/cofferdam/compiled".into()));
+    assert_eq!(cache(&[home]), Some("/h/.cache/cofferdam/compiled".into()));
+    assert_eq!(cache(&[("XDG_CACHE_HOME", "relative"), home]), Some("/h/.cache/cofferdam/compiled".into()));
     let file = tempfile::NamedTempFile::new().unwrap();
     one_mistake(read(&[("COFFERDAM_CACHE", file.path().to_str().unwrap())]), "COFFERDAM_CACHE", "a file");
 }

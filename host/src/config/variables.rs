@@ -78,7 +78,7 @@ pub static VARIABLES: &[Variable] = &[
     ),
     variable(
         "COFFERDAM_CACHE",
-        "($XDG_CACHE_HOME/cofferdam or $HOME/.cache/cofferdam)",
+        "($XDG_CACHE_HOME/cofferdam/compiled or $HOME/.cache/cofferdam/compiled)",
         "the folder that keeps compiled components, or `off`",
     ),
     variable(
