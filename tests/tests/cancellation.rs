@@ -226,10 +226,13 @@ async fn no_transaction_is_open(home: &Home) -> Result<()> {
             let open = "SELECT COUNT(*) FROM information_schema.innodb_trx t \
                         JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE p.db = ?";
             let name = database.config().database;
+            let mut last = None;
             until("no transaction is open", SETTLING, async || {
-                matches!(connection.exec_first::<u64, _, _>(open, (&name,)).await, Ok(Some(0)))
+                last = Some(connection.exec_first::<u64, _, _>(open, (&name,)).await);
+                matches!(last, Some(Ok(Some(0))))
             })
-            .await?;
+            .await
+            .with_context(|| format!("the server says {last:?}"))?;
             Ok(connection.disconnect().await?)
         }
     }

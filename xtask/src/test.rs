@@ -10,7 +10,7 @@ use crate::setup;
 pub fn test(filter: Option<&str>) -> Result<()> {
     setup::mariadb()?;
     let Built { command, .. } = build::build(build::DEVELOPMENT)?;
-    let mut test = cargo(["test", "--features", "cofferdam/command"]);
+    let mut test = cargo(["test", "--no-fail-fast", "--features", "cofferdam/command"]);
     test.args(filter).env("COFFERDAM_TEST_BIN", command);
     step("Running the tests", &mut test)
 }

@@ -9,8 +9,12 @@ use crate::sql::error::{ErrorKind, Result, SqlError};
 /// The longest text of a statement, in bytes. The longest that a backend needs is a few kilobytes.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// Words that no statement may contain outside strings and quoted names.
+/// Words that no statement may contain outside strings: they read and write files of the server. A function is found by
+/// its quoted name too.
 const REFUSED: [&str; 3] = ["OUTFILE", "DUMPFILE", "LOAD_FILE"];
+
+/// Words with which a table lies elsewhere: `DATA DIRECTORY`, and the `CONNECTION` of a federated one.
+const REFUSED_IN_DEFINITIONS: [&str; 2] = ["DIRECTORY", "CONNECTION"];
 
 /// Whether a backend may run this text.
 pub(super) fn check(text: &str) -> Result<()> {
@@ -28,7 +32,7 @@ pub(super) fn check(text: &str) -> Result<()> {
     check_end(&tokens)?;
     check_verb(first, &tokens[1..])?;
     for (index, token) in tokens.iter().enumerate() {
-        let Token::Word(word) = token else { continue };
+        let (Token::Word(word) | Token::Name(word)) = token else { continue };
         if let Some(refused) = REFUSED.iter().find(|refused| refused.eq_ignore_ascii_case(word)) {
             return Err(denied(refused));
         }
@@ -36,6 +40,9 @@ pub(super) fn check(text: &str) -> Result<()> {
         if word.eq_ignore_ascii_case("INTO") && matches!(tokens.get(index + 1), Some(Token::Other('@'))) {
             return Err(denied("INTO @variable"));
         }
+    }
+    if ["CREATE", "ALTER"].iter().any(|verb| verb.eq_ignore_ascii_case(first)) {
+        check_definition(&tokens)?;
     }
     // `@a := 1`, and SELECT ... INTO a second variable.
     let assigns = tokens.windows(2).any(|pair| matches!(pair, [Token::Other(':'), Token::Other('=')]));
@@ -76,6 +83,23 @@ fn check_verb(first: &str, rest: &[Token<'_>]) -> Result<()> {
     Err(denied(first))
 }
 
+/// A table is InnoDB's and lies where the server keeps its own: other engines read files and other servers.
+fn check_definition(tokens: &[Token<'_>]) -> Result<()> {
+    for (index, token) in tokens.iter().enumerate() {
+        let Token::Word(word) = token else { continue };
+        if let Some(refused) = REFUSED_IN_DEFINITIONS.iter().find(|refused| refused.eq_ignore_ascii_case(word)) {
+            return Err(denied(refused));
+        }
+        if word.eq_ignore_ascii_case("ENGINE") {
+            let named = tokens[index + 1..].iter().find(|token| **token != Token::Other('='));
+            if !matches!(named, Some(Token::Word(name)) if name.eq_ignore_ascii_case("InnoDB")) {
+                return Err(denied("an ENGINE other than InnoDB"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// One `;` may end the statement, and nothing may follow it.
 fn check_end(tokens: &[Token<'_>]) -> Result<()> {
     match tokens.iter().position(|token| matches!(token, Token::Other(';'))) {
@@ -101,7 +125,9 @@ fn denied(what: &str) -> SqlError {
 enum Token<'a> {
     /// A keyword, a name or a number.
     Word(&'a str),
-    /// A string or a quoted name, whatever is in it.
+    /// What is between backquotes.
+    Name(&'a str),
+    /// A string, whatever is in it.
     Quoted,
     /// Any other character.
     Other(char),
@@ -128,7 +154,7 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>> {
             },
             '\'' | '"' | '`' => {
                 let length = quoted(rest, first).ok_or_else(|| invalid("has a quote without an end"))?;
-                tokens.push(Token::Quoted);
+                tokens.push(if first == '`' { Token::Name(&rest[1..length - 1]) } else { Token::Quoted });
                 length
             }
             _ if is_word(first) => {
@@ -184,7 +210,7 @@ mod tests {
             "select `a;b`, 'x;\\'y', \"OUTFILE\" FROM t WHERE a = ?;",
             "-- a comment\nINSERT INTO t (a) VALUES (?) ON DUPLICATE KEY UPDATE a = VALUES(a)",
             "WITH a AS (SELECT 1) SELECT * FROM a",
-            "# c\n/* c */ CREATE TABLE IF NOT EXISTS t (a INT)",
+            "# c\n/* c */ CREATE TABLE IF NOT EXISTS t (a INT) ENGINE = InnoDB",
             "CREATE UNIQUE INDEX i ON t (a)",
             "ALTER TABLE t ADD COLUMN b VARCHAR(1)",
             "DROP INDEX i ON t",
@@ -221,6 +247,11 @@ mod tests {
             "CREATE TEMPORARY TABLE t (a INT)",
             "CREATE USER u",
             "CREATE OR REPLACE TABLE t (a INT)",
+            "CREATE TABLE t (a INT) DATA DIRECTORY = '/tmp'",
+            "CREATE TABLE t (a INT) engine = 'FEDERATED' CONNECTION = 'x'",
+            "ALTER TABLE t ENGINE CSV",
+            "CREATE TABLE t (a INT) ENGINE = `CONNECT`",
+            "SELECT `load_file`('/etc/passwd')",
             "DROP DATABASE d",
             "ALTER USER u",
             "CREATE UNIQUE USER u",
