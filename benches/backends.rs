@@ -1,5 +1,4 @@
 //! The plugins beside the bare drivers: one operation at a time, in one run, on the same 10,000 rows.
-#![expect(missing_docs, reason = "criterion's macros make undocumented functions")]
 
 use std::cell::Cell;
 use std::hint::black_box;

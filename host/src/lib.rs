@@ -1,5 +1,53 @@
-//! Cofferdam: a chat bot's state in SQLite or MySQL, through a storage backend that is a sandboxed
-//! WebAssembly component.
+//! A chat bot's state in SQLite or MySQL, through a storage backend that is a sandboxed WebAssembly component.
+//!
+//! A bot loads a [`Storage`] when it starts and works through [`StorageService`]: eleven asynchronous operations that
+//! mean the same on every backend, each with a deadline, each cancelled by dropping its future, each failing with a
+//! typed [`Error`] that says whether another try can help. Which backend it is, and where its database is, comes from
+//! the environment ([`config::VARIABLES`]); the backend is a file that can be replaced without rebuilding the bot.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use cofferdam::{MessageState, Storage, StorageService};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // Reads DATABASE_TYPE and its friends, and loads sqlite.wasm or mysql.wasm.
+//!     let storage: Arc<dyn StorageService> = Arc::new(Storage::from_env()?);
+//!     // Connects, creates what is missing, upgrades what is old.
+//!     storage.initialize().await?;
+//!
+//!     let state = MessageState::new("channel", None, "message", 1_700_000_000);
+//!     match storage.upsert_message_state(&state).await {
+//!         Ok(()) => {}
+//!         Err(error) if error.is_retryable() => eprintln!("try again later: {error}"),
+//!         Err(error) => return Err(error.into()),
+//!     }
+//!     for state in storage.get_message_states_within_window(Duration::from_secs(300)).await? {
+//!         println!("{} was last seen at {}", state.channel_id, state.last_seen_timestamp);
+//!     }
+//!     storage.close().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! It needs a tokio runtime with its timer enabled, of either kind. On a multi-threaded one SQLite's short statements
+//! run in [`tokio::task::block_in_place`], so a [`tokio::task::LocalSet`] there is no place for a storage.
+//!
+//! # The rooms
+//!
+//! - [`StorageService`] and [`TransferService`]: the operations, on [`MessageState`] and [`ThreadOwnership`].
+//! - [`Error`] and [`ErrorKind`]: how they fail.
+//! - [`Storage`]: a loaded backend and its database, from [`Storage::from_env`] or [`Storage::builder`].
+//! - [`config`]: what can be set, and the one place that reads the environment.
+//! - [`clock`]: what "now" is to a backend; tests set it.
+//! - [`plugin`]: components: what they are, their limits, why one cannot be used.
+//! - [`sql`]: the pools of connections that are lent to backends.
+//!
+//! What happens is told to [`tracing`](https://docs.rs/tracing): a span `storage` at level debug for each operation, with
+//! its name, backend, rows, outcome and duration in microseconds, and never with values or secrets; what a backend prints
+//! at level info; what goes wrong in backends at warn and error.
 #![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod clock;
