@@ -44,7 +44,8 @@ fn main() {
     let guests = guests(&crate_folder.join("guests"));
     packages.extend(guests.iter().map(|guest| guest.package.clone()));
     let components = target.join("guests");
-    build(&root, &components, &packages);
+    build(&root, &components, "plugin", &packages);
+    build(&root, &components, "dev", &packages[..1]);
 
     let component = |library: &str| components.join("wasm32-wasip2/plugin").join(library.replace('-', "_") + ".wasm");
     let mut code = String::new();
@@ -52,6 +53,8 @@ fn main() {
         let path = component(library);
         writeln!(code, "/// The component of `{package}`.\npub const {constant}: &str = {path:?};").unwrap();
     }
+    let other = components.join("wasm32-wasip2/debug/sqlite.wasm");
+    writeln!(code, "/// Another build of [`SQLITE`].\npub const SQLITE_OTHER_BUILD: &str = {other:?};").unwrap();
     let cache = components.join("compiled");
     writeln!(code, "/// Where tests keep compiled code.\npub const CODE_CACHE: &str = {cache:?};").unwrap();
     writeln!(code, "/// The target folder of the tests.\npub const TARGET_DIR: &str = {target:?};").unwrap();
@@ -108,9 +111,9 @@ fn package_name(manifest: &str) -> Option<String> {
     Some(line.split('"').nth(1)?.to_owned())
 }
 
-fn build(root: &Path, components: &Path, packages: &[String]) {
+fn build(root: &Path, components: &Path, profile: &str, packages: &[String]) {
     let mut command = Command::new(variable("CARGO"));
-    command.current_dir(root).args(["build", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
+    command.current_dir(root).args(["build", "--target", "wasm32-wasip2", "--profile", profile, "--target-dir"]);
     command.arg(components);
     for package in packages {
         command.args(["-p", package]);

@@ -9,7 +9,7 @@ use crate::run::{root, say};
 
 /// Builds the optimised command and plugins and copies them into `dist`.
 pub fn dist() -> Result<()> {
-    let Built { command, plugins } = build::build("dist")?;
+    let Built { command, plugins } = build::build("release")?;
     let dist = root().join("dist");
     let mut files = vec![(command, dist.join("bin/cofferdam"))];
     files.extend(BACKENDS.map(|backend| {
