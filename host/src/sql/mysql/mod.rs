@@ -6,8 +6,6 @@ mod connection;
 mod exchange;
 mod guard;
 mod pool;
-#[cfg(test)]
-mod tests;
 mod tls;
 
 use std::sync::Arc;

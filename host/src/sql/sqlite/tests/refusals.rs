@@ -1,0 +1,74 @@
+//! Statements and paths that are refused.
+
+use super::*;
+
+#[test]
+fn what_leaves_the_file_is_refused_while_it_is_prepared() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let file = file();
+        file.table().await;
+        let outside = file.folder.path().join("copy.db");
+        for text in [
+            "ATTACH ':memory:' AS x",
+            "DETACH main",
+            "VACUUM",
+            &format!("VACUUM INTO '{}'", outside.display()),
+            "PRAGMA writable_schema = ON",
+            "PRAGMA journal_mode = DELETE",
+            "PRAGMA user_version = 5",
+            "PRAGMA query_only = OFF",
+            "SELECT * FROM pragma_database_list",
+            "BEGIN",
+            "BEGIN IMMEDIATE",
+            " COMMIT ",
+            "ROLLBACK",
+            "SAVEPOINT job",
+            "SAVEPOINT other",
+            "CREATE TEMP TABLE x (a)",
+            "CREATE TABLE temp.x (a)",
+            "CREATE VIEW temp.x AS SELECT 1",
+            "CREATE TRIGGER temp.x AFTER INSERT ON t BEGIN SELECT 1; END",
+            "CREATE TEMP VIEW x AS SELECT 1",
+            "CREATE TEMP TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END",
+            "CREATE VIRTUAL TABLE x USING fts5(a)",
+            "SELECT load_extension('x')",
+        ] {
+            let result = file.write(text).await;
+            let Err(error) = result else { panic!("{text} was let through") };
+            assert_eq!(error.kind, ErrorKind::PermissionDenied, "{text}: {error}");
+            assert!(error.message.contains("the host does not let a backend"), "{text}: {error}");
+        }
+        assert!(!outside.exists());
+        for text in ["UPDATE sqlite_schema SET sql = ''", "SELECT 1; SELECT 2", "SELEC 1", "SELECT ?"] {
+            let result = file.write(text).await;
+            assert!(
+                result.as_ref().is_err_and(|error| error.kind == ErrorKind::InvalidStatement),
+                "{text}: {result:?}"
+            );
+        }
+        for text in ["PRAGMA table_info(t)", "PRAGMA user_version", "SELECT * FROM pragma_table_info('t')"] {
+            file.read(text).await.unwrap();
+        }
+        assert_eq!(file.read("INSERT INTO t (b) VALUES (1)").await.unwrap_err().kind, ErrorKind::PermissionDenied);
+    });
+}
+
+#[test]
+fn paths_that_are_no_database_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(&garbage, "this is no database at all, but it is longer than a hundred bytes ".repeat(20)).unwrap();
+    let under_a_file = garbage.join("state.db");
+    for (path, kind, says) in [
+        (":memory:".into(), ErrorKind::Other, "DATABASE_PATH"),
+        ("".into(), ErrorKind::Other, "DATABASE_PATH"),
+        ("file:x?mode=memory".into(), ErrorKind::Other, "DATABASE_PATH"),
+        (folder.path().to_owned(), ErrorKind::Other, "is a folder"),
+        (garbage, ErrorKind::CorruptData, "garbage.db is not a SQLite database"),
+        (under_a_file, ErrorKind::Unavailable, "garbage.db"),
+    ] {
+        let Err(error) = open(&SqliteConfig { path }, &PoolConfig::default()) else { panic!("{says}") };
+        assert!(error.kind == kind && error.message.contains(says), "{error:?}");
+    }
+}

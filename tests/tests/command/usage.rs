@@ -1,0 +1,120 @@
+//! What it says of itself, and of mistakes in its arguments and its environment.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use cofferdam::config::VARIABLES;
+
+use crate::{cofferdam, run, run_wrong};
+
+#[test]
+fn every_command_explains_itself() {
+    for path in [
+        "check",
+        "plugin inspect",
+        "state get",
+        "state list",
+        "state put",
+        "thread get",
+        "thread list",
+        "thread put",
+        "thread cleanup",
+        "demo",
+    ] {
+        let mut arguments: Vec<_> = path.split(' ').collect();
+        arguments.push("--help");
+        let (help, _) = run(&mut cofferdam(&arguments), 0);
+        for part in ["Usage: ", "Example", "Exit codes"] {
+            assert!(help.contains(part), "{path}: no {part} in {help}");
+        }
+        assert!(help.contains(&format!("\n  cofferdam {path}")), "{path}: no example of itself in {help}");
+    }
+}
+
+#[test]
+fn the_help_lists_every_variable_with_its_default() {
+    let (help, _) = run(&mut cofferdam(&["--help"]), 0);
+    for variable in VARIABLES {
+        let default = variable.default.trim_matches(['(', ')']);
+        assert!(help.contains(&format!("  {} [{default}]\n", variable.name)), "{}", variable.name);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_variable_and_no_other() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let mut expected = String::new();
+    for variable in VARIABLES {
+        let default = match variable.default_value() {
+            Some(value) => format!("`{value}`"),
+            None => variable.default.trim_matches(['(', ')']).to_owned(),
+        };
+        writeln!(expected, "| `{}` | {default} | {} |", variable.name, variable.meaning).unwrap();
+    }
+    assert!(readme.contains(&expected), "README.md must contain this table:\n{expected}");
+    let row = |line: &&str| {
+        let name = line.strip_prefix("| `").and_then(|line| line.split('`').next()).unwrap_or_default();
+        ["DATABASE_", "MYSQL_", "COFFERDAM_", "MESSAGE_"].iter().any(|prefix| name.starts_with(prefix))
+    };
+    assert_eq!(readme.lines().filter(row).count(), VARIABLES.len());
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for arguments in [
+        &["nonsense"][..],
+        &["state"],
+        &["state", "get"],
+        &["state", "put", "1"],
+        &["state", "list", "--limit", "0"],
+        &["state", "list", "--window", "5"],
+        &["state", "list", "--window", "0s"],
+        &["state", "put", "1", "--message", "2", "--seen", "yesterday"],
+        &["thread", "cleanup"],
+        &["thread", "cleanup", "--older-than", "30d"],
+        &["check", "--timeout", "soon"],
+        &["demo", "--kill-when", "never"],
+        &[],
+    ] {
+        let (stdout, stderr) = run(&mut cofferdam(arguments), 2);
+        assert_eq!(stdout, "", "{arguments:?}");
+        assert!(stderr.contains("Usage:") || stderr.contains("invalid value"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_the_environment_come_in_one_message() {
+    let wrong = |arguments: &[&str]| {
+        let mut command = cofferdam(arguments);
+        command
+            .env("DATABASE_TYPE", "mysql")
+            .env("MYSQL_PORT", "0")
+            .env("MYSQL_PASSWORD_FILE", "/nowhere/password")
+            .env("MYSQL_TIMEOUT", "30")
+            .env("COFFERDAM_PLUGIN_SHA256", "abc")
+            .env("MESSAGE_RECOVERY_WINDOW_MINUTES", "-5");
+        command
+    };
+    let names = [
+        "MYSQL_PORT",
+        "MYSQL_USERNAME",
+        "MYSQL_PASSWORD_FILE",
+        "MYSQL_TIMEOUT",
+        "COFFERDAM_PLUGIN_SHA256",
+        "MESSAGE_RECOVERY_WINDOW_MINUTES",
+    ];
+    let (stdout, stderr) = run(&mut wrong(&["state", "list"]), 2);
+    assert_eq!(stdout, "");
+    let lines: Vec<_> = stderr.lines().collect();
+    assert_eq!(lines.len(), names.len(), "{stderr}");
+    for (line, name) in lines.iter().zip(names) {
+        assert!(line.starts_with(&format!("cofferdam: {name} ")), "{line}");
+    }
+    // A probe's message is one line.
+    run_wrong(&mut wrong(&["check"]), 2, &names);
+}
+
+#[test]
+fn a_wrong_log_filter_is_said() {
+    run_wrong(cofferdam(&["state", "list"]).env("COFFERDAM_LOG", "a=b=c"), 2, &["COFFERDAM_LOG"]);
+}
