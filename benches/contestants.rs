@@ -149,6 +149,8 @@ impl MysqlAsync {
     /// Prepares the statements.
     pub async fn connect(database: &MysqlDatabase) -> Result<Self> {
         let mut connection = database.connect().await?;
+        // As the host's connections have it.
+        connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED").await?;
         let by_channel = format!("SELECT {COLUMNS} FROM message_states WHERE channel_id = ? AND thread_id");
         let get_in_thread = connection.prep(format!("{by_channel} = ?")).await?;
         let get = connection.prep(format!("{by_channel} IS NULL")).await?;
