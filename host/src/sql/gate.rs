@@ -1,8 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
+
+use super::error::{ErrorKind, Result, SqlError};
 
 /// Counts what is out of a pool, and closes the pool once all of it is back.
 #[derive(Default)]
@@ -32,6 +35,30 @@ impl Gate {
             if self.out.load(Ordering::Acquire) == 0 || timeout_at(deadline, returned).await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// Waits for one of a pool's permits until `deadline`, and no longer than `longest`. `None` where the pool was closed.
+/// `of_what` names the pool's connections, for the error.
+pub(super) async fn permit(
+    permits: &Arc<Semaphore>,
+    waiting: &Arc<AtomicUsize>,
+    deadline: Instant,
+    longest: Duration,
+    of_what: impl FnOnce() -> String,
+) -> Result<Option<OwnedSemaphorePermit>> {
+    if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        return Ok(Some(permit));
+    }
+    let _waiting = Counted::new(waiting);
+    let limit = Instant::now() + longest;
+    match timeout_at(deadline.min(limit), Arc::clone(permits).acquire_owned()).await {
+        Ok(permit) => Ok(permit.ok()),
+        Err(_) if deadline <= limit => Err(SqlError::timeout("waiting for a connection")),
+        Err(_) => {
+            let message = format!("none of the {} became free within {longest:?}", of_what());
+            Err(SqlError::new(ErrorKind::Unavailable, message))
         }
     }
 }

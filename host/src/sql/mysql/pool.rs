@@ -12,7 +12,7 @@ use super::connect::{Abrupt, Connector, disconnect};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
-use crate::sql::gate::{Counted, Gate, Ticket};
+use crate::sql::gate::{self, Counted, Gate, Ticket};
 
 /// Connections to one server, opened when they are needed.
 pub(super) struct Pool {
@@ -104,30 +104,11 @@ impl Pool {
 
     /// Waits for the right to a connection.
     pub async fn permit(&self, deadline: Instant) -> Result<Permit> {
-        let permits = Arc::clone(&self.permits);
-        let permit = match Arc::clone(&permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _waiting = Counted::new(&self.waiting);
-                let limit = Instant::now() + self.config.acquire_timeout;
-                match timeout_at(deadline.min(limit), permits.acquire_owned()).await {
-                    Ok(Ok(permit)) => permit,
-                    Ok(Err(_)) => return Err(self.closed_error()),
-                    Err(_) if deadline <= limit => return Err(SqlError::timeout("waiting for a connection")),
-                    Err(_) => {
-                        return Err(SqlError::new(
-                            ErrorKind::Unavailable,
-                            format!(
-                                "none of the {} connections to {} became free within {:?}",
-                                self.config.max_open,
-                                self.address(),
-                                self.config.acquire_timeout,
-                            ),
-                        ));
-                    }
-                }
-            }
-        };
+        let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
+            format!("{} connections to {}", self.config.max_open, self.address())
+        })
+        .await?
+        .ok_or_else(|| self.closed_error())?;
         let permit = Permit { _permit: permit, _ticket: self.gate.ticket() };
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(permit) }
     }

@@ -15,7 +15,7 @@ use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
-use crate::sql::gate::{Counted, Gate, Ticket};
+use crate::sql::gate::{self, Counted, Gate, Ticket};
 
 /// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
 const CHECKPOINT_PAGES: usize = 1000;
@@ -100,30 +100,11 @@ impl Pool {
     /// Leases a reader.
     pub async fn reader(self: &Arc<Self>, deadline: Instant) -> Result<ReaderLease> {
         self.check_open()?;
-        let permits = Arc::clone(&self.permits);
-        let permit = match Arc::clone(&permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                let _waiting = Counted::new(&self.waiting);
-                let limit = Instant::now() + self.config.acquire_timeout;
-                match timeout_at(deadline.min(limit), permits.acquire_owned()).await {
-                    Ok(Ok(permit)) => permit,
-                    Ok(Err(_)) => return Err(self.closed_error()),
-                    Err(_) if deadline <= limit => return Err(SqlError::timeout("waiting for a connection")),
-                    Err(_) => {
-                        return Err(SqlError::new(
-                            ErrorKind::Unavailable,
-                            format!(
-                                "none of the {} reading connections to {} became free within {:?}",
-                                readers(&self.config),
-                                self.path.display(),
-                                self.config.acquire_timeout,
-                            ),
-                        ));
-                    }
-                }
-            }
-        };
+        let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
+            format!("{} reading connections to {}", readers(&self.config), self.path.display())
+        })
+        .await?
+        .ok_or_else(|| self.closed_error())?;
         let raw = match self.take_idle() {
             Some(raw) => raw,
             None => {

@@ -1,9 +1,10 @@
 //! A bot's storage: a loaded backend, a database, and the eleven operations between them.
 
+mod operations;
+
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
@@ -12,11 +13,9 @@ use tracing::{Instrument, Span};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DatabaseConfig, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership};
 use crate::plugin::bindings::types;
-use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
+use crate::plugin::convert;
 use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
-use crate::service::{StorageService, TransferService};
 use crate::sql::{self, Database, Engine, PoolStatus, Server};
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
@@ -186,9 +185,13 @@ impl Storage {
             Err(_) => (self.connect(deadline).await?, false),
         };
         let version = self
-            .on_instance("schema_version", Some(database.clone()), deadline, one, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_backend().call_schema_version(store).await
-            })
+            .on_instance(
+                "schema_version",
+                Some(database.clone()),
+                deadline,
+                |_| 1,
+                async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
+            )
             .await;
         if !borrowed {
             database.close(Instant::now() + self.config.timeouts.close).await;
@@ -330,185 +333,5 @@ fn connecting(error: sql::SqlError) -> Error {
     match error.code {
         Some(code) => converted.with_code(code),
         None => converted,
-    }
-}
-
-fn too_large(_: TooLarge) -> Error {
-    Error::new(ErrorKind::InvalidInput, "one import may hold 4 GiB of text in a column: import in smaller pieces")
-}
-
-fn one<T>(_: &T) -> usize {
-    1
-}
-
-fn none<T>(_: &T) -> usize {
-    0
-}
-
-fn found<T>(row: &Option<T>) -> usize {
-    usize::from(row.is_some())
-}
-
-fn count(rows: &u64) -> usize {
-    usize::try_from(*rows).unwrap_or(usize::MAX)
-}
-
-fn states(columns: &types::MessageStatesResult) -> usize {
-    columns.ids.len()
-}
-
-fn ownerships(columns: &types::ThreadOwnershipsResult) -> usize {
-    columns.ids.len()
-}
-
-/// Nanoseconds for the contract; more than 584 years count as 584 years.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-#[async_trait]
-impl StorageService for Storage {
-    async fn initialize(&self) -> Result<()> {
-        let deadline = Instant::now() + self.timeouts().initialize;
-        let _opening = self.alone(deadline).await?;
-        let (database, opened) = match self.open_database() {
-            Ok(database) => (database, false),
-            Err(_) => (self.connect(deadline).await?, true),
-        };
-        let initialized = self
-            .on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_storage().call_initialize(store).await
-            })
-            .await;
-        match initialized {
-            Ok(()) if opened => drop(self.set_phase(Phase::Open(database))),
-            Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,
-            _ => {}
-        }
-        initialized
-    }
-
-    async fn close(&self) -> Result<()> {
-        let deadline = Instant::now() + self.timeouts().close;
-        let _opening = self.alone(deadline).await?;
-        let Phase::Open(database) = self.set_phase(Phase::Closed) else { return Ok(()) };
-        let finished = self.instances.close(Some(database.clone()), deadline).await;
-        database.close(deadline).await;
-        finished
-    }
-
-    async fn get_message_state(&self, channel_id: &str, thread_id: Option<&str>) -> Result<Option<MessageState>> {
-        let timeout = self.timeouts().operation;
-        let state = self
-            .operate("get_message_state", timeout, found, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_storage().call_get_message_state(store, channel_id, thread_id).await
-            })
-            .await?;
-        Ok(state.map(MessageState::from))
-    }
-
-    async fn upsert_message_state(&self, state: &MessageState) -> Result<()> {
-        let timeout = self.timeouts().operation;
-        self.operate("upsert_message_state", timeout, one, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_storage().call_upsert_message_state(store, state.into()).await
-        })
-        .await
-    }
-
-    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
-        self.list("get_all_message_states", convert::message_states, states, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_storage().call_get_all_message_states(store).await
-        })
-        .await
-    }
-
-    async fn get_message_states_within_window(&self, window: Duration) -> Result<Vec<MessageState>> {
-        let name = "get_message_states_within_window";
-        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
-            let window = nanoseconds(window);
-            plugin.cofferdam_storage_storage().call_get_message_states_within_window(store, window).await
-        })
-        .await
-    }
-
-    async fn health_check(&self) -> Result<()> {
-        self.operate("health_check", self.timeouts().operation, none, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_storage().call_health_check(store).await
-        })
-        .await
-    }
-
-    async fn get_thread_ownership(&self, thread_id: &str) -> Result<Option<ThreadOwnership>> {
-        let timeout = self.timeouts().operation;
-        let ownership = self
-            .operate("get_thread_ownership", timeout, found, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_storage().call_get_thread_ownership(store, thread_id).await
-            })
-            .await?;
-        Ok(ownership.map(ThreadOwnership::from))
-    }
-
-    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<()> {
-        let timeout = self.timeouts().operation;
-        self.operate("upsert_thread_ownership", timeout, one, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_storage().call_upsert_thread_ownership(store, ownership.into()).await
-        })
-        .await
-    }
-
-    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
-        let name = "get_all_thread_ownerships";
-        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_storage().call_get_all_thread_ownerships(store).await
-        })
-        .await
-    }
-
-    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<u64> {
-        let name = "cleanup_old_thread_ownerships";
-        self.operate(name, self.timeouts().operation, count, async |Entry { plugin, store }| {
-            let max_age = nanoseconds(max_age);
-            plugin.cofferdam_storage_storage().call_cleanup_old_thread_ownerships(store, max_age).await
-        })
-        .await
-    }
-}
-
-#[async_trait]
-impl TransferService for Storage {
-    async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
-        let name = "export_message_states";
-        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_transfer().call_export_message_states(store, after.map(Into::into), limit).await
-        })
-        .await
-    }
-
-    async fn import_message_states(&self, rows: &[MessageState]) -> Result<ImportOutcome> {
-        let columns = MessageStateColumns::new(rows).map_err(too_large)?;
-        let outcome = self
-            .operate("import_message_states", self.timeouts().list, one, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_transfer().call_import_message_states(store, columns.param()).await
-            })
-            .await?;
-        Ok(outcome.into())
-    }
-
-    async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>> {
-        let name = "export_thread_ownerships";
-        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
-            plugin.cofferdam_storage_transfer().call_export_thread_ownerships(store, after, limit).await
-        })
-        .await
-    }
-
-    async fn import_thread_ownerships(&self, rows: &[ThreadOwnership]) -> Result<ImportOutcome> {
-        let columns = ThreadOwnershipColumns::new(rows).map_err(too_large)?;
-        let outcome = self
-            .operate("import_thread_ownerships", self.timeouts().list, one, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_transfer().call_import_thread_ownerships(store, columns.param()).await
-            })
-            .await?;
-        Ok(outcome.into())
     }
 }
