@@ -104,7 +104,7 @@ fn engine_of(database: &DatabaseConfig) -> Engine {
 /// A bot's storage behind a sandboxed backend. Share it as `Arc<dyn StorageService>`.
 ///
 /// Making one loads the backend and touches no database;
-/// [`initialize`](StorageService::initialize) connects.
+/// [`initialize`](crate::StorageService::initialize) connects.
 pub struct Storage {
     instances: Instances,
     config: Config,
