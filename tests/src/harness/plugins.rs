@@ -4,7 +4,7 @@
 //! The build script compiles them. A test file that is about guests proves with [`foreach_guest!`] that it has a
 //! test for each:
 //!
-//! ```ignore
+//! ```text
 //! macro_rules! assert_guest_is_tested {
 //!     ($name:ident) => {
 //!         #[expect(unused_imports, reason = "a guest without a test of its name does not compile")]
