@@ -55,7 +55,10 @@ while read -r order; do
         start) [ -n "$server" ] || start "$@" ;;
         stop) finish TERM ;;
         kill) finish KILL ;;
-        pause) kill -STOP "$server" ;;
+        pause)
+            kill -STOP "$server"
+            # Each thread stops by itself, some time after the signal was sent.
+            while grep -hs '^State:' /proc/"$server"/task/*/status | grep -qv '[TZX] ('; do sleep 0.01; done ;;
         resume) kill -CONT "$server" ;;
     esac
     echo done
