@@ -1,7 +1,6 @@
 //! Implements the host functions of `wit/sql.wit` over the traits of `sql`: the one place where components and
 //! databases meet.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -10,8 +9,7 @@ use wasmtime::component::{HasData, Resource, ResourceTable};
 use crate::plugin::bindings::sql as wit;
 use crate::plugin::{Limits, Meter};
 use crate::sql::{
-    Access, ColumnKind, Connection, Database, Engine, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement,
-    Value, Work,
+    Access, Connection, Database, Engine, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value, Work,
 };
 
 /// What one instance may do with databases during one operation.
@@ -108,12 +106,18 @@ impl HasData for HasSql {
 }
 
 impl SqlView<'_> {
-    /// Runs a database's part of a host function, which does not count as the guest's computing.
-    async fn host<T>(meter: &mut Meter, work: impl Future<Output = T> + Send) -> T {
-        let entered = meter.enter_host();
-        let result = work.await;
-        meter.leave_host(entered);
-        result
+    /// A database that has a connection to lease to this instance.
+    fn lender(&self) -> Result<&Arc<dyn Database>, SqlError> {
+        let limit = self.context.limits.connections;
+        if self.context.leases >= limit {
+            let message = format!("an operation may lease {limit} connections at a time: drop those no longer needed");
+            return Err(SqlError::new(ErrorKind::Other, message));
+        }
+        self.context.database()
+    }
+
+    fn result_limits(&self) -> ResultLimits {
+        ResultLimits { rows: self.context.limits.result_rows, bytes: self.context.limits.result_bytes }
     }
 
     fn parameters(&self, parameters: Vec<wit::Value>) -> Result<Vec<Value>, SqlError> {
@@ -170,12 +174,52 @@ impl wit::Host for SqlView<'_> {
     }
 
     async fn connected_server(&mut self) -> Result<wit::Server, Failure> {
-        let (database, deadline) = (self.context.database()?.clone(), self.context.deadline);
-        Ok(Self::host(self.meter, database.server(deadline)).await?.into())
+        let (database, deadline) = (self.context.database()?, self.context.deadline);
+        let entered = self.meter.enter_host();
+        let server = database.server(deadline).await;
+        self.meter.leave_host(entered);
+        Ok(server?.into())
     }
 }
 
 impl wit::HostStatement for SqlView<'_> {
+    async fn query(
+        &mut self,
+        statement: Resource<Statement>,
+        access: wit::Access,
+        parameters: Vec<wit::Value>,
+    ) -> Result<wit::Rows, Failure> {
+        let statement = self.table.get(&statement)?;
+        let parameters = self.parameters(parameters)?;
+        let (database, deadline, limits) = (self.lender()?, self.context.deadline, self.result_limits());
+        let entered = self.meter.enter_host();
+        let result = async {
+            let mut connection = database.acquire(access.into(), deadline).await?;
+            connection.query(statement, parameters, limits, deadline).await
+        }
+        .await;
+        self.meter.leave_host(entered);
+        Ok(result?.into())
+    }
+
+    async fn execute(
+        &mut self,
+        statement: Resource<Statement>,
+        parameters: Vec<wit::Value>,
+    ) -> Result<wit::Outcome, Failure> {
+        let statement = self.table.get(&statement)?;
+        let parameters = self.parameters(parameters)?;
+        let (database, deadline) = (self.lender()?, self.context.deadline);
+        let entered = self.meter.enter_host();
+        let result = async {
+            let mut connection = database.acquire(Access::Write, deadline).await?;
+            connection.execute(statement, parameters, deadline).await
+        }
+        .await;
+        self.meter.leave_host(entered);
+        Ok(wit::Outcome { affected: result? })
+    }
+
     fn drop(&mut self, statement: Resource<Statement>) -> wasmtime::Result<()> {
         self.table.delete(statement)?;
         self.context.statements -= 1;
@@ -185,17 +229,11 @@ impl wit::HostStatement for SqlView<'_> {
 
 impl wit::HostConnection for SqlView<'_> {
     async fn acquire(&mut self, access: wit::Access) -> Result<Resource<Lease>, Failure> {
-        let limit = self.context.limits.connections;
-        if self.context.leases >= limit {
-            let message = format!("an operation may lease {limit} connections at a time: drop those no longer needed");
-            return Err(SqlError::new(ErrorKind::Other, message).into());
-        }
-        let access = match access {
-            wit::Access::Read => Access::Read,
-            wit::Access::Write => Access::Write,
-        };
-        let (database, deadline) = (self.context.database()?.clone(), self.context.deadline);
-        let connection = Self::host(self.meter, database.acquire(access, deadline)).await?;
+        let (database, deadline) = (self.lender()?, self.context.deadline);
+        let entered = self.meter.enter_host();
+        let connection = database.acquire(access.into(), deadline).await;
+        self.meter.leave_host(entered);
+        let connection = connection?;
         let lease = self.table.push(Lease { connection, in_transaction: false })?;
         self.context.leases += 1;
         Ok(lease)
@@ -209,7 +247,7 @@ impl wit::HostConnection for SqlView<'_> {
     ) -> Result<wit::Rows, Failure> {
         let statement = self.table.get(&statement)?.clone();
         let parameters = self.parameters(parameters)?;
-        let limits = ResultLimits { rows: self.context.limits.result_rows, bytes: self.context.limits.result_bytes };
+        let limits = self.result_limits();
         let rows = self
             .on_lease(&lease, async |lease, deadline| {
                 lease.connection.query(&statement, parameters, limits, deadline).await
@@ -258,7 +296,7 @@ impl wit::HostConnection for SqlView<'_> {
         .await
     }
 
-    async fn drop(&mut self, lease: Resource<Lease>) -> wasmtime::Result<()> {
+    fn drop(&mut self, lease: Resource<Lease>) -> wasmtime::Result<()> {
         let lease = self.table.delete(lease)?;
         self.context.leases -= 1;
         self.context.abandoned_transaction |= lease.in_transaction;
@@ -278,25 +316,19 @@ impl From<wit::Value> for Value {
     }
 }
 
+impl From<wit::Access> for Access {
+    fn from(access: wit::Access) -> Self {
+        match access {
+            wit::Access::Read => Self::Read,
+            wit::Access::Write => Self::Write,
+        }
+    }
+}
+
 impl From<Rows> for wit::Rows {
     fn from(rows: Rows) -> Self {
-        let kind = |kind| match kind {
-            ColumnKind::Integer => wit::ColumnKind::Integer,
-            ColumnKind::Real => wit::ColumnKind::Real,
-            ColumnKind::Text => wit::ColumnKind::Text,
-            ColumnKind::Blob => wit::ColumnKind::Blob,
-            ColumnKind::Mixed => wit::ColumnKind::Mixed,
-        };
-        Self {
-            count: rows.count,
-            columns: rows.columns.into_iter().map(kind).collect(),
-            integers: rows.integers,
-            reals: rows.reals,
-            offsets: rows.offsets,
-            text: rows.text,
-            bytes: rows.bytes,
-            nulls: rows.nulls,
-        }
+        let Rows { count, columns, packed, text } = rows;
+        Self { count, columns, packed, text }
     }
 }
 

@@ -8,9 +8,11 @@ wasmtime::component::bindgen!({
     world: "plugin",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
-        // Declaring a statement is text and arithmetic; everything else may wait for a database.
+        // Declaring a statement is text and arithmetic, and giving back waits for nothing; everything else may wait
+        // for a database.
         "cofferdam:storage/sql.prepare": trappable,
         "cofferdam:storage/sql.[drop]statement": trappable,
+        "cofferdam:storage/sql.[drop]connection": trappable,
         default: async | trappable,
     },
     exports: { default: async },

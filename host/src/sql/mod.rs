@@ -18,7 +18,7 @@ mod pause;
 mod rows;
 
 pub use error::{ErrorKind, Result, SqlError};
-pub use rows::{ColumnKind, ResultLimits, Rows, RowsBuilder};
+pub use rows::{ResultLimits, Rows, RowsBuilder};
 
 /// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,5 @@
+use super::Value;
 use super::error::{ErrorKind, Result, SqlError};
-
-/// What the cells of one column are. A column without any value is [`Integer`](Self::Integer).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnKind {
-    /// Signed integers of 64 bits.
-    Integer,
-    /// Floating-point numbers of 64 bits.
-    Real,
-    /// Text in UTF-8.
-    Text,
-    /// Bytes.
-    Blob,
-    /// Values of several kinds.
-    Mixed,
-}
 
 /// The most that one result may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,27 +16,87 @@ pub struct ResultLimits {
 pub struct Rows {
     /// How many rows there are.
     pub count: u32,
-    /// The kind of each column.
-    pub columns: Vec<ColumnKind>,
-    /// The cells of the integer columns.
-    pub integers: Vec<i64>,
-    /// The cells of the real columns.
-    pub reals: Vec<f64>,
-    /// For each text, blob and mixed column `count + 1` offsets, into `text` or `bytes`.
-    pub offsets: Vec<u32>,
+    /// How many columns there are.
+    pub columns: u32,
+    /// What the columns are, and all cells but text.
+    pub packed: Vec<u8>,
     /// The cells of the text columns.
     pub text: String,
-    /// The cells of the blob and mixed columns.
-    pub bytes: Vec<u8>,
-    /// The null cells as `column * count + row`, ascending.
-    pub nulls: Vec<u32>,
+}
+
+impl Rows {
+    /// The rows, cell by cell, for those who do not mind an allocation for each.
+    pub fn values(&self) -> Vec<Vec<Value>> {
+        let (count, columns) = (self.count as usize, self.columns as usize);
+        let mut rows: Vec<Vec<Value>> = (0..count).map(|_| Vec::with_capacity(columns)).collect();
+        let (kinds, mut rest) = self.packed.split_at(columns);
+        let mut text = self.text.as_str();
+        for kind in kinds {
+            let nulls = if kind & kind::NULLS == 0 { &[] } else { split(&mut rest, count.div_ceil(8)) };
+            let is_null = |row: usize| nulls.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1);
+            let width =
+                if matches!(kind & !kind::NULLS, kind::INTEGER | kind::REAL) { 8 * count } else { 4 * count + 4 };
+            let fixed = split(&mut rest, width);
+            let offset = |row: usize| u32::from_le_bytes(chunk(fixed, row)) as usize;
+            let content = match kind & !kind::NULLS {
+                kind::BLOB | kind::MIXED => split(&mut rest, offset(count)),
+                _ => &[],
+            };
+            for (row, cells) in rows.iter_mut().enumerate() {
+                cells.push(match kind & !kind::NULLS {
+                    _ if is_null(row) => Value::Null,
+                    kind::INTEGER => Value::Integer(i64::from_le_bytes(chunk(fixed, row))),
+                    kind::REAL => Value::Real(f64::from_le_bytes(chunk(fixed, row))),
+                    kind::TEXT => Value::Text(text[offset(row)..offset(row + 1)].to_owned()),
+                    kind::BLOB => Value::Blob(content[offset(row)..offset(row + 1)].to_vec()),
+                    _ => tagged(&content[offset(row)..offset(row + 1)]),
+                });
+            }
+            if kind & !kind::NULLS == kind::TEXT {
+                text = &text[offset(count)..];
+            }
+        }
+        rows
+    }
+}
+
+fn split<'a>(rest: &mut &'a [u8], length: usize) -> &'a [u8] {
+    let (head, tail) = rest.split_at(length);
+    *rest = tail;
+    head
+}
+
+fn chunk<const N: usize>(bytes: &[u8], index: usize) -> [u8; N] {
+    std::array::from_fn(|byte| bytes[index * N + byte])
+}
+
+/// A cell of a mixed column.
+fn tagged(cell: &[u8]) -> Value {
+    match (cell[0], &cell[1..]) {
+        (tag::INTEGER, content) => Value::Integer(i64::from_le_bytes(chunk(content, 0))),
+        (tag::REAL, content) => Value::Real(f64::from_le_bytes(chunk(content, 0))),
+        (tag::TEXT, content) => Value::Text(String::from_utf8_lossy(content).into_owned()),
+        (tag::BLOB, content) => Value::Blob(content.to_vec()),
+        _ => Value::Null,
+    }
 }
 
 /// What every cell costs towards [`ResultLimits::bytes`], so that nulls and empty texts are bounded too.
 const CELL_BYTES: usize = 8;
 
+/// What a column's cells are, from `wit/sql.wit`.
+pub(super) mod kind {
+    pub const INTEGER: u8 = 0;
+    pub const REAL: u8 = 1;
+    pub const TEXT: u8 = 2;
+    pub const BLOB: u8 = 3;
+    pub const MIXED: u8 = 4;
+    /// Added where a map of the nulls follows.
+    pub const NULLS: u8 = 128;
+}
+
 /// The tags of a mixed column's cells, from `wit/sql.wit`.
-mod tag {
+pub(super) mod tag {
     pub const NULL: u8 = 0;
     pub const INTEGER: u8 = 1;
     pub const REAL: u8 = 2;
@@ -76,7 +122,7 @@ pub struct RowsBuilder {
     limits: ResultLimits,
     cells: Vec<Cell>,
     data: Vec<u8>,
-    /// For each column the tags of its values, as bits.
+    /// For each column the tags of its cells, as bits.
     seen: Vec<u8>,
     next: usize,
     count: u32,
@@ -154,9 +200,7 @@ impl RowsBuilder {
         let Some(seen) = self.seen.get_mut(self.next) else {
             return Err(SqlError::new(ErrorKind::Other, "the database returned a cell beyond the last column"));
         };
-        if tag != tag::NULL {
-            *seen |= 1 << tag;
-        }
+        *seen |= 1 << tag;
         self.cells.push(cell);
         self.next = if self.next + 1 == self.seen.len() { 0 } else { self.next + 1 };
         Ok(())
@@ -168,52 +212,40 @@ impl RowsBuilder {
     ///
     /// [`ErrorKind::CorruptData`] where a text is not UTF-8.
     pub fn finish(self) -> Result<Rows> {
-        let mut rows = Rows { count: self.count, columns: self.kinds(), ..Rows::default() };
-        let mut text = Vec::with_capacity(self.text_bytes(&rows.columns));
-        rows.offsets.reserve_exact(self.offsets(&rows.columns));
-        for (column, kind) in rows.columns.iter().enumerate() {
-            let cells = self.column(column);
-            match kind {
-                ColumnKind::Integer => rows.integers.extend(cells.map(|cell| match cell {
-                    Cell::Integer(value) => *value,
-                    _ => 0,
-                })),
-                ColumnKind::Real => rows.reals.extend(cells.map(|cell| match cell {
-                    Cell::Real(value) => *value,
-                    _ => 0.0,
-                })),
-                ColumnKind::Text => self.pack(column, &mut text, &mut rows.offsets),
-                ColumnKind::Blob => self.pack(column, &mut rows.bytes, &mut rows.offsets),
-                ColumnKind::Mixed => self.pack_mixed(column, &mut rows.bytes, &mut rows.offsets)?,
+        let (rows, columns) = (self.count as usize, self.seen.len());
+        // Enough but for blobs: 8 bytes a number, 4 bytes an offset, and one more of those than there are rows.
+        let mut packed = Vec::with_capacity(columns * (1 + rows.div_ceil(8) + 8 * rows + 4));
+        packed.extend(self.seen.iter().map(|seen| kind_of(*seen)));
+        let mut text = Vec::with_capacity(if self.has_text() { self.data.len() } else { 0 });
+        for column in 0..columns {
+            let kind = packed[column];
+            if kind & kind::NULLS != 0 {
+                self.pack_nulls(column, &mut packed);
             }
-            if *kind != ColumnKind::Mixed {
-                let first = column as u32 * self.count;
-                let nulls = (first..).zip(self.column(column)).filter(|(_, cell)| matches!(cell, Cell::Null));
-                rows.nulls.extend(nulls.map(|(index, _)| index));
+            match kind & !kind::NULLS {
+                kind::INTEGER => self.pack_numbers(column, &mut packed, |cell| match cell {
+                    Cell::Integer(value) => value.to_le_bytes(),
+                    _ => [0; 8],
+                }),
+                kind::REAL => self.pack_numbers(column, &mut packed, |cell| match cell {
+                    Cell::Real(value) => value.to_le_bytes(),
+                    _ => [0; 8],
+                }),
+                kind::TEXT => self.pack_text(column, &mut packed, &mut text),
+                _ => self.pack_bytes(column, &mut packed, kind == kind::MIXED)?,
             }
         }
-        rows.text = self.check_text(text, &rows.columns)?;
-        Ok(rows)
+        let text = self.check_text(text)?;
+        // `seen` has a place for each column of a statement, which are few.
+        Ok(Rows { count: self.count, columns: columns as u32, packed, text })
     }
 
-    fn kinds(&self) -> Vec<ColumnKind> {
-        let kind = |seen: &u8| match seen.trailing_zeros() as u8 {
-            _ if seen.count_ones() > 1 => ColumnKind::Mixed,
-            tag::REAL => ColumnKind::Real,
-            tag::TEXT => ColumnKind::Text,
-            tag::BLOB => ColumnKind::Blob,
-            _ => ColumnKind::Integer,
-        };
-        self.seen.iter().map(kind).collect()
+    fn is_text(&self, column: usize) -> bool {
+        kind_of(self.seen[column]) & !kind::NULLS == kind::TEXT
     }
 
-    fn text_bytes(&self, kinds: &[ColumnKind]) -> usize {
-        if kinds.contains(&ColumnKind::Text) { self.data.len() } else { 0 }
-    }
-
-    fn offsets(&self, kinds: &[ColumnKind]) -> usize {
-        let packed = kinds.iter().filter(|kind| !matches!(kind, ColumnKind::Integer | ColumnKind::Real)).count();
-        packed * (self.count as usize + 1)
+    fn has_text(&self) -> bool {
+        (0..self.seen.len()).any(|column| self.is_text(column))
     }
 
     fn column(&self, column: usize) -> impl Iterator<Item = &Cell> {
@@ -224,51 +256,65 @@ impl RowsBuilder {
         &self.data[start as usize..start as usize + length as usize]
     }
 
-    fn pack(&self, column: usize, into: &mut Vec<u8>, offsets: &mut Vec<u32>) {
-        offsets.push(into.len() as u32);
-        for cell in self.column(column) {
-            if let Cell::Text(start, length) | Cell::Blob(start, length) = *cell {
-                into.extend_from_slice(self.slice(start, length));
-            }
-            offsets.push(into.len() as u32);
+    fn pack_nulls(&self, column: usize, packed: &mut Vec<u8>) {
+        let start = packed.len();
+        packed.resize(start + (self.count as usize).div_ceil(8), 0);
+        for (row, cell) in self.column(column).enumerate() {
+            packed[start + row / 8] |= u8::from(matches!(cell, Cell::Null)) << (row % 8);
         }
     }
 
-    fn pack_mixed(&self, column: usize, into: &mut Vec<u8>, offsets: &mut Vec<u32>) -> Result<()> {
-        offsets.push(into.len() as u32);
-        for cell in self.column(column) {
+    fn pack_numbers(&self, column: usize, packed: &mut Vec<u8>, number: impl Fn(&Cell) -> [u8; 8]) {
+        let start = packed.len();
+        packed.resize(start + 8 * self.count as usize, 0);
+        for (place, cell) in packed[start..].chunks_exact_mut(8).zip(self.column(column)) {
+            place.copy_from_slice(&number(cell));
+        }
+    }
+
+    fn pack_text(&self, column: usize, packed: &mut Vec<u8>, text: &mut Vec<u8>) {
+        let (start, before) = (packed.len(), text.len());
+        packed.resize(start + 4 * (self.count as usize + 1), 0);
+        for (place, cell) in packed[start + 4..].chunks_exact_mut(4).zip(self.column(column)) {
+            if let Cell::Text(start, length) = *cell {
+                text.extend_from_slice(self.slice(start, length));
+            }
+            place.copy_from_slice(&((text.len() - before) as u32).to_le_bytes());
+        }
+    }
+
+    /// The cells of a column of blobs, or with their tags those of a mixed one.
+    fn pack_bytes(&self, column: usize, packed: &mut Vec<u8>, is_mixed: bool) -> Result<()> {
+        let start = packed.len();
+        let bytes = start + 4 * (self.count as usize + 1);
+        packed.resize(bytes, 0);
+        for (row, cell) in self.column(column).enumerate() {
+            if is_mixed {
+                packed.push(cell.tag());
+            }
             match *cell {
-                Cell::Null => into.push(tag::NULL),
-                Cell::Integer(value) => {
-                    into.push(tag::INTEGER);
-                    into.extend_from_slice(&value.to_le_bytes());
-                }
-                Cell::Real(value) => {
-                    into.push(tag::REAL);
-                    into.extend_from_slice(&value.to_le_bytes());
-                }
+                Cell::Null => {}
+                Cell::Integer(value) => packed.extend_from_slice(&value.to_le_bytes()),
+                Cell::Real(value) => packed.extend_from_slice(&value.to_le_bytes()),
                 Cell::Text(start, length) => {
                     let content = self.slice(start, length);
                     std::str::from_utf8(content).map_err(|_| not_utf8(column))?;
-                    into.push(tag::TEXT);
-                    into.extend_from_slice(content);
+                    packed.extend_from_slice(content);
                 }
-                Cell::Blob(start, length) => {
-                    into.push(tag::BLOB);
-                    into.extend_from_slice(self.slice(start, length));
-                }
+                Cell::Blob(start, length) => packed.extend_from_slice(self.slice(start, length)),
             }
-            offsets.push(into.len() as u32);
+            let end = ((packed.len() - bytes) as u32).to_le_bytes();
+            packed[start + 4 * (row + 1)..][..4].copy_from_slice(&end);
         }
         Ok(())
     }
 
     /// One pass over all texts is several times as fast as one for each. What it cannot see is a character whose
     /// bytes lie in two cells, hence the look at the boundaries.
-    fn check_text(&self, text: Vec<u8>, kinds: &[ColumnKind]) -> Result<String> {
-        let is_text = |column: &usize| kinds[*column] == ColumnKind::Text;
+    fn check_text(&self, text: Vec<u8>) -> Result<String> {
+        let columns = || (0..self.seen.len()).filter(|column| self.is_text(*column));
         let first_broken = || {
-            (0..kinds.len()).filter(is_text).find(|&column| {
+            columns().find(|&column| {
                 self.column(column).any(|cell| match *cell {
                     Cell::Text(start, length) => std::str::from_utf8(self.slice(start, length)).is_err(),
                     _ => false,
@@ -278,8 +324,11 @@ impl RowsBuilder {
         let Ok(text) = String::from_utf8(text) else {
             return Err(not_utf8(first_broken().unwrap_or_default()));
         };
+        if text.is_ascii() {
+            return Ok(text);
+        }
         let mut end = 0;
-        for column in (0..kinds.len()).filter(is_text) {
+        for column in columns() {
             for cell in self.column(column) {
                 if let Cell::Text(_, length) = *cell {
                     end += length as usize;
@@ -293,6 +342,31 @@ impl RowsBuilder {
     }
 }
 
+/// What a column is whose cells have these tags.
+fn kind_of(seen: u8) -> u8 {
+    let nulls = if seen & 1 == 0 { 0 } else { kind::NULLS };
+    let values = seen & !1;
+    match values.trailing_zeros() as u8 {
+        _ if values.count_ones() > 1 => kind::MIXED,
+        tag::REAL => kind::REAL | nulls,
+        tag::TEXT => kind::TEXT | nulls,
+        tag::BLOB => kind::BLOB | nulls,
+        _ => kind::INTEGER | nulls,
+    }
+}
+
+impl Cell {
+    fn tag(&self) -> u8 {
+        match self {
+            Self::Null => tag::NULL,
+            Self::Integer(_) => tag::INTEGER,
+            Self::Real(_) => tag::REAL,
+            Self::Text(..) => tag::TEXT,
+            Self::Blob(..) => tag::BLOB,
+        }
+    }
+}
+
 fn not_utf8(column: usize) -> SqlError {
     SqlError::new(ErrorKind::CorruptData, format!("a text in column {} of the result is not UTF-8", column + 1))
 }
@@ -302,6 +376,15 @@ mod tests {
     use super::*;
 
     const LIMITS: ResultLimits = ResultLimits { rows: 10, bytes: 1000 };
+
+    /// Numbers as they lie in a packed result.
+    fn bytes(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    fn offsets(all: &[u32]) -> Vec<u8> {
+        all.iter().flat_map(|offset| offset.to_le_bytes()).collect()
+    }
 
     #[test]
     fn columns_are_packed_end_to_end() {
@@ -313,19 +396,29 @@ mod tests {
             builder.blob(&[7]).unwrap();
             builder.null().unwrap();
         }
-        builder.null().unwrap();
-        builder.null().unwrap();
-        builder.null().unwrap();
-        builder.null().unwrap();
-        builder.null().unwrap();
+        for _ in 0..5 {
+            builder.null().unwrap();
+        }
         let rows = builder.finish().unwrap();
-        use ColumnKind::*;
-        assert_eq!(rows.columns, [Integer, Text, Real, Blob, Integer]);
-        assert_eq!(rows.integers, [1, 2, 0, 0, 0, 0]);
-        assert_eq!(rows.reals, [0.5, 0.5, 0.0]);
-        assert_eq!(rows.offsets, [0, 2, 2, 2, 0, 1, 2, 2]);
-        assert_eq!((rows.text.as_str(), rows.bytes.as_slice()), ("é", &[7, 7][..]));
-        assert_eq!(rows.nulls, [2, 5, 8, 11, 12, 13, 14]);
+        let expected = bytes(&[
+            &[128, 130, 129, 131, 128],
+            &[0b100],
+            &1_i64.to_le_bytes(),
+            &2_i64.to_le_bytes(),
+            &[0; 8],
+            &[0b100],
+            &offsets(&[0, 2, 2, 2]),
+            &[0b100],
+            &0.5_f64.to_le_bytes(),
+            &0.5_f64.to_le_bytes(),
+            &[0; 8],
+            &[0b100],
+            &offsets(&[0, 1, 2, 2]),
+            &[7, 7],
+            &[0b111],
+            &[0; 24],
+        ]);
+        assert_eq!(rows, Rows { count: 3, columns: 5, packed: expected, text: "é".into() });
     }
 
     #[test]
@@ -336,17 +429,52 @@ mod tests {
         builder.real(1.0).unwrap();
         builder.text(b"a").unwrap();
         builder.blob(b"b").unwrap();
-        let rows = builder.finish().unwrap();
-        assert_eq!(rows.columns, [ColumnKind::Mixed]);
-        assert_eq!(rows.offsets, [0, 1, 10, 19, 21, 23]);
-        assert_eq!(rows.bytes[19..], [3, b'a', 4, b'b']);
-        assert!(rows.nulls.is_empty());
+        let expected = bytes(&[
+            &[4],
+            &offsets(&[0, 1, 10, 19, 21, 23]),
+            &[0, 1],
+            &(-1_i64).to_le_bytes(),
+            &[2],
+            &1.0_f64.to_le_bytes(),
+            &[3, b'a', 4, b'b'],
+        ]);
+        assert_eq!(builder.finish().unwrap(), Rows { count: 5, columns: 1, packed: expected, text: String::new() });
+    }
+
+    #[test]
+    fn nine_rows_have_two_bytes_of_nulls() {
+        let mut builder = RowsBuilder::new(1, LIMITS);
+        for row in 0..9 {
+            if row % 8 == 0 { builder.null().unwrap() } else { builder.integer(row).unwrap() }
+        }
+        assert_eq!(builder.finish().unwrap().packed[..3], [128, 1, 1]);
     }
 
     #[test]
     fn an_empty_result_keeps_its_columns() {
         let rows = RowsBuilder::new(2, LIMITS).finish().unwrap();
-        assert_eq!((rows.count, rows.columns.len(), rows.offsets.len()), (0, 2, 0));
+        assert_eq!((rows.count, rows.columns, rows.packed), (0, 2, vec![0, 0]));
+    }
+
+    #[test]
+    fn what_is_packed_can_be_read() {
+        let mut builder = RowsBuilder::new(3, LIMITS);
+        let all = [
+            [Value::Integer(-1), Value::Text("é".into()), Value::Null],
+            [Value::Null, Value::Null, Value::Real(0.5)],
+            [Value::Integer(i64::MAX), Value::Text(String::new()), Value::Blob(vec![0])],
+        ];
+        for value in all.as_flattened() {
+            match value {
+                Value::Null => builder.null(),
+                Value::Integer(value) => builder.integer(*value),
+                Value::Real(value) => builder.real(*value),
+                Value::Text(value) => builder.text(value.as_bytes()),
+                Value::Blob(value) => builder.blob(value),
+            }
+            .unwrap();
+        }
+        assert_eq!(builder.finish().unwrap().values(), all);
     }
 
     #[test]

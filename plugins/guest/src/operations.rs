@@ -9,8 +9,8 @@ use crate::bindings::exports::cofferdam::storage::{backend, storage};
 use crate::dialect::Backend;
 use crate::error::{Failure, Result, operation};
 use crate::rows::{self, Reader};
-use crate::session::{Session, forget_statements};
-use crate::{schema, time, validate};
+use crate::session::forget_statements;
+use crate::{schema, session, time, validate};
 
 /// An id that may be absent, as a parameter.
 pub(crate) fn optional(text: Option<&str>) -> Value<'_> {
@@ -44,7 +44,7 @@ impl<B: Backend> storage::Guest for Component<B> {
 
     fn health_check() -> Result<(), Error> {
         operation::<B, _>("health-check", || {
-            let rows = Session::read()?.query(B::STATEMENTS.health_check, &[])?;
+            let rows = session::query(B::STATEMENTS.health_check, &[])?;
             let mut reader = Reader::new("schema_versions", &rows);
             for table in ["message_states", "thread_ownerships"] {
                 reader.next(table)?;
@@ -68,7 +68,7 @@ impl<B: Backend> storage::Guest for Component<B> {
             validate::id("channel-id", &channel_id)?;
             validate::optional_id("thread-id", thread_id.as_deref())?;
             let key = [Value::Text(&channel_id), optional(thread_id.as_deref())];
-            let rows = Session::read()?.query(B::STATEMENTS.get_message_state, &key)?;
+            let rows = session::query(B::STATEMENTS.get_message_state, &key)?;
             if rows.count == 0 {
                 return Ok(None);
             }
@@ -100,28 +100,28 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(if state.created_at == 0 { now } else { state.created_at }),
                 Value::Integer(now),
             ];
-            Session::write()?.execute(B::STATEMENTS.upsert_message_state, &parameters)?;
+            session::execute(B::STATEMENTS.upsert_message_state, &parameters)?;
             Ok(())
         })
     }
 
     fn get_all_message_states() -> Result<MessageStates, Error> {
         operation::<B, _>("get-all-message-states", || {
-            rows::message_states(&Session::read()?.query_long(B::STATEMENTS.all_message_states, &[])?)
+            rows::message_states(&session::query_long(B::STATEMENTS.all_message_states, &[])?)
         })
     }
 
     fn get_message_states_within_window(window: Duration) -> Result<MessageStates, Error> {
         operation::<B, _>("get-message-states-within-window", || {
             let since = [Value::Integer(time::cutoff(window))];
-            rows::message_states(&Session::read()?.query_long(B::STATEMENTS.message_states_since, &since)?)
+            rows::message_states(&session::query_long(B::STATEMENTS.message_states_since, &since)?)
         })
     }
 
     fn get_thread_ownership(thread_id: String) -> Result<Option<ThreadOwnership>, Error> {
         operation::<B, _>("get-thread-ownership", || {
             validate::id("thread-id", &thread_id)?;
-            let rows = Session::read()?.query(B::STATEMENTS.get_thread_ownership, &[Value::Text(&thread_id)])?;
+            let rows = session::query(B::STATEMENTS.get_thread_ownership, &[Value::Text(&thread_id)])?;
             if rows.count == 0 {
                 return Ok(None);
             }
@@ -152,14 +152,14 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(now),
                 Value::Integer(now),
             ];
-            Session::write()?.execute(B::STATEMENTS.upsert_thread_ownership, &parameters)?;
+            session::execute(B::STATEMENTS.upsert_thread_ownership, &parameters)?;
             Ok(())
         })
     }
 
     fn get_all_thread_ownerships() -> Result<ThreadOwnerships, Error> {
         operation::<B, _>("get-all-thread-ownerships", || {
-            rows::thread_ownerships(&Session::read()?.query_long(B::STATEMENTS.all_thread_ownerships, &[])?)
+            rows::thread_ownerships(&session::query_long(B::STATEMENTS.all_thread_ownerships, &[])?)
         })
     }
 
@@ -167,7 +167,7 @@ impl<B: Backend> storage::Guest for Component<B> {
         operation::<B, _>("cleanup-old-thread-ownerships", || {
             validate::positive("max-age", max_age)?;
             let before = [Value::Integer(time::cutoff(max_age))];
-            Ok(Session::write()?.execute_long(B::STATEMENTS.cleanup_thread_ownerships, &before)?.affected)
+            Ok(session::execute_long(B::STATEMENTS.cleanup_thread_ownerships, &before)?.affected)
         })
     }
 }

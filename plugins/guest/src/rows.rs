@@ -1,36 +1,59 @@
 //! Reading packed results, column after column.
 
-use crate::bindings::cofferdam::storage::sql::{ColumnKind, Rows};
+use crate::bindings::cofferdam::storage::sql::Rows;
 use crate::bindings::cofferdam::storage::types::{ErrorKind, MessageStates, TextColumn, ThreadOwnerships};
 use crate::error::{Failure, Result};
 
+/// What a column's cells are, from `wit/sql.wit`.
+mod kind {
+    pub const INTEGER: u8 = 0;
+    pub const REAL: u8 = 1;
+    pub const TEXT: u8 = 2;
+    pub const BLOB: u8 = 3;
+    pub const MIXED: u8 = 4;
+    /// Added where a map of the nulls follows.
+    pub const NULLS: u8 = 128;
+}
+
 /// Reads a result's columns in order.
 pub(crate) struct Reader<'a> {
-    rows: &'a Rows,
+    count: usize,
     table: &'a str,
-    column: usize,
-    integers: usize,
-    reals: usize,
-    offsets: usize,
-    nulls: usize,
+    /// The kinds of the columns to come, and what is packed of them.
+    kinds: &'a [u8],
+    packed: &'a [u8],
+    text: &'a str,
 }
 
 /// One column, of which `name` is for errors.
 pub(crate) struct Column<'a> {
     count: usize,
     cells: Cells<'a>,
-    /// Null cells as `base + row`, but those of a mixed column.
-    nulls: &'a [u32],
-    base: u32,
+    /// A bit for each row, but none where no cell is null, nor in a mixed column.
+    nulls: &'a [u8],
     table: &'a str,
     name: &'a str,
 }
 
 enum Cells<'a> {
-    Integer(&'a [i64]),
-    Text(&'a [u32], &'a str),
-    Mixed(&'a [u32], &'a [u8]),
+    Integer(&'a [[u8; 8]]),
+    Text(Offsets<'a>, &'a str),
+    Mixed(Offsets<'a>, &'a [u8]),
     Other,
+}
+
+/// One more than there are cells.
+#[derive(Clone, Copy)]
+struct Offsets<'a>(&'a [[u8; 4]]);
+
+impl Offsets<'_> {
+    fn at(self, row: usize) -> usize {
+        u32::from_le_bytes(self.0[row]) as usize
+    }
+
+    fn of(self, row: usize) -> std::ops::Range<usize> {
+        self.at(row)..self.at(row + 1)
+    }
 }
 
 /// A cell of a mixed column. What is neither null nor one of the two kinds that the schema knows is `Other`.
@@ -43,7 +66,9 @@ enum Cell<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(table: &'a str, rows: &'a Rows) -> Self {
-        Self { rows, table, column: 0, integers: 0, reals: 0, offsets: 0, nulls: 0 }
+        // Where there are fewer bytes than columns, the first column is missing.
+        let (kinds, packed) = rows.packed.split_at_checked(rows.columns as usize).unwrap_or_default();
+        Self { count: rows.count as usize, table, kinds, packed, text: &rows.text }
     }
 
     pub fn next(&mut self, name: &'a str) -> Result<Column<'a>> {
@@ -53,34 +78,45 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, name: &'a str) -> Option<Column<'a>> {
-        let rows = self.rows;
-        let count = rows.count as usize;
-        let cells = match rows.columns.get(self.column)? {
-            ColumnKind::Integer => Cells::Integer(take(&rows.integers, &mut self.integers, count)?),
-            ColumnKind::Real => {
-                take(&rows.reals, &mut self.reals, count)?;
+        let count = self.count;
+        let (kind, kinds) = self.kinds.split_first()?;
+        self.kinds = kinds;
+        let nulls = if kind & kind::NULLS == 0 { &[] } else { self.bytes(count.div_ceil(8))? };
+        let cells = match kind & !kind::NULLS {
+            kind::INTEGER => Cells::Integer(self.bytes(count.checked_mul(8)?)?.as_chunks().0),
+            kind::REAL => {
+                self.bytes(count.checked_mul(8)?)?;
                 Cells::Other
             }
-            ColumnKind::Text => Cells::Text(take(&rows.offsets, &mut self.offsets, count + 1)?, &rows.text),
-            ColumnKind::Blob => {
-                take(&rows.offsets, &mut self.offsets, count + 1)?;
+            kind::TEXT => {
+                let offsets = self.offsets()?;
+                let (text, rest) = self.text.split_at_checked(offsets.at(count))?;
+                self.text = rest;
+                Cells::Text(offsets, text)
+            }
+            kind::BLOB => {
+                let offsets = self.offsets()?;
+                self.bytes(offsets.at(count))?;
                 Cells::Other
             }
-            ColumnKind::Mixed => Cells::Mixed(take(&rows.offsets, &mut self.offsets, count + 1)?, &rows.bytes),
+            kind::MIXED => {
+                let offsets = self.offsets()?;
+                Cells::Mixed(offsets, self.bytes(offsets.at(count))?)
+            }
+            _ => return None,
         };
-        let base = u32::try_from(self.column * count).ok()?;
-        let rest = rows.nulls.get(self.nulls..)?;
-        let nulls = &rest[..rest.partition_point(|null| u64::from(*null) < u64::from(base) + count as u64)];
-        self.nulls += nulls.len();
-        self.column += 1;
-        Some(Column { count, cells, nulls, base, table: self.table, name })
+        Some(Column { count, cells, nulls, table: self.table, name })
     }
-}
 
-fn take<'a, T>(all: &'a [T], from: &mut usize, count: usize) -> Option<&'a [T]> {
-    let taken = all.get(*from..from.checked_add(count)?)?;
-    *from += count;
-    Some(taken)
+    fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.packed.split_at_checked(length)?;
+        self.packed = rest;
+        Some(taken)
+    }
+
+    fn offsets(&mut self) -> Option<Offsets<'a>> {
+        Some(Offsets(self.bytes(self.count.checked_add(1)?.checked_mul(4)?)?.as_chunks().0))
+    }
 }
 
 impl<'a> Column<'a> {
@@ -98,12 +134,12 @@ impl<'a> Column<'a> {
     }
 
     fn is_null(&self, row: usize) -> bool {
-        u32::try_from(row).is_ok_and(|row| self.nulls.binary_search(&(self.base + row)).is_ok())
+        self.nulls.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1)
     }
 
     /// One cell of a mixed column.
-    fn mixed(&self, offsets: &[u32], bytes: &'a [u8], row: usize) -> Result<Cell<'a>> {
-        let cell = bytes.get(offsets[row] as usize..offsets[row + 1] as usize).ok_or_else(|| self.malformed())?;
+    fn mixed(&self, offsets: Offsets<'_>, bytes: &'a [u8], row: usize) -> Result<Cell<'a>> {
+        let cell = bytes.get(offsets.of(row)).ok_or_else(|| self.malformed())?;
         match cell {
             [0, ..] => Ok(Cell::Null),
             [1, content @ ..] => {
@@ -124,14 +160,15 @@ impl<'a> Column<'a> {
             return Ok(Cell::Null);
         }
         match self.cells {
-            Cells::Integer(integers) => Ok(Cell::Integer(integers[row])),
-            Cells::Text(offsets, text) => {
-                let text = text.get(offsets[row] as usize..offsets[row + 1] as usize);
-                Ok(Cell::Text(text.ok_or_else(|| self.malformed())?))
-            }
+            Cells::Integer(integers) => Ok(Cell::Integer(i64::from_le_bytes(integers[row]))),
+            Cells::Text(offsets, text) => Ok(Cell::Text(text.get(offsets.of(row)).ok_or_else(|| self.malformed())?)),
             Cells::Mixed(offsets, bytes) => self.mixed(offsets, bytes, row),
             Cells::Other => Ok(Cell::Other),
         }
+    }
+
+    fn null_rows(&self) -> impl Iterator<Item = u32> {
+        (0..self.count).filter(|row| self.is_null(*row)).map(|row| row as u32)
     }
 
     /// The integer of one row.
@@ -165,7 +202,9 @@ impl<'a> Column<'a> {
     /// The integers of all rows.
     pub fn integers(&self) -> Result<Vec<i64>> {
         match self.cells {
-            Cells::Integer(integers) if self.nulls.is_empty() => Ok(integers.to_vec()),
+            Cells::Integer(integers) if self.nulls.is_empty() => {
+                Ok(integers.iter().map(|integer| i64::from_le_bytes(*integer)).collect())
+            }
             _ => (0..self.count).map(|row| self.integer(row)).collect(),
         }
     }
@@ -179,11 +218,9 @@ impl<'a> Column<'a> {
     /// The texts of all rows, and the rows that are null, whose text is empty.
     pub fn optional_texts(&self) -> Result<(TextColumn, Vec<u32>)> {
         if let Cells::Text(offsets, text) = self.cells {
-            let (start, end) = (offsets[0], offsets[self.count]);
-            let text = text.get(start as usize..end as usize).ok_or_else(|| self.malformed())?;
-            let rebased = offsets.iter().map(|offset| offset.wrapping_sub(start)).collect();
-            let nulls = self.nulls.iter().map(|null| null - self.base).collect();
-            return Ok((TextColumn { offsets: rebased, text: text.to_owned() }, nulls));
+            let offsets = offsets.0.iter().map(|offset| u32::from_le_bytes(*offset)).collect();
+            let nulls = if self.nulls.is_empty() { Vec::new() } else { self.null_rows().collect() };
+            return Ok((TextColumn { offsets, text: text.to_owned() }, nulls));
         }
         let mut column = TextColumn { offsets: Vec::with_capacity(self.count + 1), text: String::new() };
         let mut nulls = Vec::new();
@@ -233,22 +270,38 @@ pub(crate) fn thread_ownerships(rows: &Rows) -> Result<ThreadOwnerships> {
 
 #[cfg(test)]
 mod tests {
-    use ColumnKind::{Blob, Integer, Mixed, Real, Text};
-
     use super::*;
+
+    fn integers(all: &[i64]) -> Vec<u8> {
+        all.iter().flat_map(|integer| integer.to_le_bytes()).collect()
+    }
+
+    fn offsets(all: &[u32]) -> Vec<u8> {
+        all.iter().flat_map(|offset| offset.to_le_bytes()).collect()
+    }
+
+    /// Columns, each a kind and its bytes.
+    fn rows(count: u32, columns: &[(u8, Vec<u8>)], text: &str) -> Rows {
+        let mut packed: Vec<u8> = columns.iter().map(|(kind, _)| *kind).collect();
+        packed.extend(columns.iter().flat_map(|(_, bytes)| bytes));
+        Rows { count, columns: u32::try_from(columns.len()).unwrap(), packed, text: text.to_owned() }
+    }
+
+    fn three() -> Vec<(u8, Vec<u8>)> {
+        vec![
+            (0, integers(&[1, 2, 3])),
+            (2, offsets(&[0, 1, 3, 6])),
+            (130, [vec![0b010], offsets(&[0, 1, 1, 3])].concat()),
+            (2, offsets(&[0, 1, 2, 3])),
+            (0, integers(&[4, 5, 6])),
+            (0, integers(&[7, 8, 9])),
+            (0, integers(&[10, 11, 12])),
+        ]
+    }
 
     /// Three states, the second without a thread.
     fn three_states() -> Rows {
-        Rows {
-            count: 3,
-            columns: vec![Integer, Text, Text, Text, Integer, Integer, Integer],
-            integers: (1..=12).collect(),
-            reals: Vec::new(),
-            offsets: vec![0, 1, 3, 6, 6, 7, 7, 9, 9, 10, 11, 12],
-            text: "abbcccxzzé".replace('é', "123"),
-            bytes: Vec::new(),
-            nulls: vec![7],
-        }
+        rows(3, &three(), "abbcccxzz123")
     }
 
     fn failure<T: std::fmt::Debug>(result: Result<T>) -> (ErrorKind, String) {
@@ -259,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_split_and_their_offsets_begin_at_0() {
+    fn columns_are_split() {
         let states = message_states(&three_states()).unwrap();
         assert_eq!(states.ids, [1, 2, 3]);
         assert_eq!(
@@ -276,16 +329,7 @@ mod tests {
 
     #[test]
     fn no_rows_are_no_states_though_every_column_is_an_integer_one() {
-        let rows = Rows {
-            count: 0,
-            integers: vec![],
-            offsets: vec![],
-            text: String::new(),
-            nulls: vec![],
-            columns: vec![Integer; 7],
-            ..three_states()
-        };
-        let states = message_states(&rows).unwrap();
+        let states = message_states(&rows(0, &vec![(0, vec![]); 7], "")).unwrap();
         assert!(states.ids.is_empty() && states.threadless.is_empty());
         assert_eq!(states.channel_ids.offsets, [0]);
         assert_eq!(states.thread_ids.offsets, [0]);
@@ -293,12 +337,9 @@ mod tests {
 
     #[test]
     fn threads_that_are_all_none_are_an_integer_column() {
-        let mut rows = three_states();
-        rows.columns[2] = Integer;
-        rows.integers.splice(3..3, [0, 0, 0]);
-        rows.offsets = vec![0, 1, 3, 6, 9, 10, 11, 12];
-        rows.nulls = vec![6, 7, 8];
-        let states = message_states(&rows).unwrap();
+        let mut columns = three();
+        columns[2] = (128, [vec![0b111], integers(&[0, 0, 0])].concat());
+        let states = message_states(&rows(3, &columns, "abbccc123")).unwrap();
         assert_eq!(states.threadless, [0, 1, 2]);
         assert_eq!((states.thread_ids.offsets.as_slice(), states.thread_ids.text.as_str()), (&[0, 0, 0, 0][..], ""));
         assert_eq!(states.last_seen_timestamps, [4, 5, 6]);
@@ -306,47 +347,34 @@ mod tests {
 
     #[test]
     fn a_null_in_another_column_is_corrupt() {
-        let mut rows = three_states();
-        rows.nulls = vec![4];
-        let (kind, message) = failure(message_states(&rows));
-        assert_eq!(kind, ErrorKind::CorruptData);
-        assert!(message.starts_with("column channel_id of message_states contains a null"), "{message}");
-        rows.nulls = vec![20];
-        let (kind, message) = failure(message_states(&rows));
-        assert_eq!(kind, ErrorKind::CorruptData);
-        assert!(message.starts_with("column updated_at of message_states contains a null"), "{message}");
+        for (column, name) in [(1, "channel_id"), (6, "updated_at")] {
+            let mut columns = three();
+            columns[column].0 |= 128;
+            columns[column].1.insert(0, 0b100);
+            let (kind, message) = failure(message_states(&rows(3, &columns, "abbcccxzz123")));
+            assert_eq!(kind, ErrorKind::CorruptData);
+            assert!(message.starts_with(&format!("column {name} of message_states contains a null")), "{message}");
+        }
     }
 
     #[test]
     fn a_column_of_another_kind_is_corrupt() {
-        for kind in [Real, Blob] {
-            let mut rows = three_states();
-            rows.columns[0] = kind;
-            rows.reals = vec![1.0, 2.0, 3.0];
-            rows.bytes = vec![0; 12];
+        for (kind, bytes) in [(1, integers(&[0, 0, 0])), (3, [offsets(&[0, 1, 2, 3]), vec![0; 3]].concat())] {
+            let rows = rows(3, &[(kind, bytes)], "");
             assert_eq!(failure(Reader::new("t", &rows).next("id").unwrap().integers()).0, ErrorKind::CorruptData);
         }
-        let mut rows = three_states();
-        rows.columns[1] = Integer;
-        let (kind, message) = failure(message_states(&rows));
+        let mut columns = three();
+        columns[1] = (0, integers(&[1, 2, 3]));
+        let (kind, message) = failure(message_states(&rows(3, &columns, "xzz123")));
         assert_eq!((kind, message.contains("channel_id")), (ErrorKind::CorruptData, true));
     }
 
     fn mixed(cells: &[&[u8]]) -> Rows {
-        let mut offsets = vec![0];
+        let mut ends = vec![0];
         for cell in cells {
-            offsets.push(offsets.last().unwrap() + u32::try_from(cell.len()).unwrap());
+            ends.push(ends.last().unwrap() + u32::try_from(cell.len()).unwrap());
         }
-        Rows {
-            count: u32::try_from(cells.len()).unwrap(),
-            columns: vec![Mixed],
-            integers: vec![],
-            reals: vec![],
-            offsets,
-            text: String::new(),
-            bytes: cells.concat(),
-            nulls: vec![],
-        }
+        rows(u32::try_from(cells.len()).unwrap(), &[(4, [offsets(&ends), cells.concat()].concat())], "")
     }
 
     #[test]
@@ -365,10 +393,16 @@ mod tests {
     #[test]
     fn a_result_that_is_too_short_is_the_hosts_mistake() {
         let mut rows = three_states();
-        rows.integers.pop();
+        rows.packed.pop();
         assert_eq!(failure(message_states(&rows)).0, ErrorKind::Internal);
         let mut rows = three_states();
         rows.text.pop();
+        assert_eq!(failure(message_states(&rows)).0, ErrorKind::Internal);
+        let mut rows = three_states();
+        rows.columns = 1_000;
+        assert_eq!(failure(message_states(&rows)).0, ErrorKind::Internal);
+        let mut rows = three_states();
+        rows.packed[0] = 5;
         assert_eq!(failure(message_states(&rows)).0, ErrorKind::Internal);
     }
 

@@ -1,4 +1,4 @@
-//! A lease of a connection, and the statements that are kept prepared.
+//! Statements, which are kept prepared, alone or on one leased connection.
 
 use std::cell::RefCell;
 use std::ptr;
@@ -44,7 +44,27 @@ pub(crate) fn forget_statements() {
     PREPARED.take();
 }
 
-/// A lease of one connection, given back when it is dropped.
+/// Reads a bounded number of rows.
+pub(crate) fn query(text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
+    prepared(text, 0, Work::Short, || None)?.query(Access::Read, parameters)
+}
+
+/// Reads up to whole tables.
+pub(crate) fn query_long(text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
+    prepared(text, 0, Work::Long, || None)?.query(Access::Read, parameters)
+}
+
+/// Writes a bounded number of rows.
+pub(crate) fn execute(text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+    prepared(text, 0, Work::Short, || None)?.execute(parameters)
+}
+
+/// Writes up to whole tables.
+pub(crate) fn execute_long(text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+    prepared(text, 0, Work::Long, || None)?.execute(parameters)
+}
+
+/// A lease of one connection for several statements, given back when it is dropped.
 pub(crate) struct Session(Connection);
 
 impl Session {
@@ -68,10 +88,6 @@ impl Session {
 
     pub fn execute(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
         self.0.execute(&*prepared(text, 0, Work::Short, || None)?, parameters)
-    }
-
-    pub fn execute_long(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
-        self.0.execute(&*prepared(text, 0, Work::Long, || None)?, parameters)
     }
 
     pub fn query_repeated(&self, text: &Repeated, rows: usize, parameters: &[Value<'_>]) -> Result<Rows, Error> {

@@ -10,7 +10,7 @@ use crate::merge::{Merge, pieces};
 use crate::operations::optional;
 use crate::packed::{Texts, same_length};
 use crate::rows::{self, Reader};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::validate::{self, Field};
 
 /// How often an import starts over where the database gave it up in favour of another.
@@ -21,14 +21,13 @@ impl<B: Backend> Guest for Component<B> {
         operation::<B, _>("export-message-states", || {
             validate::positive("limit", limit.into())?;
             let limit = Value::Integer(limit.into());
-            let session = Session::read()?;
             let rows = match &after {
-                None => session.query_long(B::STATEMENTS.first_message_states, &[limit]),
-                Some(MessageKey { channel_id, thread_id: None }) => session.query_long(
+                None => session::query_long(B::STATEMENTS.first_message_states, &[limit]),
+                Some(MessageKey { channel_id, thread_id: None }) => session::query_long(
                     B::STATEMENTS.message_states_after_channel,
                     &[Value::Text(channel_id), Value::Text(channel_id), limit],
                 ),
-                Some(MessageKey { channel_id, thread_id: Some(thread_id) }) => session.query_long(
+                Some(MessageKey { channel_id, thread_id: Some(thread_id) }) => session::query_long(
                     B::STATEMENTS.message_states_after_thread,
                     &[Value::Text(channel_id), Value::Text(channel_id), Value::Text(thread_id), limit],
                 ),
@@ -48,10 +47,9 @@ impl<B: Backend> Guest for Component<B> {
         operation::<B, _>("export-thread-ownerships", || {
             validate::positive("limit", limit.into())?;
             let limit = Value::Integer(limit.into());
-            let session = Session::read()?;
             let rows = match &after {
-                None => session.query_long(B::STATEMENTS.first_thread_ownerships, &[limit]),
-                Some(after) => session.query_long(B::STATEMENTS.thread_ownerships_after, &[Value::Text(after), limit]),
+                None => session::query_long(B::STATEMENTS.first_thread_ownerships, &[limit]),
+                Some(after) => session::query_long(B::STATEMENTS.thread_ownerships_after, &[Value::Text(after), limit]),
             };
             rows::thread_ownerships(&rows?)
         })

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::{MysqlConfig, PoolConfig, Tls, TlsMode};
-use cofferdam::sql::{Access, Connection, Database, ResultLimits, Rows, SqlError, Statement, Work, mysql};
+use cofferdam::sql::{Access, Connection, Database, ResultLimits, Rows, SqlError, Statement, Value, Work, mysql};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use tokio::time::Instant;
 
@@ -51,7 +51,10 @@ impl Rig {
     }
 
     async fn integer(&self, text: &str) -> i64 {
-        self.read(text).await.unwrap().integers[0]
+        match self.read(text).await.unwrap().values()[0][0] {
+            Value::Integer(integer) => integer,
+            ref other => panic!("{text} is {other:?}"),
+        }
     }
 
     async fn count(&self) -> i64 {

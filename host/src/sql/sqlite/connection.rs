@@ -174,13 +174,16 @@ async fn run<T: Send + 'static>(
     deadline: Instant,
     call: impl Fn(&Raw) -> Result<T> + Send + Sync + 'static,
 ) -> (Option<Held>, Result<T>) {
-    let call = Arc::new(call);
+    let call = match work {
+        Work::Short => Call::Here(call),
+        Work::Long => Call::Elsewhere(Arc::new(call)),
+    };
     let mut pause = busy_pause();
     let mut was_busy = false;
     loop {
-        let result = match work {
-            Work::Short => run_short(|| held.raw().and_then(|raw| call(raw))),
-            Work::Long => match run_elsewhere(held, Arc::clone(&call)).await {
+        let result = match &call {
+            Call::Here(call) => run_short(|| held.raw().and_then(|raw| call(raw))),
+            Call::Elsewhere(call) => match run_elsewhere(held, Arc::clone(call)).await {
                 Ok((back, result)) => {
                     held = back;
                     result
@@ -201,6 +204,12 @@ async fn run<T: Send + 'static>(
             result => return (Some(held), result),
         }
     }
+}
+
+/// What is to be run, on this thread or on another.
+enum Call<F> {
+    Here(F),
+    Elsewhere(Arc<F>),
 }
 
 async fn run_elsewhere<T: Send + 'static>(

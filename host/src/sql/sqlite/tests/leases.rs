@@ -33,11 +33,11 @@ fn a_reader_may_hold_a_snapshot() {
         let mut reader = file.lease(Access::Read).await;
         let count = short("SELECT count(*) FROM t");
         reader.begin(soon()).await.unwrap();
-        assert_eq!(reader.query(&count, vec![], LIMITS, soon()).await.unwrap().integers, [0]);
+        assert_eq!(integer(&reader.query(&count, vec![], LIMITS, soon()).await.unwrap()), 0);
         file.write("INSERT INTO t (b) VALUES (1)").await.unwrap();
-        assert_eq!(reader.query(&count, vec![], LIMITS, soon()).await.unwrap().integers, [0]);
+        assert_eq!(integer(&reader.query(&count, vec![], LIMITS, soon()).await.unwrap()), 0);
         reader.rollback(soon()).await.unwrap();
-        assert_eq!(reader.query(&count, vec![], LIMITS, soon()).await.unwrap().integers, [1]);
+        assert_eq!(integer(&reader.query(&count, vec![], LIMITS, soon()).await.unwrap()), 1);
         assert_eq!(reader.commit(soon()).await.unwrap_err().kind, ErrorKind::InvalidStatement);
     });
 }

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 use super::*;
-use crate::sql::{ColumnKind, ResultLimits, Rows, Statement, Value, Work};
+use crate::sql::{ResultLimits, Rows, Statement, Value, Work};
 
 const LIMITS: ResultLimits = ResultLimits { rows: 100_000, bytes: 10_000_000 };
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
@@ -62,7 +62,7 @@ impl File {
     }
 
     async fn count(&self) -> i64 {
-        self.read("SELECT count(*) FROM t").await.unwrap().integers[0]
+        integer(&self.read("SELECT count(*) FROM t").await.unwrap())
     }
 
     /// Everything that was leased is back.
@@ -78,6 +78,14 @@ fn soon() -> Instant {
 
 fn at_once() -> Instant {
     Instant::now() + Duration::from_millis(50)
+}
+
+/// The first cell.
+fn integer(rows: &Rows) -> i64 {
+    match rows.values()[0][0] {
+        Value::Integer(integer) => integer,
+        ref other => panic!("{other:?} is no integer"),
+    }
 }
 
 fn short(text: &str) -> Statement {
