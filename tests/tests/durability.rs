@@ -165,3 +165,68 @@ fn answered_writes_survive_a_killed_host() -> Result<()> {
 fn answered_writes_that_shared_commits_survive_a_killed_host() -> Result<()> {
     survive(CALLERS)
 }
+
+/// Has the schema refuse some writes, in every way that SQLite knows.
+///
+/// What is refused at once fails its statement, rolls it back, or rolls everything back that the transaction did
+/// before; what is deferred lets the statement pass and the commit fail.
+const REFUSALS: &str = "
+CREATE TABLE orphans (parent INTEGER REFERENCES thread_ownerships (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TRIGGER refuse_by_fail AFTER INSERT ON message_states WHEN new.last_message_id = 'fail'
+    BEGIN SELECT RAISE (FAIL, 'refused'); END;
+CREATE TRIGGER refuse_by_abort AFTER INSERT ON message_states WHEN new.last_message_id = 'abort'
+    BEGIN SELECT RAISE (ABORT, 'refused'); END;
+CREATE TRIGGER refuse_by_rollback AFTER INSERT ON message_states WHEN new.last_message_id = 'rollback'
+    BEGIN SELECT RAISE (ROLLBACK, 'refused'); END;
+CREATE TRIGGER refuse_at_commit AFTER INSERT ON message_states WHEN new.last_message_id = 'deferred'
+    BEGIN INSERT INTO orphans VALUES (-1); END;
+";
+
+/// Has 32 callers write at once on one thread, so that they share a commit, every fourth of them in vain; drops one
+/// of the others while it waits. Everything else is kept.
+async fn one_of_a_group_fails(how: &str) -> Result<()> {
+    let home = Home::sqlite()?;
+    let Home::Sqlite(folder) = &home else { bail!("not on SQLite") };
+    let storage = home.open().await?;
+    Connection::open(folder.database())?.execute_batch(REFUSALS)?;
+    let name = |caller: usize| format!("caller {caller}");
+    let fails = |caller: usize| caller % 4 == 1;
+    let tasks: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (storage, message) = (Arc::clone(&storage), if fails(caller) { how } else { "fine" }.to_owned());
+            tokio::spawn(async move {
+                storage.upsert_message_state(&MessageState::new(name(caller), None, message, 1)).await
+            })
+        })
+        .collect();
+    // Lets them come as far as the queue, and nobody further.
+    tokio::task::yield_now().await;
+    let dropped = 2;
+    tasks[dropped].abort();
+    for (caller, task) in tasks.into_iter().enumerate() {
+        let result = match task.await {
+            Err(error) if error.is_cancelled() && caller == dropped => continue,
+            result => result?,
+        };
+        let found = storage.get_message_state(&name(caller), None).await?;
+        if fails(caller) {
+            let error = result.expect_err("the schema refuses it");
+            ensure!(error.kind() != ErrorKind::Timeout, "{how}: {error}");
+            ensure!(found.is_none(), "{how}: the write of caller {caller} failed with {error:?}, and is there");
+        } else {
+            result.with_context(|| format!("{how}: the write of caller {caller}"))?;
+            ensure!(found.is_some_and(|state| state.last_message_id == "fine"), "{how}: caller {caller} lost a write");
+        }
+    }
+    ensure!(storage.get_message_state(&name(dropped), None).await?.is_none(), "{how}: a dropped write was run");
+    storage.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_write_of_a_group_fails_alone() -> Result<()> {
+    for how in ["fail", "abort", "rollback", "deferred"] {
+        one_of_a_group_fails(how).await?;
+    }
+    Ok(())
+}
