@@ -1,5 +1,6 @@
 //! What needs more than one cargo command. `cargo xtask --help` lists it.
 
+mod bench;
 mod build;
 mod dist;
 mod lint;
@@ -42,11 +43,10 @@ enum Task {
     /// Put the optimised command and plugins into dist/, ready to be copied to another machine.
     Dist,
     /// Measure the plugins beside the bare drivers.
-    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench sqlite/get")]
-    Bench {
-        /// Only benchmarks whose name contains this.
-        filter: Option<String>,
-    },
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench sqlite/get\n  cargo xtask bench --instructions"
+    )]
+    Bench(bench::Options),
     /// Build the command and the plugins into the target folder.
     Build,
 }
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Lint => lint::lint(),
         Task::Dist => dist::dist(),
-        Task::Bench { filter } => test::bench(filter.as_deref()),
+        Task::Bench(options) => bench::bench(&options),
         Task::Build => build::build(build::DEVELOPMENT).map(drop),
     };
     match outcome {

@@ -34,8 +34,22 @@ pub fn mariadb() -> Result<()> {
     }
     let advice = "the tests start a MariaDB server of their own: install the package mariadb-server, or name a \
                   running MySQL 8 or MariaDB in TEST_MYSQL_URL=mysql://user:password@host:port";
+    package("mariadbd", "mariadb-server", "Installing MariaDB, which the tests start and stop themselves", advice)
+}
+
+/// Valgrind, whose callgrind counts instructions.
+pub fn valgrind() -> Result<()> {
+    if found("valgrind") {
+        return Ok(());
+    }
+    let advice = "callgrind, a part of it, counts the instructions: install the package valgrind";
+    package("valgrind", "valgrind", "Installing Valgrind, whose callgrind counts instructions", advice)
+}
+
+/// Installs a package of Debian's, as root.
+fn package(program: &str, package: &str, what: &str, advice: &str) -> Result<()> {
     if !(is_root() && found("apt-get")) {
-        bail!("mariadbd is missing; {advice}");
+        bail!("{program} is missing; {advice}");
     }
     let install = || -> Result<()> {
         let apt = |arguments: &[&str]| {
@@ -44,10 +58,9 @@ pub fn mariadb() -> Result<()> {
             command
         };
         step("Reading the list of packages", &mut apt(&["update"]))?;
-        let install = ["install", "-y", "--no-install-recommends", "mariadb-server"];
-        step("Installing MariaDB, which the tests start and stop themselves", &mut apt(&install))
+        step(what, &mut apt(&["install", "-y", "--no-install-recommends", package]))
     };
-    install().with_context(|| format!("MariaDB could not be installed; {advice}"))
+    install().with_context(|| format!("{package} could not be installed; {advice}"))
 }
 
 fn found(program: &str) -> bool {

@@ -4,6 +4,10 @@
 //! It initialises the storage and prints `ready`. For every line on its input it writes the state of the channel
 //! of that name, of the thread of that name in it, and the ownership of that thread, each from many tasks at once,
 //! and prints `done`.
+//!
+//! `cofferdam-test-writer load CALLERS sqlite FILE` writes until it is killed: each caller counts a row of its own up
+//! from where it finds it. It prints `found CALLER NUMBER` for each row, then `ready`, then `wrote CALLER NUMBER`
+//! after each answer. Callers with an even number write states, the others ownerships.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -23,7 +27,21 @@ const TASKS: usize = 16;
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let storage = match arguments[..] {
+    if let ["load", callers, ref database @ ..] = arguments[..] {
+        return load(&open(database).await?, callers.parse()?).await;
+    }
+    let storage = open(&arguments).await?;
+    say("ready")?;
+    for name in std::io::stdin().lock().lines() {
+        write_all(&storage, &name?).await?;
+        say("done")?;
+    }
+    storage.close().await?;
+    Ok(())
+}
+
+async fn open(database: &[&str]) -> Result<Arc<Storage>> {
+    let storage = match *database {
         ["sqlite", path] => sqlite_storage(Path::new(path), Arc::new(SystemClock))?,
         ["mysql", host, port, database, username] => {
             let config = MysqlConfig {
@@ -39,22 +57,16 @@ async fn main() -> Result<()> {
             };
             mysql_storage(config, Arc::new(SystemClock))?
         }
-        _ => bail!("usage: sqlite FILE, or mysql HOST PORT DATABASE USER"),
+        _ => bail!("usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER"),
     };
     storage.initialize().await?;
-    let storage = Arc::new(storage);
-    say("ready")?;
-    for name in std::io::stdin().lock().lines() {
-        write_all(&storage, &name?).await?;
-        say("done")?;
-    }
-    storage.close().await?;
-    Ok(())
+    Ok(Arc::new(storage))
 }
 
-fn say(word: &str) -> Result<()> {
-    let mut output = std::io::stdout();
-    writeln!(output, "{word}")?;
+/// A line in one `write`, which a pipe takes as a whole or, where the process is killed, not at all.
+fn say(line: &str) -> Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(format!("{line}\n").as_bytes())?;
     Ok(output.flush()?)
 }
 
@@ -76,4 +88,54 @@ async fn write_all(storage: &Arc<Storage>, name: &str) -> Result<()> {
         task.await?.with_context(|| format!("a write of {name}"))?;
     }
     Ok(())
+}
+
+async fn load(storage: &Arc<Storage>, callers: usize) -> Result<()> {
+    let mut numbers = Vec::with_capacity(callers);
+    for caller in 0..callers {
+        let number = found(storage, caller).await?;
+        say(&format!("found {caller} {number}"))?;
+        numbers.push(number);
+    }
+    say("ready")?;
+    let tasks: Vec<_> = numbers
+        .into_iter()
+        .enumerate()
+        .map(|(caller, mut number)| {
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                loop {
+                    number += 1;
+                    write(&storage, caller, number).await.with_context(|| format!("write {number} of {caller}"))?;
+                    say(&format!("wrote {caller} {number}"))?;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        let ended: Result<()> = task.await?;
+        ended?;
+    }
+    Ok(())
+}
+
+/// The number in a caller's row; 0 where there is none.
+async fn found(storage: &Storage, caller: usize) -> Result<u64> {
+    let name = format!("caller {caller}");
+    let number = if caller.is_multiple_of(2) {
+        storage.get_message_state(&name, None).await?.map(|state| state.last_message_id)
+    } else {
+        storage.get_thread_ownership(&name).await?.map(|ownership| ownership.original_user_id)
+    };
+    Ok(number.map_or(Ok(0), |number| number.parse())?)
+}
+
+async fn write(storage: &Storage, caller: usize, number: u64) -> cofferdam::Result<()> {
+    let name = format!("caller {caller}");
+    let number = number.to_string();
+    if caller.is_multiple_of(2) {
+        storage.upsert_message_state(&MessageState::new(name, None, number, 1)).await
+    } else {
+        storage.upsert_thread_ownership(&ThreadOwnership::new(name, number, "bot", 1)).await
+    }
 }

@@ -133,9 +133,12 @@ fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
         }
         results.push(result);
     }
-    let committed = raw.host(host::COMMIT);
-    if let Err(error) = &committed {
-        raw.roll_back();
+    if let Err(error) = raw.host(host::COMMIT) {
+        if raw.roll_back() {
+            // A constraint that is checked at the end, such as a deferred foreign key: whose fault it is shows only
+            // when each commits for itself.
+            return run_each_alone(pool, raw, jobs);
+        }
         results = results.into_iter().map(|result| result.and_then(|_| Err(error.clone()))).collect();
     }
     report(jobs.into_iter().map(|job| job.done).zip(results));

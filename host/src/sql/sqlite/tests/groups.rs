@@ -59,6 +59,35 @@ fn an_error_that_ends_the_groups_transaction_takes_no_other_write_along() {
 }
 
 #[test]
+fn a_write_that_is_refused_at_the_commit_takes_no_other_write_along() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let file = Arc::new(file());
+        file.table().await;
+        file.write("CREATE TABLE child (t INTEGER REFERENCES t DEFERRABLE INITIALLY DEFERRED)").await.unwrap();
+        let tasks: Vec<_> = (0..20)
+            .map(|i| {
+                let file = Arc::clone(&file);
+                let orphan = i % 7 == 3;
+                let text = if orphan { "INSERT INTO child VALUES (-1)" } else { "INSERT INTO t DEFAULT VALUES" };
+                tokio::spawn(async move { (orphan, file.write(text).await) })
+            })
+            .collect();
+        for task in tasks {
+            match task.await.unwrap() {
+                (false, result) => assert_eq!(result, Ok(1)),
+                (true, result) => {
+                    let error = result.unwrap_err();
+                    assert_eq!(error.code.as_deref(), Some("SQLITE_CONSTRAINT_FOREIGNKEY"), "{error}");
+                }
+            }
+        }
+        assert_eq!(file.count().await, 17);
+        file.assert_whole();
+    });
+}
+
+#[test]
 fn another_process_is_waited_for_until_the_deadline() {
     for runtime in runtimes() {
         runtime.block_on(async {

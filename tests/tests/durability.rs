@@ -1,0 +1,244 @@
+//! What was answered stays, whatever becomes of the host or of another's write.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::pin::pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::task::Poll;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use cofferdam::{MessageState, StorageService};
+use cofferdam_tests::harness::sqlite::SqliteFolder;
+use cofferdam_tests::harness::storage::Home;
+use rusqlite::Connection;
+
+/// Kills of a host with one caller, whose writes have a commit each, and of one with many, whose writes share them.
+const KILLS: usize = 25;
+const CALLERS: usize = 32;
+
+/// Answered writes before a kill, at most; and after them, microseconds.
+const ANSWERS: u64 = 1_000;
+const MICROSECONDS: u64 = 3_000;
+
+/// Every so many kills one comes so early that it can hit the start and the recovery of the write-ahead log.
+const EARLY: usize = 5;
+const START: u64 = 150_000;
+
+/// Random numbers (SplitMix64) that a printed seed repeats.
+struct Random(u64);
+
+impl Random {
+    /// From the variable `COFFERDAM_TEST_SEED`, or from the clock.
+    fn seeded() -> Result<Self> {
+        let seed = match std::env::var("COFFERDAM_TEST_SEED") {
+            Ok(seed) => seed.parse().context("COFFERDAM_TEST_SEED is no number")?,
+            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() & u128::from(u64::MAX))?,
+        };
+        println!("COFFERDAM_TEST_SEED={seed}");
+        Ok(Self(seed))
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+/// A host that writes until it is killed.
+struct Load {
+    process: Child,
+    lines: Receiver<String>,
+}
+
+impl Load {
+    fn start(file: &Path, callers: usize) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam-test-writer"));
+        command.args(["load", &callers.to_string(), "sqlite"]).arg(file);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(process.stdout.take().context("output")?);
+        // Unbounded: a host that waits for its reader would not be under load.
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Ok(Self { process, lines })
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        let status = self.process.wait()?;
+        ensure!(status.code().is_none(), "the host ended by itself with {status}; its error is above");
+        Ok(())
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What the hosts said, and what is expected of the file for that.
+#[derive(Default)]
+struct Record {
+    /// The number of the last answered write of each caller.
+    answered: BTreeMap<usize, u64>,
+    writes: u64,
+    checks: u64,
+}
+
+impl Record {
+    fn line(&mut self, line: &str) -> Result<()> {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["ready"] => Ok(()),
+            ["found", caller, number] => self.found(caller.parse()?, number.parse()?),
+            ["wrote", caller, number] => {
+                self.answered.insert(caller.parse()?, number.parse()?);
+                self.writes += 1;
+                Ok(())
+            }
+            _ => bail!("a host said {line:?}"),
+        }
+    }
+
+    /// A caller has one write in flight, so that there is at most one more than was answered.
+    fn found(&mut self, caller: usize, number: u64) -> Result<()> {
+        let answered = self.answered.insert(caller, number).unwrap_or_default();
+        self.checks += 1;
+        ensure!(
+            (answered..=answered + 1).contains(&number),
+            "write {answered} of caller {caller} was answered, and the file has {number}"
+        );
+        Ok(())
+    }
+}
+
+/// Kills hosts on one file, none of which closes it: each starts on the write-ahead log that the one before left.
+fn survive(callers: usize) -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let mut random = Random::seeded()?;
+    let mut record = Record::default();
+    for kill in 0..KILLS {
+        let mut load = Load::start(&folder.database(), callers)?;
+        if kill % EARLY == EARLY - 1 {
+            std::thread::sleep(Duration::from_micros(random.below(START)));
+        } else {
+            let until = record.writes + 1 + random.below(ANSWERS);
+            while record.writes < until {
+                let line = load.lines.recv().context("the host ended by itself; its error is above")?;
+                record.line(&line)?;
+            }
+            std::thread::sleep(Duration::from_micros(random.below(MICROSECONDS)));
+        }
+        load.kill()?;
+        for line in &load.lines {
+            record.line(&line)?;
+        }
+    }
+    // The last look is at the file itself.
+    let connection = Connection::open(folder.database())?;
+    let whole: String = connection.query_row("PRAGMA integrity_check", (), |row| row.get(0))?;
+    ensure!(whole == "ok", "{whole}");
+    for caller in 0..callers {
+        let text = if caller.is_multiple_of(2) {
+            "SELECT CAST(last_message_id AS INTEGER) FROM message_states WHERE channel_id = ?"
+        } else {
+            "SELECT CAST(original_user_id AS INTEGER) FROM thread_ownerships WHERE thread_id = ?"
+        };
+        let number: i64 = connection.query_row(text, (format!("caller {caller}"),), |row| row.get(0))?;
+        record.found(caller, u64::try_from(number)?)?;
+    }
+    println!("{KILLS} kills, {} answered writes of {callers} callers, {} checks", record.writes, record.checks);
+    Ok(())
+}
+
+#[test]
+fn answered_writes_survive_a_killed_host() -> Result<()> {
+    survive(1)
+}
+
+#[test]
+fn answered_writes_that_shared_commits_survive_a_killed_host() -> Result<()> {
+    survive(CALLERS)
+}
+
+/// Has the schema refuse some writes, in every way that SQLite knows.
+///
+/// What is refused at once fails its statement, rolls it back, or rolls everything back that the transaction did
+/// before; what is deferred lets the statement pass and the commit fail.
+const REFUSALS: &str = "
+CREATE TABLE orphans (parent INTEGER REFERENCES thread_ownerships (id) DEFERRABLE INITIALLY DEFERRED);
+CREATE TRIGGER refuse_by_fail AFTER INSERT ON message_states WHEN new.last_message_id = 'fail'
+    BEGIN SELECT RAISE (FAIL, 'refused'); END;
+CREATE TRIGGER refuse_by_abort AFTER INSERT ON message_states WHEN new.last_message_id = 'abort'
+    BEGIN SELECT RAISE (ABORT, 'refused'); END;
+CREATE TRIGGER refuse_by_rollback AFTER INSERT ON message_states WHEN new.last_message_id = 'rollback'
+    BEGIN SELECT RAISE (ROLLBACK, 'refused'); END;
+CREATE TRIGGER refuse_at_commit AFTER INSERT ON message_states WHEN new.last_message_id = 'deferred'
+    BEGIN INSERT INTO orphans VALUES (-1); END;
+";
+
+/// Polls a future once, which takes a write as far as the queue of its group, and drops it.
+async fn give_up(future: impl Future) {
+    let mut future = pin!(future);
+    poll_fn(|context| Poll::Ready(assert!(future.as_mut().poll(context).is_pending(), "nothing waited"))).await;
+}
+
+/// Has 32 callers write at once on one thread, so that they share a commit, every fourth of them in vain; one of the
+/// others gives up while it waits. Everything else is kept.
+async fn one_of_a_group_fails(how: &str) -> Result<()> {
+    const GIVES_UP: usize = 2;
+    let home = Home::sqlite()?;
+    let Home::Sqlite(folder) = &home else { bail!("not on SQLite") };
+    let storage = home.open().await?;
+    Connection::open(folder.database())?.execute_batch(REFUSALS)?;
+    let name = |caller: usize| format!("caller {caller}");
+    let fails = |caller: usize| caller % 4 == 1;
+    let tasks: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (storage, message) = (Arc::clone(&storage), if fails(caller) { how } else { "fine" }.to_owned());
+            tokio::spawn(async move {
+                let state = MessageState::new(name(caller), None, message, 1);
+                let write = storage.upsert_message_state(&state);
+                if caller == GIVES_UP {
+                    give_up(write).await;
+                    return Ok(());
+                }
+                write.await
+            })
+        })
+        .collect();
+    for (caller, task) in tasks.into_iter().enumerate() {
+        let result = task.await?;
+        let found = storage.get_message_state(&name(caller), None).await?;
+        if fails(caller) {
+            let error = result.expect_err("the schema refuses it");
+            ensure!(error.code().is_some_and(|code| code.starts_with("SQLITE_CONSTRAINT")), "{how}: {error:?}");
+            ensure!(found.is_none(), "{how}: the write of caller {caller} failed with {error:?}, and is there");
+            continue;
+        }
+        result.with_context(|| format!("{how}: the write of caller {caller}"))?;
+        if caller == GIVES_UP {
+            ensure!(found.is_none(), "{how}: a write was run after its caller had given up");
+        } else {
+            ensure!(found.is_some_and(|state| state.last_message_id == "fine"), "{how}: caller {caller} lost a write");
+        }
+    }
+    storage.close().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failing_write_of_a_group_fails_alone() -> Result<()> {
+    for how in ["fail", "abort", "rollback", "deferred"] {
+        one_of_a_group_fails(how).await?;
+    }
+    Ok(())
+}
