@@ -1,4 +1,4 @@
-//! Runs tests and benchmarks.
+//! Runs the tests.
 
 use anyhow::Result;
 
@@ -13,13 +13,4 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let mut test = cargo(["test", "--no-fail-fast", "--features", "cofferdam/command"]);
     test.args(filter).env("COFFERDAM_TEST_BIN", command);
     step("Running the tests", &mut test)
-}
-
-/// Runs the benchmarks in the release profile.
-pub fn bench(filter: Option<&str>) -> Result<()> {
-    setup::mariadb()?;
-    let plugins = build::plugins()?;
-    let mut bench = cargo(["bench", "--package", "cofferdam-benches"]);
-    bench.args(["--"]).args(filter).env("COFFERDAM_PLUGINS", plugins);
-    step("Measuring (the first time compiles everything once more, optimised)", &mut bench)
 }

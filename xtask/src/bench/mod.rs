@@ -1,0 +1,155 @@
+//! Measures the plugins beside the bare drivers and sqlx, and compares the figures with the goals.
+
+mod build;
+mod criterion;
+mod goals;
+mod machine;
+mod plot;
+mod report;
+mod results;
+mod run;
+mod table;
+
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::run::{root, say, target};
+use crate::setup;
+use goals::{GOALS, Verdict};
+use machine::Machine;
+use report::Run;
+use results::{Contestant, OPERATIONS, Results};
+use run::Measuring;
+
+/// What `--check` ends with where a goal is missed or was not measured. 1 is a run that failed, 2 a wrong command line.
+const MISSED: u8 = 3;
+
+/// What each benchmark is measured for in each round.
+const SECONDS: f64 = 3.0;
+const QUICK_SECONDS: f64 = 0.3;
+
+/// How often everything is measured.
+const ROUNDS: u32 = 3;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Only benchmarks and probes whose name contains this, such as sqlite/get or memory.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// One short round, which ends within three minutes once everything is built.
+    #[arg(long)]
+    quick: bool,
+    /// How often everything is measured; the median of the rounds' medians counts [default: 3; with --quick 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// End with exit code 3, and name the goals, where one is missed or was not measured.
+    #[arg(long)]
+    check: bool,
+    /// Put the tables of this run into docs/performance.md.
+    #[arg(long, conflicts_with = "filter")]
+    write_docs: bool,
+}
+
+/// Builds, measures, reports.
+pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    setup::mariadb()?;
+    let programs = build::build()?;
+    let folder = target().join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+
+    let filter = arguments.filter.as_deref();
+    let (rounds, seconds) = if arguments.quick { (1, QUICK_SECONDS) } else { (ROUNDS, SECONDS) };
+    let rounds = arguments.rounds.unwrap_or(rounds);
+    let run = Run { machine: Machine::ask(), rounds, seconds, filter: arguments.filter.clone() };
+    let measuring = Measuring { programs: &programs, seconds, filter, folder: &folder };
+    let mut results = Results::default();
+    let outcome = measure(&measuring, rounds, &mut results);
+    // What was measured before a failure is still worth reading.
+    if !results.is_empty() {
+        report::write(&folder, &run, &results)?;
+        println!("{}", report::text(&results));
+        say(&format!("Written to {}", folder.join("report.md").display()));
+    }
+    outcome?;
+    if results.is_empty() {
+        bail!("nothing was measured: no benchmark and no probe contains {}", filter.unwrap_or_default());
+    }
+    if arguments.write_docs {
+        let document = root().join("docs/performance.md");
+        report::write_docs(&document, &run, &results)?;
+        say(&format!("Updated {}", document.display()));
+    }
+    Ok(if arguments.check && !check(&results) { MISSED.into() } else { ExitCode::SUCCESS })
+}
+
+fn measure(measuring: &Measuring<'_>, rounds: u32, results: &mut Results) -> Result<()> {
+    let Wanted { benchmarks, probes } = wanted(measuring.filter.unwrap_or_default());
+    if benchmarks {
+        for round in 1..=rounds {
+            measuring.round(round, rounds, results)?;
+        }
+    }
+    if probes {
+        measuring.probes(results)?;
+    }
+    Ok(())
+}
+
+/// Which programs have something that a filter lets through.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    benchmarks: bool,
+    probes: bool,
+}
+
+fn wanted(filter: &str) -> Wanted {
+    let probes = goals::probes().any(|probe| probe.contains(filter));
+    let mut benchmarks = ["sqlite", "mysql"].into_iter().flat_map(|engine| {
+        OPERATIONS.into_iter().flat_map(move |operation| {
+            let groups = [1, 64].map(|callers| format!("{engine}/{operation}/{callers}"));
+            groups
+                .into_iter()
+                .flat_map(|group| Contestant::ALL.map(|contestant| format!("{group}/{}", contestant.name())))
+        })
+    });
+    // A name that this list lacks is left to criterion.
+    Wanted { benchmarks: !probes || benchmarks.any(|id| id.contains(filter)), probes }
+}
+
+/// Names each goal that is not met on standard error.
+fn check(results: &Results) -> bool {
+    let mut met = true;
+    for goal in &GOALS {
+        for condition in goal.conditions {
+            let verdict = condition.verdict(results);
+            if verdict != Verdict::Met {
+                met = false;
+                let value = condition.figure.value(results).map_or_else(|| "not measured".into(), table::figure);
+                let limit = table::limit(condition);
+                let subject = condition.figure.subject();
+                eprintln!("error: goal {} ({}): {subject} is {value}, to be {limit}", goal.number, goal.title);
+            }
+        }
+    }
+    met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_keeps_programs_from_running_for_nothing() {
+        let all = Wanted { benchmarks: true, probes: true };
+        let (benchmarks, probes) = (Wanted { probes: false, ..all }, Wanted { benchmarks: false, probes: true });
+        assert_eq!(wanted(""), all);
+        assert_eq!(wanted("sqlite"), all);
+        assert_eq!(wanted("sqlite/get"), benchmarks);
+        assert_eq!(wanted("64/plugin"), benchmarks);
+        assert_eq!(wanted("memory"), probes);
+        assert_eq!(wanted("wall/call"), benchmarks);
+    }
+}
