@@ -28,7 +28,7 @@ pub fn build() -> Result<Programs> {
     let plugins = build::plugins()?;
     // One invocation for all, so that cargo takes the features of all and compiles wasmtime once.
     let mut host = cargo(["build", "--release", "--features", "cofferdam/command"]);
-    host.args(["--bin", "cofferdam", "--bench", "backends", "--bench", "probes"]);
+    host.args(["--bin", "cofferdam", "--bin", "probes", "--bench", "backends"]);
     let mut built =
         executables("Building the benchmarks (the first time compiles wasmtime, optimised, for some minutes)", host)?;
     let mut take = |name: &str| {

@@ -63,7 +63,7 @@ fn draw(
     let least = times.iter().copied().fold(f64::INFINITY, f64::min).max(1.0);
     let most = times.iter().copied().fold(1.0, f64::max);
     // Room for the shortest bar, and for the figure behind the longest.
-    let (start, end) = (10f64.powf(least.log10().floor() - 0.5), most * 4.0);
+    let (start, end) = (10f64.powf(least.log10().floor() - 0.5), most * 10.0);
 
     area.fill(&WHITE)?;
     let bottom = height(group.len()) - 2 * MARGIN;
@@ -80,7 +80,8 @@ fn draw(
         .y_labels(0)
         .x_labels(8)
         .x_label_formatter(&|nanoseconds| table::time(*nanoseconds))
-        .light_line_style(WHITE)
+        .max_light_lines(1)
+        .light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.12))
         .label_style(font(12))
         .draw()?;

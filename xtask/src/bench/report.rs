@@ -130,3 +130,84 @@ fn replaced(text: &str, between: &str) -> Option<String> {
 fn save(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Benchmark, Contestant, Estimate};
+    use super::*;
+
+    fn run() -> Run {
+        Run { machine: Machine::ask(), rounds: 2, seconds: 3.0, filter: None }
+    }
+
+    fn results() -> Results {
+        let mut results = Results::default();
+        for (contestant, median) in [(Contestant::Driver, 4_000.0), (Contestant::Plugin, 7_000.0)] {
+            for group in ["sqlite/get/1", "mysql/get/64"] {
+                for shift in [0.0, 100.0] {
+                    let median = median + shift;
+                    let estimate = Estimate { median, lower: median - 50.0, upper: median + 50.0 };
+                    results.add(Benchmark::parse(group).unwrap(), contestant, estimate);
+                }
+            }
+        }
+        results
+    }
+
+    #[test]
+    fn the_table_replaces_what_is_between_the_markers_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let document = folder.path().join("performance.md");
+        fs::write(&document, format!("before\n{BEGIN}\nold\n{END}\nafter\n")).unwrap();
+        for _ in 0..2 {
+            write_docs(&document, &run(), &results()).unwrap();
+            let text = fs::read_to_string(&document).unwrap();
+            assert!(text.starts_with(&format!("before\n{BEGIN}\n\n")), "{text}");
+            assert!(
+                text.ends_with(&format!("not measured: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12.\n\n{END}\nafter\n")),
+                "{text}"
+            );
+            assert!(text.contains("| SQLite   | get ") && !text.contains("old"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_without_markers_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let document = folder.path().join("performance.md");
+        fs::write(&document, format!("{END} {BEGIN}")).unwrap();
+        let error = write_docs(&document, &run(), &results()).unwrap_err();
+        assert!(error.to_string().contains("has no line"), "{error}");
+        assert_eq!(fs::read_to_string(&document).unwrap(), format!("{END} {BEGIN}"));
+    }
+
+    #[test]
+    fn the_documentation_has_a_place_for_the_table() {
+        let text = fs::read_to_string(crate::run::root().join("docs/performance.md")).unwrap();
+        assert!(replaced(&text, "").is_some());
+    }
+
+    #[test]
+    fn a_report_is_three_kinds_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &run(), &results()).unwrap();
+        let read = |file| fs::read_to_string(folder.path().join(file)).unwrap();
+
+        let json: Value = serde_json::from_str(&read("report.json")).unwrap();
+        let driver = &json["benchmarks"][0];
+        assert_eq!(driver["benchmark"], "sqlite/get/1");
+        assert_eq!(driver["contestant"], "driver");
+        assert_eq!(driver["median"], 4_050.0);
+        assert_eq!(driver["rounds"][1], json!({ "median": 4_100.0, "lower": 4_050.0, "upper": 4_150.0 }));
+        assert_eq!(json["goals"][0]["conditions"][0]["verdict"], "met");
+        assert_eq!(json["goals"][0]["verdict"], "not-measured");
+
+        let markdown = read("report.md");
+        for (title, file) in [("SQLite, one caller", "sqlite-1.svg"), ("MySQL, 64 callers", "mysql-64.svg")] {
+            assert!(markdown.contains(&format!("]({file})")), "{markdown}");
+            let plot = read(file);
+            assert!(plot.starts_with("<svg") && plot.trim_end().ends_with("</svg>") && plot.contains(title), "{plot}");
+            assert!(plot.contains("driver 4.05 us") && plot.contains("plugin 7.05 us"), "{plot}");
+        }
+    }
+}

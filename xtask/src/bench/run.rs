@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::build::Programs;
 use super::criterion;
-use super::results::{Probe, Results};
+use super::results::{CALL, Contestant, Probe, Results};
 use super::table;
 use crate::run::{root, say};
 
@@ -121,7 +121,10 @@ impl Default for Groups {
 impl Groups {
     fn line(&mut self, line: &str) {
         if let Some((id, time)) = finished(&mut self.id, line) {
-            let (group, contestant) = id.rsplit_once('/').unwrap_or((&id, ""));
+            let (group, contestant) = match id.rsplit_once('/') {
+                Some(parts) if id != CALL => parts,
+                _ => (&*id, Contestant::Plugin.name()),
+            };
             if group != self.group {
                 self.end();
                 group.clone_into(&mut self.group);

@@ -186,7 +186,7 @@ pub fn engine(engine: &str) -> &'static str {
 
 /// What an operation takes for one caller; what several callers get done in a second.
 pub fn per_operation(nanoseconds: f64, callers: u32) -> String {
-    if callers == 1 { time(nanoseconds) } else { format!("{}/s", digits(1e9 / nanoseconds)) }
+    if callers == 1 { time(nanoseconds) } else { format!("{}/s", figure(1e9 / nanoseconds)) }
 }
 
 /// A time in the unit that leaves up to three digits before the point.
@@ -221,4 +221,101 @@ fn digits(value: f64) -> String {
         out.push(digit);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Estimate, Probe};
+    use super::*;
+
+    fn results() -> Results {
+        let mut results = Results::default();
+        let mut add = |group: &str, contestant, medians: &[f64]| {
+            for &median in medians {
+                let estimate = Estimate { median, lower: median, upper: median };
+                results.add(Benchmark::parse(group).unwrap(), contestant, estimate);
+            }
+        };
+        add("wall/call", Contestant::Plugin, &[1_800.0]);
+        add("sqlite/get/1", Contestant::Driver, &[4_000.0, 5_000.0, 4_500.0]);
+        add("sqlite/get/1", Contestant::Sqlx, &[90_000.0]);
+        add("sqlite/get/1", Contestant::Plugin, &[9_000.0]);
+        add("sqlite/upsert-existing/64", Contestant::Plugin, &[8_000.0]);
+        add("mysql/cleanup/1", Contestant::Driver, &[1_250_000.0]);
+        add("mysql/cleanup/1", Contestant::Plugin, &[1_250_000.0]);
+        let probe = |name: &str, value, unit: &str| Probe {
+            name: name.into(),
+            value,
+            unit: unit.into(),
+            details: serde_json::Value::Null,
+        };
+        results.probes = vec![probe("start/cached", 31.25, "ms"), probe("tail/sqlite", 4.0, "ratio")];
+        results
+    }
+
+    #[test]
+    fn benchmarks_stand_in_aligned_columns_with_their_goals() {
+        let expected = "\
+database  operation          callers  bare driver     sqlx     plugin  plugin/driver  sqlx/plugin  goal
+-         call, no database        1            -        -    1.80 us              -            -
+SQLite    get                      1      4.50 us  90.0 us    9.00 us           2.00         10.0  <= 2 x driver's time, >= 5 x sqlx's speed   met
+SQLite    upsert-existing         64            -        -  125,000/s              -            -  >= 3 x driver's speed, >= 4 x sqlx's speed  not measured
+MySQL     cleanup                  1      1.25 ms        -    1.25 ms           1.00            -";
+        assert_eq!(benchmarks(&results()).render(Form::Text), expected);
+    }
+
+    #[test]
+    fn markdown_has_the_same_cells_between_bars() {
+        let expected = "\
+| probe        |   value | goal  |        |
+|--------------|---------|-------|--------|
+| start/cached | 31.2 ms | <= 25 | MISSED |
+| tail/sqlite  |  4.00 x | <= 10 | met    |";
+        assert_eq!(probes(&results()).render(Form::Markdown), expected);
+    }
+
+    #[test]
+    fn every_condition_of_a_goal_has_a_line() {
+        let text = goals(&results()).render(Form::Text);
+        assert_eq!(text.lines().count(), 1 + GOALS.iter().map(|goal| goal.conditions.len()).sum::<usize>());
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("sqlite/get/1")).collect();
+        assert!(lines[0].starts_with(" 1  SQLite get, one caller") && lines[0].ends_with("2.00  met"), "{text}");
+        assert!(lines[1].ends_with("10.0  met"), "{text}");
+        assert!(
+            text.lines().any(|line| line.contains("start/uncached") && line.ends_with("-  not measured")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_summary_counts_goals_and_names_those_that_are_not_met() {
+        let expected = "1 of 12 goals are met; missed: 9; not measured: 2, 3, 4, 5, 6, 7, 8, 10, 11, 12";
+        assert_eq!(summary(&results()), expected);
+    }
+
+    #[test]
+    fn noise_is_told_where_there_was_more_than_one_round() {
+        let noise = noise(&results()).unwrap();
+        assert!(noise.contains("(sqlite/get/1/driver) by 22 %"), "{noise}");
+        assert_eq!(super::noise(&Results::default()), None);
+    }
+
+    #[test]
+    fn figures_keep_three_digits() {
+        let cases = [
+            (0.0, "0.00"),
+            (1.005, "1.00"),
+            (9.996, "10.0"),
+            (41.25, "41.2"),
+            (99.96, "100"),
+            (1_234_567.0, "1,234,567"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(figure(value), text);
+        }
+        for (nanoseconds, text) in [(999.0, "999 ns"), (4_200.0, "4.20 us"), (8e6, "8.00 ms"), (1.5e9, "1.50 s")] {
+            assert_eq!(time(nanoseconds), text);
+        }
+        assert_eq!(per_operation(90.0 * 1e6, 64), "11.1/s");
+    }
 }
