@@ -64,7 +64,7 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
     let (rounds, seconds) = if arguments.quick { (1, QUICK_SECONDS) } else { (ROUNDS, SECONDS) };
     let rounds = arguments.rounds.unwrap_or(rounds);
     let run = Run { machine: Machine::ask(), rounds, seconds, filter: arguments.filter.clone() };
-    let measuring = Measuring { programs: &programs, seconds, filter, folder: &folder };
+    let measuring = Measuring { programs: &programs, seconds, quick: arguments.quick, filter, folder: &folder };
     let mut results = Results::default();
     let outcome = measure(&measuring, rounds, &mut results);
     // What was measured before a failure is still worth reading.
@@ -92,21 +92,21 @@ fn measure(measuring: &Measuring<'_>, rounds: u32, results: &mut Results) -> Res
             measuring.round(round, rounds, results)?;
         }
     }
-    if probes {
-        measuring.probes(results)?;
+    if !probes.is_empty() {
+        measuring.probes(&probes, results)?;
     }
     Ok(())
 }
 
-/// Which programs have something that a filter lets through.
+/// What a filter lets through: whether there may be a benchmark, and the names of probes.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     benchmarks: bool,
-    probes: bool,
+    probes: Vec<&'static str>,
 }
 
 fn wanted(filter: &str) -> Wanted {
-    let probes = goals::probes().any(|probe| probe.contains(filter));
+    let probes: Vec<_> = goals::probes().filter(|probe| probe.contains(filter)).collect();
     let mut benchmarks = ["sqlite", "mysql"].into_iter().flat_map(|engine| {
         OPERATIONS.into_iter().flat_map(move |operation| {
             let groups = [1, 64].map(|callers| format!("{engine}/{operation}/{callers}"));
@@ -116,7 +116,7 @@ fn wanted(filter: &str) -> Wanted {
         })
     });
     // A name that this list lacks is left to criterion.
-    Wanted { benchmarks: !probes || benchmarks.any(|id| id.contains(filter)), probes }
+    Wanted { benchmarks: probes.is_empty() || benchmarks.any(|id| id.contains(filter)), probes }
 }
 
 /// Names each goal that is not met on standard error.
@@ -143,13 +143,14 @@ mod tests {
 
     #[test]
     fn a_filter_keeps_programs_from_running_for_nothing() {
-        let all = Wanted { benchmarks: true, probes: true };
-        let (benchmarks, probes) = (Wanted { probes: false, ..all }, Wanted { benchmarks: false, probes: true });
-        assert_eq!(wanted(""), all);
-        assert_eq!(wanted("sqlite"), all);
-        assert_eq!(wanted("sqlite/get"), benchmarks);
-        assert_eq!(wanted("64/plugin"), benchmarks);
-        assert_eq!(wanted("memory"), probes);
-        assert_eq!(wanted("wall/call"), benchmarks);
+        let all = wanted("");
+        assert!(all.benchmarks);
+        assert_eq!(all.probes.len(), 8);
+        for filter in ["sqlite/get", "64/plugin", "wall/call", "unheard-of"] {
+            assert_eq!(wanted(filter), Wanted { benchmarks: true, probes: vec![] }, "{filter}");
+        }
+        let both = Wanted { benchmarks: true, probes: vec!["growth/sqlite", "tail/sqlite"] };
+        assert_eq!(wanted("sqlite"), both);
+        assert_eq!(wanted("memory"), Wanted { benchmarks: false, probes: vec!["memory/idle", "memory/growth"] });
     }
 }

@@ -22,6 +22,8 @@ pub struct Measuring<'a> {
     pub programs: &'a Programs,
     /// What each benchmark is measured for.
     pub seconds: f64,
+    /// Whether probes do less, for figures that hold less.
+    pub quick: bool,
     pub filter: Option<&'a str>,
     /// Where logs and criterion's files go.
     pub folder: &'a Path,
@@ -42,11 +44,11 @@ impl Measuring<'_> {
         criterion::read(&home, results)
     }
 
-    /// Runs the probes and adds what they print.
-    pub fn probes(&self, results: &mut Results) -> Result<()> {
-        say("Probing start, growth, memory and tails");
+    /// Takes some probes and adds what they print.
+    pub fn probes(&self, names: &[&str], results: &mut Results) -> Result<()> {
+        say("Taking the probes, which may be quiet for a minute");
         let mut command = self.command(&self.programs.probes);
-        command.args(self.filter);
+        command.args(self.quick.then_some("--quick")).args(names);
         self.follow(command, &self.folder.join("probes.log"), |line| {
             if let Ok(probe) = serde_json::from_str::<Probe>(line) {
                 eprintln!("    {}: {} {}", probe.name, table::figure(probe.value), probe.unit);
