@@ -12,9 +12,9 @@ test filter="":
 lint:
     cargo xtask lint
 
-# Measure the plugins beside the bare drivers.
-bench filter="":
-    cargo xtask bench {{filter}}
+# Measure the plugins beside the bare drivers and sqlx, and compare the figures with the goals.
+bench *arguments:
+    cargo xtask bench {{arguments}}
 
 # Put the optimised command and plugins into dist/.
 dist:

@@ -42,11 +42,16 @@ enum Task {
     Lint,
     /// Put the optimised command and plugins into dist/, ready to be copied to another machine.
     Dist,
-    /// Measure the plugins beside the bare drivers.
+    /// Measure the plugins beside the bare drivers and sqlx, and compare the figures with the goals.
+    ///
+    /// Prints tables and writes report.md, report.json and plots to bench/ in the target folder. Leave the machine alone
+    /// meanwhile.
     #[command(
-        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench sqlite/get\n  cargo xtask bench --instructions"
+        after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is \
+        missed or was not measured\n\n\
+        Examples:\n  cargo xtask bench --quick\n  cargo xtask bench --check\n  cargo xtask bench --filter sqlite/get --rounds 5"
     )]
-    Bench(bench::Options),
+    Bench(bench::Arguments),
     /// Build the command and the plugins into the target folder.
     Build,
 }
@@ -57,7 +62,10 @@ fn main() -> ExitCode {
         Task::Test { filter } => test::test(filter.as_deref()),
         Task::Lint => lint::lint(),
         Task::Dist => dist::dist(),
-        Task::Bench(options) => bench::bench(&options),
+        Task::Bench(arguments) => match bench::bench(&arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Task::Build => build::build(build::DEVELOPMENT).map(drop),
     };
     match outcome {

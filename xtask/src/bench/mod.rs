@@ -1,39 +1,168 @@
-//! Runs the benchmarks.
+//! Measures the plugins beside the bare drivers and sqlx, and compares the figures with the goals.
 
+mod build;
+mod criterion;
+mod goals;
 mod instructions;
+mod machine;
+mod plot;
+mod report;
+mod results;
+mod run;
+mod table;
 
-use anyhow::Result;
+use std::fs;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::build;
-use crate::run::{cargo, step};
+use crate::run::{root, say, target};
 use crate::setup;
+use goals::{GOALS, Verdict};
+use machine::Machine;
+use report::Run;
+use results::{Contestant, OPERATIONS, Results};
+use run::Measuring;
 
-/// What to measure.
+/// What `--check` ends with where a goal is missed or was not measured. 1 is a run that failed, 2 a wrong command line.
+const MISSED: u8 = 3;
+
+/// What each benchmark is measured for in each round.
+const SECONDS: f64 = 3.0;
+const QUICK_SECONDS: f64 = 0.3;
+
+/// How often everything is measured.
+const ROUNDS: u32 = 3;
+
 #[derive(Args)]
-pub struct Options {
-    /// Only benchmarks whose name contains this.
-    #[arg(conflicts_with = "instructions")]
+pub struct Arguments {
+    /// Only benchmarks and probes whose name contains this, such as sqlite/get or memory.
+    #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// Count instructions on SQLite instead of taking times, and show the change against benches/instructions.json.
+    /// One short round, which ends within three minutes once everything is built.
     #[arg(long)]
-    instructions: bool,
-    /// Fail where a count has grown by more than a few percent.
-    #[arg(long, requires = "instructions")]
+    quick: bool,
+    /// How often everything is measured; the median of the rounds' medians counts [default: 3; with --quick 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// End with exit code 3, and name the goals, where one is missed or was not measured. With --instructions, where
+    /// a count has grown by more than 3 %.
+    #[arg(long)]
     check: bool,
+    /// Put the tables of this run into docs/performance.md.
+    #[arg(long, conflicts_with = "filter")]
+    write_docs: bool,
+    /// Count instructions on SQLite instead of taking times, and show the change against benches/instructions.json.
+    #[arg(long, conflicts_with_all = ["filter", "quick", "rounds", "write_docs"])]
+    instructions: bool,
     /// Make the counts of this run the new benches/instructions.json.
     #[arg(long, requires = "instructions", conflicts_with = "check")]
     save_baseline: bool,
 }
 
-/// Runs the benchmarks in the release profile.
-pub fn bench(options: &Options) -> Result<()> {
-    if options.instructions {
-        return instructions::count(options.check, options.save_baseline);
+/// Builds, measures, reports.
+pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.instructions {
+        let grown = instructions::count(arguments.save_baseline)?;
+        return Ok(if arguments.check && !grown.is_empty() { MISSED.into() } else { ExitCode::SUCCESS });
     }
     setup::mariadb()?;
-    let plugins = build::plugins()?;
-    let mut bench = cargo(["bench", "--package", "cofferdam-benches", "--bench", "backends"]);
-    bench.args(["--"]).args(options.filter.as_deref()).env("COFFERDAM_PLUGINS", plugins);
-    step("Measuring (the first time compiles everything once more, optimised)", &mut bench)
+    let programs = build::build()?;
+    let folder = target().join("bench");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+
+    let filter = arguments.filter.as_deref();
+    let (rounds, seconds) = if arguments.quick { (1, QUICK_SECONDS) } else { (ROUNDS, SECONDS) };
+    let rounds = arguments.rounds.unwrap_or(rounds);
+    let run = Run { machine: Machine::ask(), rounds, seconds, filter: arguments.filter.clone() };
+    let measuring = Measuring { programs: &programs, seconds, quick: arguments.quick, filter, folder: &folder };
+    let mut results = Results::default();
+    let outcome = measure(&measuring, rounds, &mut results);
+    // What was measured before a failure is still worth reading.
+    if !results.is_empty() {
+        report::write(&folder, &run, &results)?;
+        println!("{}", report::text(&results));
+        say(&format!("Written to {}", folder.join("report.md").display()));
+    }
+    outcome?;
+    if results.is_empty() {
+        bail!("nothing was measured: no benchmark and no probe contains {}", filter.unwrap_or_default());
+    }
+    if arguments.write_docs {
+        let document = root().join("docs/performance.md");
+        report::write_docs(&document, &run, &results)?;
+        say(&format!("Updated {}", document.display()));
+    }
+    Ok(if arguments.check && !check(&results) { MISSED.into() } else { ExitCode::SUCCESS })
+}
+
+fn measure(measuring: &Measuring<'_>, rounds: u32, results: &mut Results) -> Result<()> {
+    let Wanted { benchmarks, probes } = wanted(measuring.filter.unwrap_or_default());
+    if benchmarks {
+        for round in 1..=rounds {
+            measuring.round(round, rounds, results)?;
+        }
+    }
+    if !probes.is_empty() {
+        measuring.probes(&probes, results)?;
+    }
+    Ok(())
+}
+
+/// What a filter lets through: whether there may be a benchmark, and the names of probes.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    benchmarks: bool,
+    probes: Vec<&'static str>,
+}
+
+fn wanted(filter: &str) -> Wanted {
+    let probes: Vec<_> = goals::probes().filter(|probe| probe.contains(filter)).collect();
+    let mut benchmarks = ["sqlite", "mysql"].into_iter().flat_map(|engine| {
+        OPERATIONS.into_iter().flat_map(move |operation| {
+            let groups = [1, 64].map(|callers| format!("{engine}/{operation}/{callers}"));
+            groups
+                .into_iter()
+                .flat_map(|group| Contestant::ALL.map(|contestant| format!("{group}/{}", contestant.name())))
+        })
+    });
+    // A name that this list lacks is left to criterion.
+    Wanted { benchmarks: probes.is_empty() || benchmarks.any(|id| id.contains(filter)), probes }
+}
+
+/// Names each goal that is not met on standard error.
+fn check(results: &Results) -> bool {
+    let mut met = true;
+    for goal in &GOALS {
+        for condition in goal.conditions {
+            let verdict = condition.verdict(results);
+            if verdict != Verdict::Met {
+                met = false;
+                let value = condition.figure.value(results).map_or_else(|| "not measured".into(), table::figure);
+                let limit = table::limit(condition);
+                let subject = condition.figure.subject();
+                eprintln!("error: goal {} ({}): {subject} is {value}, to be {limit}", goal.number, goal.title);
+            }
+        }
+    }
+    met
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_keeps_programs_from_running_for_nothing() {
+        let all = wanted("");
+        assert!(all.benchmarks);
+        assert_eq!(all.probes.len(), 8);
+        for filter in ["sqlite/get", "64/plugin", "wall/call", "unheard-of"] {
+            assert_eq!(wanted(filter), Wanted { benchmarks: true, probes: vec![] }, "{filter}");
+        }
+        let both = Wanted { benchmarks: true, probes: vec!["growth/sqlite", "tail/sqlite"] };
+        assert_eq!(wanted("sqlite"), both);
+        assert_eq!(wanted("memory"), Wanted { benchmarks: false, probes: vec!["memory/idle", "memory/growth"] });
+    }
 }

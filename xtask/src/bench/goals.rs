@@ -1,0 +1,322 @@
+//! What the measurements must show.
+
+use serde::Serialize;
+
+use super::results::{Benchmark, Contestant, Results};
+
+/// A promise about speed, kept when all its conditions hold.
+pub struct Goal {
+    pub number: u8,
+    pub title: &'static str,
+    pub conditions: &'static [Condition],
+}
+
+/// One figure and its limit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Condition {
+    pub figure: Figure,
+    pub limit: Limit,
+}
+
+/// What is compared. Benchmarks and probes go by their names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Figure {
+    /// The plugin's time divided by the bare driver's.
+    TimeOfDriver(&'static str),
+    /// The plugin's operations in a time divided by the bare driver's.
+    SpeedOfDriver(&'static str),
+    /// The plugin's operations in a time divided by sqlx's.
+    SpeedOfSqlx(&'static str),
+    /// A probe's value.
+    Probe(&'static str),
+}
+
+/// What a figure must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    AtMost(f64),
+    AtLeast(f64),
+    MoreThan(f64),
+}
+
+/// Whether a goal is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    Met,
+    Missed,
+    NotMeasured,
+}
+
+use Figure::{Probe, SpeedOfDriver, SpeedOfSqlx, TimeOfDriver};
+use Limit::{AtLeast, AtMost, MoreThan};
+
+const fn when(figure: Figure, limit: Limit) -> Condition {
+    Condition { figure, limit }
+}
+
+/// All goals.
+pub const GOALS: [Goal; 12] = [
+    Goal {
+        number: 1,
+        title: "SQLite get, one caller",
+        conditions: &[when(TimeOfDriver("sqlite/get/1"), AtMost(2.0)), when(SpeedOfSqlx("sqlite/get/1"), AtLeast(5.0))],
+    },
+    Goal {
+        number: 2,
+        title: "SQLite upsert of an existing key, one caller",
+        conditions: &[
+            when(TimeOfDriver("sqlite/upsert-existing/1"), AtMost(1.3)),
+            when(SpeedOfSqlx("sqlite/upsert-existing/1"), AtLeast(2.0)),
+        ],
+    },
+    Goal {
+        number: 3,
+        title: "SQLite upsert, 64 callers",
+        conditions: &[
+            when(SpeedOfDriver("sqlite/upsert-existing/64"), AtLeast(3.0)),
+            when(SpeedOfSqlx("sqlite/upsert-existing/64"), AtLeast(4.0)),
+        ],
+    },
+    Goal {
+        number: 4,
+        title: "SQLite all of 10,000",
+        conditions: &[
+            when(TimeOfDriver("sqlite/all-10000/1"), AtMost(1.4)),
+            when(SpeedOfSqlx("sqlite/all-10000/1"), AtLeast(4.0)),
+        ],
+    },
+    Goal {
+        number: 5,
+        title: "SQLite window of 300",
+        conditions: &[when(TimeOfDriver("sqlite/window-300/1"), AtMost(1.5))],
+    },
+    Goal {
+        number: 6,
+        title: "MySQL get and upsert, one caller",
+        conditions: &[
+            when(TimeOfDriver("mysql/get/1"), AtMost(1.05)),
+            when(SpeedOfSqlx("mysql/get/1"), MoreThan(1.0)),
+            when(TimeOfDriver("mysql/upsert-existing/1"), AtMost(1.05)),
+            when(SpeedOfSqlx("mysql/upsert-existing/1"), MoreThan(1.0)),
+        ],
+    },
+    Goal {
+        number: 7,
+        title: "MySQL upsert, 64 callers",
+        conditions: &[when(SpeedOfDriver("mysql/upsert-existing/64"), AtLeast(1.0))],
+    },
+    Goal {
+        number: 8,
+        title: "MySQL all of 10,000",
+        conditions: &[when(TimeOfDriver("mysql/all-10000/1"), AtMost(1.15))],
+    },
+    Goal {
+        number: 9,
+        title: "start to the first answered get on SQLite",
+        conditions: &[when(Probe("start/cached"), AtMost(25.0)), when(Probe("start/uncached"), AtMost(500.0))],
+    },
+    Goal {
+        number: 10,
+        title: "get at 1,000,000 rows against 10,000",
+        conditions: &[when(Probe("growth/sqlite"), AtMost(1.5)), when(Probe("growth/mysql"), AtMost(1.5))],
+    },
+    Goal {
+        number: 11,
+        title: "memory with 10 instances of the MySQL plugin",
+        conditions: &[when(Probe("memory/idle"), AtMost(60.0)), when(Probe("memory/growth"), AtMost(FLAT))],
+    },
+    Goal {
+        number: 12,
+        title: "p99 against p50 of a get, 64 callers, while writers write",
+        conditions: &[when(Probe("tail/sqlite"), AtMost(10.0)), when(Probe("tail/mysql"), AtMost(10.0))],
+    },
+];
+
+/// Growth in MiB that still counts as flat after a million operations: a leak of a single small allocation an operation,
+/// 16 bytes, makes eight times as much, while what an allocator keeps for reuse moves by less.
+const FLAT: f64 = 2.0;
+
+/// The names of all probes.
+pub fn probes() -> impl Iterator<Item = &'static str> {
+    GOALS.iter().flat_map(|goal| goal.conditions).filter_map(|condition| match condition.figure {
+        Probe(name) => Some(name),
+        _ => None,
+    })
+}
+
+impl Goal {
+    /// Missed where one condition is, met where all are.
+    pub fn verdict(&self, results: &Results) -> Verdict {
+        verdict(self.conditions, results)
+    }
+}
+
+/// Missed where one condition is, met where all are.
+pub fn verdict<'a>(conditions: impl IntoIterator<Item = &'a Condition>, results: &Results) -> Verdict {
+    let mut all = Verdict::Met;
+    for condition in conditions {
+        match condition.verdict(results) {
+            Verdict::Met => {}
+            Verdict::Missed => return Verdict::Missed,
+            Verdict::NotMeasured => all = Verdict::NotMeasured,
+        }
+    }
+    all
+}
+
+impl Condition {
+    pub fn verdict(&self, results: &Results) -> Verdict {
+        match self.figure.value(results) {
+            None => Verdict::NotMeasured,
+            Some(value) if self.limit.holds(value) => Verdict::Met,
+            Some(_) => Verdict::Missed,
+        }
+    }
+}
+
+impl Figure {
+    /// The figure in a run; none where it was not measured.
+    pub fn value(self, results: &Results) -> Option<f64> {
+        let ratio = |group, above, below| results.ratio(&Benchmark::parse(group)?, above, below);
+        match self {
+            TimeOfDriver(group) => ratio(group, Contestant::Plugin, Contestant::Driver),
+            SpeedOfDriver(group) => ratio(group, Contestant::Driver, Contestant::Plugin),
+            SpeedOfSqlx(group) => ratio(group, Contestant::Sqlx, Contestant::Plugin),
+            Probe(name) => results.probe(name).map(|probe| probe.value),
+        }
+    }
+
+    /// The benchmark that gives the figure; none for a probe.
+    pub fn benchmark(self) -> Option<Benchmark> {
+        match self {
+            TimeOfDriver(group) | SpeedOfDriver(group) | SpeedOfSqlx(group) => Benchmark::parse(group),
+            Probe(_) => None,
+        }
+    }
+
+    /// The benchmark or probe.
+    pub fn subject(self) -> &'static str {
+        match self {
+            TimeOfDriver(name) | SpeedOfDriver(name) | SpeedOfSqlx(name) | Probe(name) => name,
+        }
+    }
+
+    /// What the figure counts, to be written right after a number.
+    pub fn unit(self) -> &'static str {
+        match self {
+            TimeOfDriver(_) => " x driver's time",
+            SpeedOfDriver(_) => " x driver's speed",
+            SpeedOfSqlx(_) => " x sqlx's speed",
+            Probe(name) if name.starts_with("start/") => " ms",
+            Probe(name) if name.starts_with("memory/") => " MiB",
+            Probe(_) => "",
+        }
+    }
+}
+
+impl Limit {
+    /// No figure that is not a number is within a limit.
+    pub fn holds(self, value: f64) -> bool {
+        match self {
+            AtMost(limit) => value <= limit,
+            AtLeast(limit) => value >= limit,
+            MoreThan(limit) => value > limit,
+        }
+    }
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AtMost(limit) => write!(out, "<= {limit}"),
+            AtLeast(limit) => write!(out, ">= {limit}"),
+            MoreThan(limit) => write!(out, "> {limit}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Contestant, Estimate, Probe as Measured};
+    use super::*;
+
+    fn goal(number: u8) -> &'static Goal {
+        GOALS.iter().find(|goal| goal.number == number).unwrap()
+    }
+
+    fn measured(times: &[(&str, Contestant, f64)]) -> Results {
+        let mut results = Results::default();
+        for &(group, contestant, median) in times {
+            let estimate = Estimate { median, lower: median, upper: median };
+            results.add(Benchmark::parse(group).unwrap(), contestant, estimate);
+        }
+        results
+    }
+
+    #[test]
+    fn a_goal_is_met_at_its_limits_and_missed_beyond_any_of_them() {
+        use Contestant::{Driver, Plugin, Sqlx};
+        let get = |plugin, sqlx| {
+            let group = "sqlite/get/1";
+            goal(1).verdict(&measured(&[(group, Driver, 100.0), (group, Plugin, plugin), (group, Sqlx, sqlx)]))
+        };
+        assert_eq!(get(200.0, 1000.0), Verdict::Met);
+        assert_eq!(get(201.0, 2000.0), Verdict::Missed);
+        assert_eq!(get(200.0, 999.0), Verdict::Missed);
+    }
+
+    #[test]
+    fn speed_is_the_inverse_of_time() {
+        use Contestant::{Driver, Plugin, Sqlx};
+        let upsert = |driver, sqlx| {
+            let group = "sqlite/upsert-existing/64";
+            goal(3).verdict(&measured(&[(group, Driver, driver), (group, Plugin, 10.0), (group, Sqlx, sqlx)]))
+        };
+        assert_eq!(upsert(30.0, 40.0), Verdict::Met);
+        assert_eq!(upsert(29.0, 40.0), Verdict::Missed);
+        assert_eq!(upsert(30.0, 39.0), Verdict::Missed);
+    }
+
+    #[test]
+    fn faster_means_more_than_as_fast() {
+        assert!(!MoreThan(1.0).holds(1.0));
+        assert!(AtLeast(1.0).holds(1.0));
+        assert!(!AtMost(1.0).holds(f64::NAN) && !AtLeast(1.0).holds(f64::NAN) && !MoreThan(1.0).holds(f64::NAN));
+    }
+
+    #[test]
+    fn a_goal_without_all_its_figures_is_not_measured_unless_one_is_missed() {
+        let probe = |value| Results {
+            probes: vec![Measured {
+                name: "tail/mysql".into(),
+                value,
+                unit: "ratio".into(),
+                details: serde_json::Value::Null,
+            }],
+            ..Results::default()
+        };
+        assert_eq!(goal(12).verdict(&Results::default()), Verdict::NotMeasured);
+        assert_eq!(goal(12).verdict(&probe(9.0)), Verdict::NotMeasured);
+        assert_eq!(goal(12).verdict(&probe(11.0)), Verdict::Missed);
+        // Without the driver there is nothing to compare with.
+        let alone = measured(&[("mysql/all-10000/1", Contestant::Plugin, 1.0)]);
+        assert_eq!(goal(8).verdict(&alone), Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn every_goal_has_its_number_and_known_benchmarks() {
+        for (index, goal) in GOALS.iter().enumerate() {
+            assert_eq!(usize::from(goal.number), index + 1);
+            for condition in goal.conditions {
+                match condition.figure {
+                    Probe(_) => {}
+                    figure => {
+                        let benchmark = figure.benchmark().unwrap();
+                        assert!(super::super::results::OPERATIONS.contains(&benchmark.operation()), "{benchmark}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Figures as people read them.
+
+use comfy_table::{Cell, CellAlignment, Row, Table, TableStyle, presets};
+
+use super::goals::{self, Condition, GOALS, Verdict};
+use super::results::{Benchmark, Contestant, Results};
+
+/// How a table looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Aligned columns for a terminal.
+    Text,
+    /// A table of Markdown.
+    Markdown,
+}
+
+/// Lines of cells below a header.
+pub struct Grid {
+    header: Vec<&'static str>,
+    /// The columns of figures, which stand to the right.
+    right: &'static [usize],
+    lines: Vec<Vec<String>>,
+}
+
+impl Grid {
+    pub fn render(&self, form: Form) -> String {
+        let mut table = Table::new();
+        let style: TableStyle = match form {
+            Form::Text => presets::NOTHING,
+            Form::Markdown => presets::ASCII_MARKDOWN,
+        };
+        table.load_style(style);
+        table.set_header(self.row(self.header.iter().map(|text| (*text).to_owned())));
+        for line in &self.lines {
+            table.add_row(self.row(line.iter().cloned()));
+        }
+        if form == Form::Text {
+            for column in table.column_iter_mut() {
+                column.set_padding((0, 2));
+            }
+        }
+        table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn row(&self, cells: impl Iterator<Item = String>) -> Row {
+        let cell = |(column, text)| {
+            let right = self.right.contains(&column);
+            Cell::new(text).set_alignment(if right { CellAlignment::Right } else { CellAlignment::Left })
+        };
+        cells.enumerate().map(cell).collect::<Vec<_>>().into()
+    }
+}
+
+/// One line for each benchmark.
+pub fn benchmarks(results: &Results) -> Grid {
+    let header = vec![
+        "database",
+        "operation",
+        "callers",
+        "bare driver",
+        "sqlx",
+        "plugin",
+        "plugin/driver",
+        "sqlx/plugin",
+        "goal",
+        "",
+    ];
+    let lines = results.benchmarks.keys().map(|benchmark| {
+        let time = |contestant| match results.median(benchmark, contestant) {
+            Some(nanoseconds) => per_operation(nanoseconds, benchmark.callers()),
+            None => "-".into(),
+        };
+        let ratio = |above, below| results.ratio(benchmark, above, below).map_or_else(|| "-".into(), figure);
+        let conditions = conditions_of(benchmark);
+        let limits: Vec<_> = conditions.iter().copied().map(limit).collect();
+        vec![
+            benchmark.engine().map_or("-", engine).into(),
+            if benchmark.engine().is_none() { "call, no database".into() } else { benchmark.operation().into() },
+            benchmark.callers().to_string(),
+            time(Contestant::Driver),
+            time(Contestant::Sqlx),
+            time(Contestant::Plugin),
+            ratio(Contestant::Plugin, Contestant::Driver),
+            ratio(Contestant::Sqlx, Contestant::Plugin),
+            limits.join(", "),
+            if conditions.is_empty() { "" } else { verdict(goals::verdict(conditions, results)) }.into(),
+        ]
+    });
+    Grid { header, right: &[2, 3, 4, 5, 6, 7], lines: lines.collect() }
+}
+
+/// One line for each probe.
+pub fn probes(results: &Results) -> Grid {
+    let lines = results.probes.iter().map(|probe| {
+        let unit = if probe.unit == "ratio" { "x" } else { &probe.unit };
+        let mut conditions = GOALS.iter().flat_map(|goal| goal.conditions);
+        let condition = conditions.find(|condition| condition.figure.subject() == probe.name);
+        vec![
+            probe.name.clone(),
+            format!("{} {unit}", figure(probe.value)),
+            condition.map(|condition| condition.limit.to_string()).unwrap_or_default(),
+            condition.map_or("", |condition| verdict(condition.verdict(results))).into(),
+        ]
+    });
+    Grid { header: vec!["probe", "value", "goal", ""], right: &[1], lines: lines.collect() }
+}
+
+/// One line for each condition of each goal.
+pub fn goals(results: &Results) -> Grid {
+    let mut lines = Vec::new();
+    for goal in &GOALS {
+        for (index, condition) in goal.conditions.iter().enumerate() {
+            let first = |text: String| if index == 0 { text } else { String::new() };
+            lines.push(vec![
+                first(goal.number.to_string()),
+                first(goal.title.into()),
+                condition.figure.subject().into(),
+                limit(condition),
+                condition.figure.value(results).map_or_else(|| "-".into(), figure),
+                verdict(condition.verdict(results)).into(),
+            ]);
+        }
+    }
+    Grid { header: vec!["#", "goal", "measured by", "limit", "value", ""], right: &[0, 4], lines }
+}
+
+/// A sentence about all goals.
+pub fn summary(results: &Results) -> String {
+    let with = |wanted| -> Vec<_> {
+        GOALS.iter().filter(|goal| goal.verdict(results) == wanted).map(|goal| goal.number.to_string()).collect()
+    };
+    let mut text = format!("{} of {} goals are met", with(Verdict::Met).len(), GOALS.len());
+    for (verdict, name) in [(Verdict::Missed, "missed"), (Verdict::NotMeasured, "not measured")] {
+        let numbers = with(verdict);
+        if !numbers.is_empty() {
+            text += &format!("; {name}: {}", numbers.join(", "));
+        }
+    }
+    text
+}
+
+/// How far the rounds of a run were apart, in a sentence; none with a single round.
+pub fn noise(results: &Results) -> Option<String> {
+    let mut spreads: Vec<_> = results
+        .benchmarks
+        .iter()
+        .flat_map(|(benchmark, contestants)| contestants.iter().map(move |measured| (benchmark, measured)))
+        .filter(|(_, (_, rounds))| rounds.0.len() > 1)
+        .map(|(benchmark, (contestant, rounds))| (rounds.spread(), benchmark, contestant.name()))
+        .collect();
+    spreads.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (typical, _, _) = spreads.get(spreads.len() / 2)?;
+    let (worst, benchmark, contestant) = spreads.last()?;
+    Some(format!(
+        "Between rounds, half of the benchmarks moved by less than {:.0} %, the least steady ({benchmark}/{contestant}) by \
+         {:.0} %.",
+        typical * 100.0,
+        worst * 100.0
+    ))
+}
+
+/// The conditions that a benchmark decides.
+fn conditions_of(benchmark: &Benchmark) -> Vec<&'static Condition> {
+    let conditions = GOALS.iter().flat_map(|goal| goal.conditions);
+    conditions.filter(|condition| condition.figure.benchmark().as_ref() == Some(benchmark)).collect()
+}
+
+/// A condition's limit with its unit.
+pub fn limit(condition: &Condition) -> String {
+    format!("{}{}", condition.limit, condition.figure.unit())
+}
+
+/// A verdict in words.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "MISSED",
+        Verdict::NotMeasured => "not measured",
+    }
+}
+
+/// A database's name as it is written.
+pub fn engine(engine: &str) -> &'static str {
+    if engine == "mysql" { "MySQL" } else { "SQLite" }
+}
+
+/// What an operation takes for one caller; what several callers get done in a second.
+pub fn per_operation(nanoseconds: f64, callers: u32) -> String {
+    if callers == 1 { time(nanoseconds) } else { format!("{}/s", figure(1e9 / nanoseconds)) }
+}
+
+/// A time in the unit that leaves up to three digits before the point.
+pub fn time(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        below if below < 1e3 => (nanoseconds, "ns"),
+        below if below < 1e6 => (nanoseconds / 1e3, "us"),
+        below if below < 1e9 => (nanoseconds / 1e6, "ms"),
+        _ => (nanoseconds / 1e9, "s"),
+    };
+    format!("{} {unit}", figure(value))
+}
+
+/// Three significant digits, and all digits before the point.
+pub fn figure(value: f64) -> String {
+    match value.abs() {
+        below if below < 9.995 => format!("{value:.2}"),
+        below if below < 99.95 => format!("{value:.1}"),
+        _ => digits(value),
+    }
+}
+
+/// A whole number with a comma between thousands.
+fn digits(value: f64) -> String {
+    let text = format!("{value:.0}");
+    let start = usize::from(text.starts_with('-'));
+    let mut out = String::with_capacity(text.len() + text.len() / 3);
+    for (index, digit) in text.char_indices() {
+        if index > start && (text.len() - index).is_multiple_of(3) && digit.is_ascii_digit() {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::results::{Estimate, Probe};
+    use super::*;
+
+    fn results() -> Results {
+        let mut results = Results::default();
+        let mut add = |group: &str, contestant, medians: &[f64]| {
+            for &median in medians {
+                let estimate = Estimate { median, lower: median, upper: median };
+                results.add(Benchmark::parse(group).unwrap(), contestant, estimate);
+            }
+        };
+        add("wall/call", Contestant::Plugin, &[1_800.0]);
+        add("sqlite/get/1", Contestant::Driver, &[4_000.0, 5_000.0, 4_500.0]);
+        add("sqlite/get/1", Contestant::Sqlx, &[90_000.0]);
+        add("sqlite/get/1", Contestant::Plugin, &[9_000.0]);
+        add("sqlite/upsert-existing/64", Contestant::Plugin, &[8_000.0]);
+        add("mysql/cleanup/1", Contestant::Driver, &[1_250_000.0]);
+        add("mysql/cleanup/1", Contestant::Plugin, &[1_250_000.0]);
+        let probe = |name: &str, value, unit: &str| Probe {
+            name: name.into(),
+            value,
+            unit: unit.into(),
+            details: serde_json::Value::Null,
+        };
+        results.probes = vec![probe("start/cached", 31.25, "ms"), probe("tail/sqlite", 4.0, "ratio")];
+        results
+    }
+
+    #[test]
+    fn benchmarks_stand_in_aligned_columns_with_their_goals() {
+        let expected = "\
+database  operation          callers  bare driver     sqlx     plugin  plugin/driver  sqlx/plugin  goal
+-         call, no database        1            -        -    1.80 us              -            -
+SQLite    get                      1      4.50 us  90.0 us    9.00 us           2.00         10.0  <= 2 x driver's time, >= 5 x sqlx's speed   met
+SQLite    upsert-existing         64            -        -  125,000/s              -            -  >= 3 x driver's speed, >= 4 x sqlx's speed  not measured
+MySQL     cleanup                  1      1.25 ms        -    1.25 ms           1.00            -";
+        assert_eq!(benchmarks(&results()).render(Form::Text), expected);
+    }
+
+    #[test]
+    fn markdown_has_the_same_cells_between_bars() {
+        let expected = "\
+| probe        |   value | goal  |        |
+|--------------|---------|-------|--------|
+| start/cached | 31.2 ms | <= 25 | MISSED |
+| tail/sqlite  |  4.00 x | <= 10 | met    |";
+        assert_eq!(probes(&results()).render(Form::Markdown), expected);
+    }
+
+    #[test]
+    fn every_condition_of_a_goal_has_a_line() {
+        let text = goals(&results()).render(Form::Text);
+        assert_eq!(text.lines().count(), 1 + GOALS.iter().map(|goal| goal.conditions.len()).sum::<usize>());
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("sqlite/get/1")).collect();
+        assert!(lines[0].starts_with(" 1  SQLite get, one caller") && lines[0].ends_with("2.00  met"), "{text}");
+        assert!(lines[1].ends_with("10.0  met"), "{text}");
+        assert!(
+            text.lines().any(|line| line.contains("start/uncached") && line.ends_with("-  not measured")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_summary_counts_goals_and_names_those_that_are_not_met() {
+        let expected = "1 of 12 goals are met; missed: 9; not measured: 2, 3, 4, 5, 6, 7, 8, 10, 11, 12";
+        assert_eq!(summary(&results()), expected);
+    }
+
+    #[test]
+    fn noise_is_told_where_there_was_more_than_one_round() {
+        let noise = noise(&results()).unwrap();
+        assert!(noise.contains("(sqlite/get/1/driver) by 22 %"), "{noise}");
+        assert_eq!(super::noise(&Results::default()), None);
+    }
+
+    #[test]
+    fn figures_keep_three_digits() {
+        let cases = [
+            (0.0, "0.00"),
+            (1.005, "1.00"),
+            (9.996, "10.0"),
+            (41.25, "41.2"),
+            (99.96, "100"),
+            (1_234_567.0, "1,234,567"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(figure(value), text);
+        }
+        for (nanoseconds, text) in [(999.0, "999 ns"), (4_200.0, "4.20 us"), (8e6, "8.00 ms"), (1.5e9, "1.50 s")] {
+            assert_eq!(time(nanoseconds), text);
+        }
+        assert_eq!(per_operation(90.0 * 1e6, 64), "11.1/s");
+    }
+}
