@@ -1,10 +1,11 @@
 //! The `cofferdam` command.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
+use cofferdam::config::MysqlConfig;
 
 use super::plugins;
 
@@ -23,6 +24,57 @@ pub fn cofferdam() -> Result<PathBuf> {
         return Ok(path.into());
     }
     BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+}
+
+/// The command with nothing else in its environment than the SQLite component.
+///
+/// # Panics
+///
+/// It does not compile.
+#[track_caller]
+pub fn on_sqlite(arguments: &[&str]) -> Command {
+    let mut command = Command::new(cofferdam().expect("the command compiles"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command.env("COFFERDAM_PLUGIN", plugins::SQLITE).env("COFFERDAM_CACHE", plugins::CODE_CACHE);
+    command
+}
+
+/// The command with nothing else in its environment than the MySQL component and this server.
+///
+/// # Panics
+///
+/// It does not compile.
+#[track_caller]
+pub fn on_mysql(config: &MysqlConfig, arguments: &[&str]) -> Command {
+    let mut command = on_sqlite(arguments);
+    command.env("COFFERDAM_PLUGIN", plugins::MYSQL).envs(mysql_environment(config));
+    command
+}
+
+/// The variables that name this server and its database.
+pub fn mysql_environment(config: &MysqlConfig) -> [(&'static str, String); 6] {
+    [
+        ("DATABASE_TYPE", "mysql".to_owned()),
+        ("MYSQL_HOST", config.host.clone()),
+        ("MYSQL_PORT", config.port.to_string()),
+        ("MYSQL_DATABASE", config.database.clone()),
+        ("MYSQL_USERNAME", config.username.clone()),
+        ("MYSQL_PASSWORD", config.password.expose().to_owned()),
+    ]
+}
+
+/// Runs it, wants this exit code, and returns what it wrote to standard output and to standard error.
+///
+/// # Panics
+///
+/// It does not start, ends with another exit code, or writes what is no UTF-8.
+#[track_caller]
+pub fn run(command: &mut Command, code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the command starts");
+    let text = |bytes| String::from_utf8(bytes).expect("the command writes UTF-8");
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    assert_eq!(status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
 }
 
 fn build() -> Result<PathBuf> {
