@@ -1,5 +1,6 @@
 //! The command as its users meet it: what it prints, where, and with which exit code.
 
+mod bench;
 mod check;
 mod plugin;
 mod rows;

@@ -20,6 +20,7 @@ fn every_command_explains_itself() {
         "thread list",
         "thread put",
         "thread cleanup",
+        "bench",
         "demo",
     ] {
         let mut arguments: Vec<_> = path.split(' ').collect();
@@ -74,6 +75,7 @@ fn wrong_usage_is_exit_code_2() {
         &["thread", "cleanup"],
         &["thread", "cleanup", "--older-than", "30d"],
         &["check", "--timeout", "soon"],
+        &["bench"],
         &["demo", "--kill-when", "never"],
         &[],
     ] {

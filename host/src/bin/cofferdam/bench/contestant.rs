@@ -110,7 +110,15 @@ impl Contestant {
                 .iter()
                 .map(|row| MessageState { created_at: now, updated_at: now, ..Rows::state(*row, 0) })
                 .collect();
-            storage.import_message_states(&states).await?;
+            let outcome = storage.import_message_states(&states).await?;
+            if outcome.inserted != states.len() as u64 {
+                return Err(Failure::failed(format!(
+                    "plugin {} inserted {} of {} rows into an empty database",
+                    self.name,
+                    outcome.inserted,
+                    states.len()
+                )));
+            }
             progress.say(&format!("filling {}: {} of {count} rows", self.name, page[0] + page.len()));
         }
         Ok(())

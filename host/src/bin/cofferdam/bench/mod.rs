@@ -65,25 +65,25 @@ pub struct Bench {
     #[arg(value_name = "PLUGIN", required = true)]
     plugins: Vec<PathBuf>,
     /// How many of a hundred operations read [default: 80]
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "writes")]
+    #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "writes")]
     reads: Option<u8>,
     /// How many of a hundred operations write [default: 20]
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     writes: Option<u8>,
     /// How many call at the same time
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: u32,
     /// How many rows there are
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=rows::MOST_ROWS))]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=rows::MOST_ROWS))]
     rows: u64,
     /// How long each plugin is measured, such as 30 or 0.5
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
     seconds: Duration,
     /// How long each plugin is called before that
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     warm_up: Duration,
     /// What the random choices come from: the same seed makes each caller choose the same
-    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
     /// Where the folder with the SQLite file is made [default: the system's folder for temporary files]
     #[arg(long, value_name = "FOLDER")]
