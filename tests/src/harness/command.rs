@@ -85,6 +85,14 @@ fn build() -> Result<PathBuf> {
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What cargo says of this package to its tests. Build scripts that look at it would run again, and what depends on
+    // them would be compiled again, here and at the next build of the tests.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
     if plugins::PROFILE == "release" {
         command.arg("--release");
     }
