@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use cofferdam::config::MysqlConfig;
+use cofferdam_tests::harness::command::{self, run};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
-use cofferdam_tests::harness::{command, plugins};
+use cofferdam_tests::harness::plugins;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -21,23 +22,15 @@ impl Place {
     }
 
     fn demo(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(command::cofferdam().expect("the command compiles"));
-        command.arg("demo").args(arguments).env_clear().stdin(Stdio::null());
-        command.env("TMPDIR", self.folder.path());
-        command.env("COFFERDAM_PLUGIN", plugins::SQLITE).env("COFFERDAM_CACHE", plugins::CODE_CACHE);
-        command
+        self.here(command::on_sqlite(&[&["demo"], arguments].concat()))
     }
 
     fn demo_on(&self, config: &MysqlConfig, arguments: &[&str]) -> Command {
-        let mut command = self.demo(arguments);
-        command
-            .env("COFFERDAM_PLUGIN", plugins::MYSQL)
-            .env("DATABASE_TYPE", "mysql")
-            .env("MYSQL_HOST", &config.host)
-            .env("MYSQL_PORT", config.port.to_string())
-            .env("MYSQL_DATABASE", &config.database)
-            .env("MYSQL_USERNAME", &config.username)
-            .env("MYSQL_PASSWORD", config.password.expose());
+        self.here(command::on_mysql(config, &[&["demo"], arguments].concat()))
+    }
+
+    fn here(&self, mut command: Command) -> Command {
+        command.env("TMPDIR", self.folder.path());
         command
     }
 
@@ -50,14 +43,6 @@ impl Place {
     fn left(&self) -> Vec<PathBuf> {
         std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
-}
-
-#[track_caller]
-fn run(command: &mut Command, code: i32) -> (String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the command starts");
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert_eq!(status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
-    (stdout, stderr)
 }
 
 /// Runs it with `--json` and wants everything to hold.
@@ -297,15 +282,7 @@ async fn a_server_keeps_its_other_rows() {
     let server = MysqlServer::shared().await.unwrap();
     let database = server.create_database(DatabaseOptions::default()).await.unwrap();
     let config = database.config();
-    let cofferdam = |arguments: &[&str]| {
-        let mut command = Place::new().demo_on(&config, &[]);
-        let program = command.get_program().to_owned();
-        let environment: Vec<_> =
-            command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        command = Command::new(program);
-        command.args(arguments).env_clear().envs(environment);
-        command
-    };
+    let cofferdam = |arguments: &[&str]| command::on_mysql(&config, arguments);
     run(&mut cofferdam(&["check", "--timeout", "1m"]), 0);
     run(&mut cofferdam(&["state", "put", "real", "--message", "m", "--seen", "1700000000"]), 0);
     run(&mut cofferdam(&["thread", "put", "real", "--user", "u", "--bot", "b", "--made", "1500000000"]), 0);

@@ -41,7 +41,7 @@ impl Installation {
         Ok(())
     }
 
-    fn run(&self, arguments: &[&str], environment: &[(&str, String)]) -> Result<Value> {
+    fn run(&self, arguments: &[&str], environment: &[(&'static str, String)]) -> Result<Value> {
         let output = Command::new(self.command())
             .args(arguments)
             .arg("--json")
@@ -80,15 +80,7 @@ fn another_build_of_a_plugin_takes_the_place_of_the_first() -> Result<()> {
 async fn another_type_of_database_needs_another_variable_only() -> Result<()> {
     let installed = Installation::new()?;
     let database = MysqlServer::shared().await?.create_database(DatabaseOptions::default()).await?;
-    let config = database.config();
-    let mysql = [
-        ("DATABASE_TYPE", "mysql".to_owned()),
-        ("MYSQL_HOST", config.host),
-        ("MYSQL_PORT", config.port.to_string()),
-        ("MYSQL_DATABASE", config.database),
-        ("MYSQL_USERNAME", config.username),
-        ("MYSQL_PASSWORD", config.password.expose().to_owned()),
-    ];
+    let mysql = command::mysql_environment(&database.config());
     for (environment, backend) in [(&[][..], "sqlite"), (&mysql[..], "mysql"), (&[][..], "sqlite")] {
         let report = installed.run(&["check"], environment)?;
         assert_eq!(report["plugin"]["name"], backend, "{report}");

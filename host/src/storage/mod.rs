@@ -169,7 +169,7 @@ impl Storage {
     /// As any operation.
     pub async fn server(&self) -> Result<Server> {
         let deadline = Instant::now() + self.config.timeouts.operation;
-        self.open_database()?.server(deadline).await.map_err(connecting)
+        self.open_database()?.server(deadline).await.map_err(Error::from)
     }
 
     /// The version of the schema in the database, without changing it; `None` where there is none. Connects where
@@ -229,7 +229,7 @@ impl Storage {
             .await
             .map_err(|_| Error::new(ErrorKind::Timeout, "the deadline passed while the database was being opened"))?
             .map_err(|_| Error::new(ErrorKind::Internal, "the runtime stopped while the database was being opened"))?
-            .map_err(connecting)
+            .map_err(Error::from)
     }
 
     fn timeouts(&self) -> &Timeouts {
@@ -315,23 +315,5 @@ fn record(span: &Span, started: Instant, outcome: Result<usize, &Error>) {
             span.record("outcome", error.kind().name());
             tracing::debug!(parent: span, code = error.code(), "failed: {}", error.message());
         }
-    }
-}
-
-/// An error from opening or asking a database, outside any backend.
-fn connecting(error: sql::SqlError) -> Error {
-    let kind = match error.kind {
-        sql::ErrorKind::Unavailable => ErrorKind::Unavailable,
-        sql::ErrorKind::Timeout => ErrorKind::Timeout,
-        sql::ErrorKind::Conflict => ErrorKind::Conflict,
-        sql::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-        sql::ErrorKind::StorageFull => ErrorKind::StorageFull,
-        sql::ErrorKind::CorruptData => ErrorKind::CorruptData,
-        sql::ErrorKind::Constraint | sql::ErrorKind::InvalidStatement | sql::ErrorKind::Other => ErrorKind::Internal,
-    };
-    let converted = Error::new(kind, error.message);
-    match error.code {
-        Some(code) => converted.with_code(code),
-        None => converted,
     }
 }

@@ -1,10 +1,11 @@
 //! The `cofferdam` command.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, ensure};
+use cofferdam::config::MysqlConfig;
 
 use super::plugins;
 
@@ -25,6 +26,57 @@ pub fn cofferdam() -> Result<PathBuf> {
     BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
 }
 
+/// The command with nothing else in its environment than the SQLite component.
+///
+/// # Panics
+///
+/// It does not compile.
+#[track_caller]
+pub fn on_sqlite(arguments: &[&str]) -> Command {
+    let mut command = Command::new(cofferdam().expect("the command compiles"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command.env("COFFERDAM_PLUGIN", plugins::SQLITE).env("COFFERDAM_CACHE", plugins::CODE_CACHE);
+    command
+}
+
+/// The command with nothing else in its environment than the MySQL component and this server.
+///
+/// # Panics
+///
+/// It does not compile.
+#[track_caller]
+pub fn on_mysql(config: &MysqlConfig, arguments: &[&str]) -> Command {
+    let mut command = on_sqlite(arguments);
+    command.env("COFFERDAM_PLUGIN", plugins::MYSQL).envs(mysql_environment(config));
+    command
+}
+
+/// The variables that name this server and its database.
+pub fn mysql_environment(config: &MysqlConfig) -> [(&'static str, String); 6] {
+    [
+        ("DATABASE_TYPE", "mysql".to_owned()),
+        ("MYSQL_HOST", config.host.clone()),
+        ("MYSQL_PORT", config.port.to_string()),
+        ("MYSQL_DATABASE", config.database.clone()),
+        ("MYSQL_USERNAME", config.username.clone()),
+        ("MYSQL_PASSWORD", config.password.expose().to_owned()),
+    ]
+}
+
+/// Runs it, wants this exit code, and returns what it wrote to standard output and to standard error.
+///
+/// # Panics
+///
+/// It does not start, ends with another exit code, or writes what is no UTF-8.
+#[track_caller]
+pub fn run(command: &mut Command, code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("the command starts");
+    let text = |bytes| String::from_utf8(bytes).expect("the command writes UTF-8");
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    assert_eq!(status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
 fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -33,6 +85,14 @@ fn build() -> Result<PathBuf> {
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    // What cargo says of this package to its tests. Build scripts that look at it would run again, and what depends on
+    // them would be compiled again, here and at the next build of the tests.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
     if plugins::PROFILE == "release" {
         command.arg("--release");
     }

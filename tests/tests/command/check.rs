@@ -2,10 +2,11 @@
 
 use std::process::{Command, Stdio};
 
+use cofferdam_tests::harness::command::{on_mysql, run};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::{Value, json};
 
-use crate::{on_file, on_server, run, run_json, run_wrong, silent_server};
+use crate::{on_file, run_json, run_wrong, silent_server};
 
 #[test]
 fn check_creates_what_is_missing_and_reports() {
@@ -63,14 +64,14 @@ fn check_without_upgrade_leaves_an_old_schema_alone() {
 #[test]
 fn check_does_not_wait_for_ever() {
     let (_listener, config) = silent_server();
-    run_wrong(&mut on_server(&config, &["check", "--timeout", "2s"]), 3, &["check that the database"]);
+    run_wrong(&mut on_mysql(&config, &["check", "--timeout", "2s"]), 3, &["check that the database"]);
 }
 
 #[test]
 fn a_signal_ends_it() {
     let (listener, config) = silent_server();
     for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
-        let mut command = on_server(&config, &["check", "--timeout", "5m"]);
+        let mut command = on_mysql(&config, &["check", "--timeout", "5m"]);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It has connected and waits for an answer, which does not come.
         let _connection = listener.accept().unwrap();

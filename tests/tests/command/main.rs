@@ -1,5 +1,6 @@
 //! The command as its users meet it: what it prints, where, and with which exit code.
 
+mod bench;
 mod check;
 mod plugin;
 mod rows;
@@ -7,50 +8,19 @@ mod server;
 mod usage;
 
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use cofferdam::config::{MysqlConfig, Secret, Tls, TlsMode};
+use cofferdam_tests::harness::command::{on_sqlite, run};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
-use cofferdam_tests::harness::{command, plugins};
 use serde_json::Value;
 
-/// The command with nothing else in its environment than the SQLite component.
-fn cofferdam(arguments: &[&str]) -> Command {
-    let mut command = Command::new(command::cofferdam().expect("the command compiles"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command.env("COFFERDAM_PLUGIN", plugins::SQLITE).env("COFFERDAM_CACHE", plugins::CODE_CACHE);
-    command
-}
-
-/// The same on a SQLite file.
+/// The command on a SQLite file.
 fn on_file(folder: &SqliteFolder, arguments: &[&str]) -> Command {
-    let mut command = cofferdam(arguments);
+    let mut command = on_sqlite(arguments);
     command.env("DATABASE_PATH", folder.database());
     command
-}
-
-/// The same on a MySQL server.
-fn on_server(config: &MysqlConfig, arguments: &[&str]) -> Command {
-    let mut command = cofferdam(arguments);
-    command
-        .env("COFFERDAM_PLUGIN", plugins::MYSQL)
-        .env("DATABASE_TYPE", "mysql")
-        .env("MYSQL_HOST", &config.host)
-        .env("MYSQL_PORT", config.port.to_string())
-        .env("MYSQL_DATABASE", &config.database)
-        .env("MYSQL_USERNAME", &config.username)
-        .env("MYSQL_PASSWORD", config.password.expose());
-    command
-}
-
-/// Runs it and wants this exit code.
-#[track_caller]
-fn run(command: &mut Command, code: i32) -> (String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("the command starts");
-    let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
-    assert_eq!(status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
-    (stdout, stderr)
 }
 
 /// Runs it, wants success, and reads what it prints as JSON.

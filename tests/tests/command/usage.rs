@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use cofferdam::config::VARIABLES;
+use cofferdam_tests::harness::command::{on_sqlite, run};
 
-use crate::{cofferdam, run, run_wrong};
+use crate::run_wrong;
 
 #[test]
 fn every_command_explains_itself() {
@@ -19,11 +20,12 @@ fn every_command_explains_itself() {
         "thread list",
         "thread put",
         "thread cleanup",
+        "bench",
         "demo",
     ] {
         let mut arguments: Vec<_> = path.split(' ').collect();
         arguments.push("--help");
-        let (help, _) = run(&mut cofferdam(&arguments), 0);
+        let (help, _) = run(&mut on_sqlite(&arguments), 0);
         for part in ["Usage: ", "Example", "Exit codes"] {
             assert!(help.contains(part), "{path}: no {part} in {help}");
         }
@@ -33,7 +35,7 @@ fn every_command_explains_itself() {
 
 #[test]
 fn the_help_lists_every_variable_with_its_default() {
-    let (help, _) = run(&mut cofferdam(&["--help"]), 0);
+    let (help, _) = run(&mut on_sqlite(&["--help"]), 0);
     for variable in VARIABLES {
         let default = variable.default.trim_matches(['(', ')']);
         assert!(help.contains(&format!("  {} [{default}]\n", variable.name)), "{}", variable.name);
@@ -73,10 +75,11 @@ fn wrong_usage_is_exit_code_2() {
         &["thread", "cleanup"],
         &["thread", "cleanup", "--older-than", "30d"],
         &["check", "--timeout", "soon"],
+        &["bench"],
         &["demo", "--kill-when", "never"],
         &[],
     ] {
-        let (stdout, stderr) = run(&mut cofferdam(arguments), 2);
+        let (stdout, stderr) = run(&mut on_sqlite(arguments), 2);
         assert_eq!(stdout, "", "{arguments:?}");
         assert!(stderr.contains("Usage:") || stderr.contains("invalid value"), "{arguments:?}: {stderr}");
     }
@@ -85,7 +88,7 @@ fn wrong_usage_is_exit_code_2() {
 #[test]
 fn all_mistakes_of_the_environment_come_in_one_message() {
     let wrong = |arguments: &[&str]| {
-        let mut command = cofferdam(arguments);
+        let mut command = on_sqlite(arguments);
         command
             .env("DATABASE_TYPE", "mysql")
             .env("MYSQL_PORT", "0")
@@ -116,5 +119,5 @@ fn all_mistakes_of_the_environment_come_in_one_message() {
 
 #[test]
 fn a_wrong_log_filter_is_said() {
-    run_wrong(cofferdam(&["state", "list"]).env("COFFERDAM_LOG", "a=b=c"), 2, &["COFFERDAM_LOG"]);
+    run_wrong(on_sqlite(&["state", "list"]).env("COFFERDAM_LOG", "a=b=c"), 2, &["COFFERDAM_LOG"]);
 }

@@ -27,6 +27,8 @@ pub const USAGE: u8 = 2;
 pub const UNAVAILABLE: u8 = 3;
 /// What was asked for is not there.
 pub const NOT_FOUND: u8 = 4;
+/// Something was measured, but some operations failed or were answered wrongly.
+pub const FAULTY: u8 = 5;
 
 impl Failure {
     fn new(exit: u8, kind: &'static str, message: impl Into<String>) -> Self {
@@ -49,6 +51,10 @@ impl Failure {
         Self::new(NOT_FOUND, "not-found", message)
     }
 
+    pub fn faulty(message: impl Into<String>) -> Self {
+        Self::new(FAULTY, "faulty", message)
+    }
+
     /// Ended by a signal: the exit code is the one that a shell would report.
     pub fn signal(signal: SignalKind) -> Self {
         let number = signal.as_raw_value();
@@ -62,7 +68,7 @@ impl Failure {
 
     /// The same failure with what the caller can do about it.
     #[must_use]
-    pub fn with_remedy(mut self) -> Self {
+    pub fn with_remedy(self) -> Self {
         let remedy = match self.kind {
             "unavailable" => "check that the database is running and that the DATABASE_ and MYSQL_ variables name it",
             "timeout" => "check that the database answers, or give it longer with --timeout",
@@ -72,7 +78,20 @@ impl Failure {
             "corrupt-data" => "restore the database from a backup",
             _ => return self,
         };
-        self.message = format!("{}; {remedy}", self.message.trim_end_matches('.'));
+        self.with_advice(remedy)
+    }
+
+    /// The same failure with this advice.
+    #[must_use]
+    pub fn with_advice(mut self, advice: &str) -> Self {
+        self.message = format!("{}; {advice}", self.message.trim_end_matches('.'));
+        self
+    }
+
+    /// The same failure, which began while doing something.
+    #[must_use]
+    pub fn while_doing(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
         self
     }
 

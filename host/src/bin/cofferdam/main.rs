@@ -1,11 +1,13 @@
 //! The `cofferdam` command.
 
+mod bench;
 mod check;
 mod demo;
 mod failure;
 mod open;
 mod output;
 mod plugin;
+mod signals;
 mod state;
 mod thread;
 
@@ -14,10 +16,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cofferdam::config::VARIABLES;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 /// Keeps a chat bot's state in SQLite or MySQL, through a sandboxed storage plugin.
 ///
@@ -38,20 +40,23 @@ enum Command {
     State(state::State),
     #[command(subcommand)]
     Thread(thread::Thread),
+    Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoBot(demo::DemoBot),
 }
 
 impl Command {
-    async fn run(self) -> Result<(), Failure> {
+    async fn run(self, signals: &mut Signals) -> Result<(), Failure> {
         match self {
-            Self::Check(command) => command.run().await,
-            Self::Plugin(command) => command.run().await,
-            Self::State(command) => command.run().await,
-            Self::Thread(command) => command.run().await,
-            Self::Demo(command) => command.run().await,
-            Self::DemoBot(command) => command.run().await,
+            Self::Check(command) => signals.or(command.run()).await,
+            Self::Plugin(command) => signals.or(command.run()).await,
+            Self::State(command) => signals.or(command.run()).await,
+            Self::Thread(command) => signals.or(command.run()).await,
+            // Removes databases in the end, for which it must wait.
+            Self::Bench(command) => command.run(signals).await,
+            Self::Demo(command) => signals.or(command.run()).await,
+            Self::DemoBot(command) => signals.or(command.run()).await,
         }
     }
 }
@@ -62,7 +67,8 @@ Exit codes:
   1  it failed
   2  the command line, the environment or a file that they name is wrong
   3  the database is away, too slow or too busy: worth another try
-  4  what was asked for is not there";
+  4  what was asked for is not there
+  5  bench has measured, and operations failed or were answered wrongly";
 
 fn main() -> ExitCode {
     let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();
@@ -75,25 +81,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     log_to_stderr()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(cli.command, Command::Bench(_)) {
+        builder.worker_threads(2);
+    }
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the asynchronous runtime does not start: {error}")))?;
-    let result = runtime.block_on(async {
-        let (mut interrupt, mut terminate) = match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-            (Err(error), _) | (_, Err(error)) => {
-                return Err(Failure::failed(format!("signals cannot be handled: {error}")));
-            }
-        };
-        // A signal drops the command's future, which cancels its operations and removes what it made.
-        tokio::select! {
-            result = cli.command.run() => result,
-            _ = interrupt.recv() => Err(Failure::signal(SignalKind::interrupt())),
-            _ = terminate.recv() => Err(Failure::signal(SignalKind::terminate())),
-        }
-    });
+    let result = runtime.block_on(async { cli.command.run(&mut Signals::listen()?).await });
     // A component that is still being compiled, or a read of standard input, must not hold up the end.
     runtime.shutdown_background();
     result

@@ -1,14 +1,33 @@
 //! A storage for one command.
 
+use std::ffi::OsString;
+
 use cofferdam::config::DatabaseConfig;
 use cofferdam::{Config, Storage, StorageService};
 
 use crate::failure::Failure;
 
+/// What a command that opens an existing database ends with.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed
+  2  wrong usage, environment or plugin
+  3  the database is away or too slow
+  4  not found";
+
 /// The environment's configuration for a command that an operator watches: a connection that fails is reported at
 /// once, with its cause, instead of after several tries.
 pub fn config() -> Result<Config, Failure> {
-    let mut config = Config::from_env()?;
+    config_with(&[])
+}
+
+/// The same where these variables have these values, whatever the environment says.
+pub fn config_with(variables: &[(&str, OsString)]) -> Result<Config, Failure> {
+    let mut config = Config::from_lookup(&|name| {
+        let given = variables.iter().find(|(given, _)| *given == name).map(|(_, value)| value.clone());
+        given.or_else(|| std::env::var_os(name))
+    })?;
     if let DatabaseConfig::Mysql(mysql) = &mut config.database {
         mysql.connect_attempts = 1;
     }

@@ -104,62 +104,101 @@ impl Columns {
     }
 }
 
-pub fn states(states: &[MessageState]) -> String {
-    let mut columns =
-        Columns::new(&["CHANNEL", "THREAD", "LAST MESSAGE", "LAST SEEN", "CREATED", "UPDATED", "ID"], &[6]);
-    for state in states {
-        columns.add([
-            escaped(&state.channel_id),
-            state.thread_id.as_deref().map_or_else(|| "-".into(), escaped),
-            escaped(&state.last_message_id),
-            time(state.last_seen_timestamp),
-            time(state.created_at),
-            time(state.updated_at),
-            state.id.to_string(),
-        ]);
+/// What the database keeps, as it is shown.
+pub trait Row: Sized {
+    /// What several of them are called.
+    const PLURAL: &str;
+
+    /// A table with a header.
+    fn table(rows: &[Self]) -> String;
+
+    fn json(&self) -> Value;
+}
+
+impl Row for MessageState {
+    const PLURAL: &str = "states";
+
+    fn table(states: &[Self]) -> String {
+        let mut columns =
+            Columns::new(&["CHANNEL", "THREAD", "LAST MESSAGE", "LAST SEEN", "CREATED", "UPDATED", "ID"], &[6]);
+        for state in states {
+            columns.add([
+                escaped(&state.channel_id),
+                state.thread_id.as_deref().map_or_else(|| "-".into(), escaped),
+                escaped(&state.last_message_id),
+                time(state.last_seen_timestamp),
+                time(state.created_at),
+                time(state.updated_at),
+                state.id.to_string(),
+            ]);
+        }
+        columns.text()
     }
-    columns.text()
-}
 
-pub fn state_json(state: &MessageState) -> Value {
-    json!({
-        "id": state.id,
-        "channel_id": state.channel_id,
-        "thread_id": state.thread_id,
-        "last_message_id": state.last_message_id,
-        "last_seen_timestamp": state.last_seen_timestamp,
-        "created_at": state.created_at,
-        "updated_at": state.updated_at,
-    })
-}
-
-pub fn ownerships(ownerships: &[ThreadOwnership]) -> String {
-    let mut columns =
-        Columns::new(&["THREAD", "ORIGINAL USER", "CREATED BY", "THREAD MADE", "CREATED", "UPDATED", "ID"], &[6]);
-    for ownership in ownerships {
-        columns.add([
-            escaped(&ownership.thread_id),
-            escaped(&ownership.original_user_id),
-            escaped(&ownership.created_by),
-            time(ownership.creation_time),
-            time(ownership.created_at),
-            time(ownership.updated_at),
-            ownership.id.to_string(),
-        ]);
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "channel_id": self.channel_id,
+            "thread_id": self.thread_id,
+            "last_message_id": self.last_message_id,
+            "last_seen_timestamp": self.last_seen_timestamp,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        })
     }
-    columns.text()
 }
 
-pub fn ownership_json(ownership: &ThreadOwnership) -> Value {
-    json!({
-        "id": ownership.id,
-        "thread_id": ownership.thread_id,
-        "original_user_id": ownership.original_user_id,
-        "created_by": ownership.created_by,
-        "creation_time": ownership.creation_time,
-        "created_at": ownership.created_at,
-        "updated_at": ownership.updated_at,
-    })
+impl Row for ThreadOwnership {
+    const PLURAL: &str = "ownerships";
+
+    fn table(ownerships: &[Self]) -> String {
+        let mut columns =
+            Columns::new(&["THREAD", "ORIGINAL USER", "CREATED BY", "THREAD MADE", "CREATED", "UPDATED", "ID"], &[6]);
+        for ownership in ownerships {
+            columns.add([
+                escaped(&ownership.thread_id),
+                escaped(&ownership.original_user_id),
+                escaped(&ownership.created_by),
+                time(ownership.creation_time),
+                time(ownership.created_at),
+                time(ownership.updated_at),
+                ownership.id.to_string(),
+            ]);
+        }
+        columns.text()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "thread_id": self.thread_id,
+            "original_user_id": self.original_user_id,
+            "created_by": self.created_by,
+            "creation_time": self.creation_time,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+        })
+    }
+}
+
+/// Prints a row; `missing` says that there is none.
+pub fn print_row<R: Row>(row: Option<R>, json: bool, missing: impl FnOnce() -> String) -> Result<(), Failure> {
+    let row = row.ok_or_else(|| Failure::not_found(missing()))?;
+    if json { print_json(&row.json()) } else { print(&R::table(&[row])) }
+}
+
+/// Prints the first rows, and says on standard error how many there are.
+pub fn print_rows<R: Row>(rows: &[R], limit: Option<u64>, json: bool) -> Result<(), Failure> {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let shown = &rows[..rows.len().min(limit)];
+    if json {
+        return print_json(&Value::Array(shown.iter().map(Row::json).collect()));
+    }
+    if !shown.is_empty() {
+        print(&R::table(shown))?;
+    }
+    eprintln!("{} of {} {}", shown.len(), rows.len(), R::PLURAL);
+    Ok(())
 }
 
 #[cfg(test)]

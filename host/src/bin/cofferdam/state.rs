@@ -4,19 +4,11 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use cofferdam::{MessageState, StorageService};
-use serde_json::{Value, json};
 
 use crate::check::positive_duration;
 use crate::failure::Failure;
-use crate::{open, output};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  it worked
-  1  it failed
-  2  wrong usage, environment or plugin
-  3  the database is away or too slow
-  4  not found";
+use crate::open::{self, EXIT_CODES};
+use crate::output;
 
 /// Looks at message states, the last message processed in a channel or thread, and sets them.
 #[derive(Subcommand)]
@@ -60,15 +52,14 @@ impl Get {
     async fn run(self) -> Result<(), Failure> {
         let storage = open::existing().await?;
         let result = storage.get_message_state(&self.channel, self.thread.as_deref()).await;
-        match open::close(storage, result).await? {
-            Some(state) if self.json => output::print_json(&output::state_json(&state)),
-            Some(state) => output::print(&output::states(&[state])),
-            None => {
-                let thread = self.thread.map_or_else(|| "no thread".into(), |thread| format!("thread {thread}"));
-                Err(Failure::not_found(format!("no state of channel {} and {thread}", self.channel)))
-            }
-        }
+        let found = open::close(storage, result).await?;
+        output::print_row(found, self.json, || missing(&self.channel, self.thread.as_deref()))
     }
+}
+
+fn missing(channel: &str, thread: Option<&str>) -> String {
+    let thread = thread.map_or_else(|| "no thread".into(), |thread| format!("thread {thread}"));
+    format!("no state of channel {channel} and {thread}")
 }
 
 /// Prints states, the most recently seen first.
@@ -99,15 +90,7 @@ impl List {
             None => storage.get_all_message_states().await,
         };
         let states = open::close(storage, result).await?;
-        let shown = &states[..states.len().min(self.limit.map_or(usize::MAX, |limit| limit as usize))];
-        if self.json {
-            return output::print_json(&Value::Array(shown.iter().map(output::state_json).collect()));
-        }
-        if !shown.is_empty() {
-            output::print(&output::states(shown))?;
-        }
-        eprintln!("{} of {} states", shown.len(), states.len());
-        Ok(())
+        output::print_rows(&states, self.limit, self.json)
     }
 }
 
@@ -145,9 +128,6 @@ impl Put {
             Err(error) => Err(error),
         };
         let stored = open::close(storage, result).await?;
-        match self.json {
-            true => output::print_json(&stored.as_ref().map_or(json!(null), output::state_json)),
-            false => output::print(&output::states(stored.as_slice())),
-        }
+        output::print_row(stored, self.json, || missing(&state.channel_id, state.thread_id.as_deref()))
     }
 }

@@ -4,19 +4,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use cofferdam::{StorageService, ThreadOwnership};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::check::positive_duration;
 use crate::failure::Failure;
-use crate::{open, output};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  it worked
-  1  it failed
-  2  wrong usage, environment or plugin
-  3  the database is away or too slow
-  4  not found";
+use crate::open::{self, EXIT_CODES};
+use crate::output;
 
 /// Looks at thread ownerships, the threads in which the bot answers unasked, sets and removes them.
 #[derive(Subcommand)]
@@ -57,12 +50,13 @@ impl Get {
     async fn run(self) -> Result<(), Failure> {
         let storage = open::existing().await?;
         let result = storage.get_thread_ownership(&self.thread).await;
-        match open::close(storage, result).await? {
-            Some(ownership) if self.json => output::print_json(&output::ownership_json(&ownership)),
-            Some(ownership) => output::print(&output::ownerships(&[ownership])),
-            None => Err(Failure::not_found(format!("no ownership of thread {}", self.thread))),
-        }
+        let found = open::close(storage, result).await?;
+        output::print_row(found, self.json, || missing(&self.thread))
     }
+}
+
+fn missing(thread: &str) -> String {
+    format!("no ownership of thread {thread}")
 }
 
 /// Prints ownerships, the newest threads first.
@@ -86,15 +80,7 @@ impl List {
         let storage = open::existing().await?;
         let result = storage.get_all_thread_ownerships().await;
         let ownerships = open::close(storage, result).await?;
-        let shown = &ownerships[..ownerships.len().min(self.limit.map_or(usize::MAX, |limit| limit as usize))];
-        if self.json {
-            return output::print_json(&Value::Array(shown.iter().map(output::ownership_json).collect()));
-        }
-        if !shown.is_empty() {
-            output::print(&output::ownerships(shown))?;
-        }
-        eprintln!("{} of {} ownerships", shown.len(), ownerships.len());
-        Ok(())
+        output::print_rows(&ownerships, self.limit, self.json)
     }
 }
 
@@ -132,10 +118,7 @@ impl Put {
             Err(error) => Err(error),
         };
         let stored = open::close(storage, result).await?;
-        match self.json {
-            true => output::print_json(&stored.as_ref().map_or(json!(null), output::ownership_json)),
-            false => output::print(&output::ownerships(stored.as_slice())),
-        }
+        output::print_row(stored, self.json, || missing(&ownership.thread_id))
     }
 }
 
