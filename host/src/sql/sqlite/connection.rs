@@ -182,7 +182,7 @@ async fn run<T: Send + 'static>(
     let mut was_busy = false;
     loop {
         let result = match &call {
-            Call::Here(call) => run_short(|| held.raw().and_then(|raw| call(raw))),
+            Call::Here(call) => run_short(|| held.raw().and_then(call)),
             Call::Elsewhere(call) => match run_elsewhere(held, Arc::clone(call)).await {
                 Ok((back, result)) => {
                     held = back;
