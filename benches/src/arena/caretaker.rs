@@ -26,14 +26,11 @@ pub(super) trait Caretaker {
     fn verify(&mut self, work: &Work) -> Result<()>;
 }
 
-/// How many rows there are, and the number of the last write to any of them.
-type Facts = (u64, u64);
-
-/// Whether the tables are as they should be. Of many callers nobody knows who was last, but the last index was used.
-fn check(work: &Work, (count, last_write): Facts) -> Result<()> {
+/// Whether a table is as it should be: how many rows it has, and how many of them the last write left.
+fn check(work: &Work, count: u64, last_writes: u64) -> Result<()> {
     ensure!(count == ROWS, "the table has {count} rows instead of {ROWS}");
     if matches!(work.operation, Operation::UpsertExisting | Operation::OwnershipUpsert) {
-        ensure!(last_write == work.indices.end, "the last write is not in the table");
+        ensure!(last_writes == 1, "the last write is not in the table");
     }
     Ok(())
 }
@@ -47,9 +44,10 @@ fn written(operation: Operation) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Counts the rows and finds the number of the last write.
-fn facts_text(table: &str, column: &str) -> String {
-    format!("SELECT COUNT(*), MAX(SUBSTR({column}, {})) FROM {table}", ROW_DIGITS + 1)
+/// Counts the rows, and those that were written last by the operation with the last index.
+fn count_text(work: &Work, table: &str, column: &str) -> String {
+    let (from, number) = (ROW_DIGITS + 1, work.indices.end);
+    format!("SELECT COUNT(*), COUNT(CASE WHEN SUBSTR({column}, {from}) = '{number:011}' THEN 1 END) FROM {table}")
 }
 
 /// Deletes the rows that upserts inserted: no channel of the table is as great as the new ones.
@@ -116,10 +114,9 @@ impl Caretaker for SqliteCaretaker {
             check_inserted(work, self.connection.execute(&delete_text(), [])? as u64)?;
             self.checkpoint()?;
         }
-        let facts = self.connection.query_row(&facts_text(table, column), [], |row| {
-            Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get::<_, String>(1)?.parse().unwrap_or(0)))
-        })?;
-        check(work, facts)
+        let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (count, last) = self.connection.query_row(&count_text(work, table, column), [], counts)?;
+        check(work, count.unsigned_abs(), last.unsigned_abs())
     }
 }
 
@@ -172,9 +169,9 @@ impl Caretaker for MysqlCaretaker {
                 connection.query_drop(delete_text()).await?;
                 check_inserted(work, connection.affected_rows())?;
             }
-            let facts: Option<(u64, String)> = connection.query_first(facts_text(table, column)).await?;
-            let (count, last) = facts.unwrap_or_default();
-            check(work, (count, last.parse().unwrap_or(0)))
+            let counts: Option<(u64, u64)> = connection.query_first(count_text(work, table, column)).await?;
+            let (count, last) = counts.unwrap_or_default();
+            check(work, count, last)
         })
     }
 }

@@ -78,3 +78,21 @@ pub const MYSQL_SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ CO
 /// The codes of MySQL's errors after which a statement outside a transaction is simply repeated: a deadlock, and a
 /// wait for a lock that took too long.
 pub const MYSQL_REPEATED: [u16; 2] = [1213, 1205];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_same(statements: &Statements, plugin: &str) {
+        let Statements { get, upsert, all, since, ownership, upsert_ownership, cleanup } = statements;
+        for text in [get, upsert, all, since, ownership, upsert_ownership, cleanup] {
+            assert!(plugin.contains(text), "the plugin has another statement than {text}");
+        }
+    }
+
+    #[test]
+    fn the_statements_are_those_of_the_plugins() {
+        assert_same(&SQLITE, include_str!("../../../plugins/sqlite/src/statements.rs"));
+        assert_same(&MYSQL, include_str!("../../../plugins/mysql/src/statements.rs"));
+    }
+}
