@@ -1,95 +1,96 @@
-//! The plugins beside the bare drivers: one operation at a time, in one run, on the same 10,000 rows.
+//! The plugins beside the bare drivers and beside sqlx, in one run, on the same rows.
+//!
+//! A benchmark is `{engine}/{operation}/{callers}/{contestant}`; its times are those of one operation. With 64 callers
+//! that is the wall time of all operations divided by their number.
 
-use std::cell::Cell;
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
 
-use cofferdam::{ErrorKind, StorageService};
-use cofferdam_benches::{MysqlAsync, Rusqlite, get, mysql_plugin, next, sqlite_plugin, state};
-use cofferdam_tests::harness::sqlite::SqliteFolder;
-use criterion::{Criterion, criterion_group, criterion_main};
+use anyhow::{Context, Result, ensure};
+use cofferdam::{ErrorKind, Storage, StorageService};
+use cofferdam_benches::arena::{Arena, CONTESTANTS};
+use cofferdam_benches::contestant::MANY;
+use cofferdam_benches::scratch::{self, Scratch};
+use cofferdam_benches::shared::operation::Operation;
+use criterion::{Criterion, SamplingMode};
 use tokio::runtime::Runtime;
 
+/// The variable that says for how many seconds each benchmark is measured. `--measurement-time` goes before it.
+const SECONDS_VARIABLE: &str = "COFFERDAM_BENCH_SECONDS";
+
+/// Without that variable.
+const SECONDS: f64 = 3.0;
+
+/// Samples of a benchmark: the fewest that criterion takes, since lists for many callers take long.
+const SAMPLES: usize = 10;
+
 /// Everything here fails loudly: a figure of a run that went wrong is worth nothing.
-fn done<T>(result: anyhow::Result<T>) -> T {
+fn done<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-/// Each iteration takes another row.
-struct Rows(Cell<usize>);
-
-impl Rows {
-    fn next(&self) -> cofferdam::MessageState {
-        self.0.set(next(self.0.get()));
-        state(self.0.get())
-    }
+fn main() {
+    let measurement = done(seconds());
+    let mut criterion = Criterion::default()
+        .sample_size(SAMPLES)
+        .warm_up_time(measurement.mul_f64(0.2))
+        .measurement_time(measurement)
+        .without_plots()
+        .configure_from_args();
+    wall(&mut criterion);
+    engine(&mut criterion, "sqlite", Arena::sqlite);
+    engine(&mut criterion, "mysql", Arena::mysql);
+    criterion.final_summary();
 }
 
-fn rows() -> Rows {
-    Rows(Cell::new(0))
+fn seconds() -> Result<Duration> {
+    let seconds = match std::env::var(SECONDS_VARIABLE) {
+        Ok(text) => text.parse().with_context(|| format!("{SECONDS_VARIABLE} is no number of seconds"))?,
+        Err(_) => SECONDS,
+    };
+    ensure!(seconds > 0.0 && seconds < 3600.0, "{SECONDS_VARIABLE} is not between 0 and 3600");
+    Ok(Duration::from_secs_f64(seconds))
 }
 
-fn sqlite(criterion: &mut Criterion) {
-    let runtime = done(Runtime::new().map_err(Into::into));
-    let folder = done(SqliteFolder::new());
-    let storage = done(runtime.block_on(sqlite_plugin(&folder)));
-    let driver = done(Rusqlite::open(&folder.database()));
-
-    // What the wall costs by itself: a call that the backend answers without its database.
+/// What the wall costs by itself: a call that the backend answers without its database.
+fn wall(criterion: &mut Criterion) {
+    let mut opened = None;
     criterion.bench_function("wall/call", |bencher| {
-        bencher.to_async(&runtime).iter(async || {
+        let (runtime, storage, _) = opened.get_or_insert_with(|| {
+            let runtime = done(Runtime::new().map_err(Into::into));
+            let folder = done(runtime.block_on(scratch::sqlite()));
+            let storage = done(runtime.block_on(async {
+                let storage: Arc<dyn StorageService> = Arc::new(Storage::builder(folder.config()).build()?);
+                storage.initialize().await?;
+                Ok(storage)
+            }));
+            (runtime, storage, folder)
+        });
+        bencher.to_async(&*runtime).iter(async || {
             let error = storage.get_message_state("", None).await.expect_err("an empty channel is refused");
             assert_eq!(black_box(error).kind(), ErrorKind::InvalidInput);
         });
     });
-
-    let mut group = criterion.benchmark_group("sqlite/get");
-    let keys = rows();
-    group.bench_function("rusqlite", |bencher| bencher.iter(|| done(driver.get(&keys.next()))));
-    group.bench_function("plugin", |bencher| {
-        bencher.to_async(&runtime).iter(async || done(get(&storage, &keys.next()).await));
-    });
-    group.finish();
-
-    let mut group = criterion.benchmark_group("sqlite/upsert");
-    group.bench_function("rusqlite", |bencher| bencher.iter(|| done(driver.upsert(&keys.next()))));
-    group.bench_function("plugin", |bencher| {
-        bencher
-            .to_async(&runtime)
-            .iter(async || done(storage.upsert_message_state(&keys.next()).await.map_err(Into::into)));
-    });
-    group.finish();
-    done(runtime.block_on(storage.close()).map_err(Into::into));
+    if let Some((runtime, storage, _)) = opened {
+        done(runtime.block_on(storage.close()).map_err(Into::into));
+    }
 }
 
-fn mysql(criterion: &mut Criterion) {
-    let runtime = done(Runtime::new().map_err(Into::into));
-    let (storage, database) = done(runtime.block_on(mysql_plugin()));
-    let driver = done(runtime.block_on(MysqlAsync::connect(&database)));
-    let driver = tokio::sync::Mutex::new(driver);
-    let keys = rows();
-
-    let mut group = criterion.benchmark_group("mysql/get");
-    group.bench_function("mysql_async", |bencher| {
-        bencher.to_async(&runtime).iter(async || done(driver.lock().await.get(&keys.next()).await));
-    });
-    group.bench_function("plugin", |bencher| {
-        bencher.to_async(&runtime).iter(async || done(get(&storage, &keys.next()).await));
-    });
-    group.finish();
-
-    let mut group = criterion.benchmark_group("mysql/upsert");
-    group.bench_function("mysql_async", |bencher| {
-        bencher.to_async(&runtime).iter(async || done(driver.lock().await.upsert(&keys.next()).await));
-    });
-    group.bench_function("plugin", |bencher| {
-        bencher
-            .to_async(&runtime)
-            .iter(async || done(storage.upsert_message_state(&keys.next()).await.map_err(Into::into)));
-    });
-    group.finish();
-    done(runtime.block_on(storage.close()).map_err(Into::into));
-    drop(database);
+/// All benchmarks of an engine. Its databases are made when the first of them runs.
+fn engine(criterion: &mut Criterion, engine: &str, open: fn() -> Result<Arena>) {
+    let mut arena = None;
+    for operation in Operation::ALL {
+        for callers in [1, MANY] {
+            let mut group = criterion.benchmark_group(format!("{engine}/{}/{callers}", operation.name()));
+            group.sampling_mode(SamplingMode::Flat);
+            for contestant in CONTESTANTS {
+                group.bench_function(contestant, |bencher| {
+                    let arena = arena.get_or_insert_with(|| done(open()));
+                    bencher.iter_custom(|count| done(arena.measure(contestant, operation, callers, count)));
+                });
+            }
+            group.finish();
+        }
+    }
 }
-
-criterion_group!(benches, sqlite, mysql);
-criterion_main!(benches);

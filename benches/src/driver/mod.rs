@@ -1,0 +1,4 @@
+//! The bare drivers, used as well as they can be.
+
+pub mod mysql;
+pub mod sqlite;
