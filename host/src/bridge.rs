@@ -193,11 +193,7 @@ impl wit::HostStatement for SqlView<'_> {
         let parameters = self.parameters(parameters)?;
         let (database, deadline, limits) = (self.lender()?, self.context.deadline, self.result_limits());
         let entered = self.meter.enter_host();
-        let result = async {
-            let mut connection = database.acquire(access.into(), deadline).await?;
-            connection.query(statement, parameters, limits, deadline).await
-        }
-        .await;
+        let result = database.query(access.into(), statement, parameters, limits, deadline).await;
         self.meter.leave_host(entered);
         Ok(result?.into())
     }
@@ -211,11 +207,7 @@ impl wit::HostStatement for SqlView<'_> {
         let parameters = self.parameters(parameters)?;
         let (database, deadline) = (self.lender()?, self.context.deadline);
         let entered = self.meter.enter_host();
-        let result = async {
-            let mut connection = database.acquire(Access::Write, deadline).await?;
-            connection.execute(statement, parameters, deadline).await
-        }
-        .await;
+        let result = database.execute(statement, parameters, deadline).await;
         self.meter.leave_host(entered);
         Ok(wit::Outcome { affected: result? })
     }

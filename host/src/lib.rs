@@ -32,8 +32,9 @@
 //! }
 //! ```
 //!
-//! It needs a tokio runtime with its timer enabled, of either kind. On a multi-threaded one SQLite's short statements
-//! run in [`tokio::task::block_in_place`], so a [`tokio::task::LocalSet`] there is no place for a storage.
+//! It needs a tokio runtime with its timer enabled, of either kind. On a multi-threaded one what
+//! blocks on SQLite's file runs in [`tokio::task::block_in_place`], so a [`tokio::task::LocalSet`] there is no place for a
+//! storage.
 //!
 //! # The rooms
 //!

@@ -124,6 +124,23 @@ pub trait Database: Send + Sync {
     /// Leases a connection, waiting for one until `deadline` or the pool's own limit, whichever is first.
     async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>>;
 
+    /// Reads by one statement, on a connection that is leased for it alone.
+    async fn query(
+        &self,
+        access: Access,
+        statement: &Statement,
+        parameters: Vec<Value>,
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        self.acquire(access, deadline).await?.query(statement, parameters, limits, deadline).await
+    }
+
+    /// Writes by one statement, on a connection that is leased for it alone.
+    async fn execute(&self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
+    }
+
     /// What the pool is doing.
     fn status(&self) -> PoolStatus;
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::codes;
 use super::group;
 use super::guard::host;
-use super::pool::{Held, Pool, run_short};
+use super::pool::{Held, Pool};
 use super::raw::{Raw, Stop};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::Ticket;
@@ -83,7 +83,7 @@ impl SqliteConnection {
         }
         self.in_transaction = false;
         let held = self.take_held()?;
-        let result = run_short(|| {
+        let result = self.pool.pace.run(|| {
             let raw = held.raw()?;
             if text == host::ROLLBACK && !raw.in_transaction() {
                 return Ok(());
@@ -163,6 +163,52 @@ impl Connection for SqliteConnection {
     }
 }
 
+/// Reads a bounded number of rows on a reader of its own.
+pub(super) async fn read(
+    pool: &Arc<Pool>,
+    statement: &Statement,
+    parameters: &[Value],
+    limits: ResultLimits,
+    deadline: Instant,
+) -> Result<Rows> {
+    let held = Held::Reader(pool.reader(deadline).await?);
+    let mut busy = Busy::new(pool, &held);
+    loop {
+        let result = pool.pace.run(|| held.raw()?.query(statement, parameters, limits, deadline));
+        if let Some(result) = busy.wait(result, deadline).await {
+            return result;
+        }
+    }
+}
+
+/// Waits while another process holds the lock.
+struct Busy<'a> {
+    pool: &'a Pool,
+    is_writer: bool,
+    pause: Pause,
+    was_busy: bool,
+}
+
+impl<'a> Busy<'a> {
+    fn new(pool: &'a Pool, held: &Held) -> Self {
+        Self { pool, is_writer: matches!(held, Held::Writer(_)), pause: busy_pause(), was_busy: false }
+    }
+
+    /// What is to be returned; `None` where another attempt is due.
+    async fn wait<T>(&mut self, result: Result<T>, deadline: Instant) -> Option<Result<T>> {
+        match result {
+            Err(error) if codes::is_busy(&error) => {
+                let _blocked = self.is_writer.then(|| self.pool.block());
+                self.was_busy = true;
+                if self.pause.wait(deadline).await { None } else { Some(Err(self.pool.busy())) }
+            }
+            // The lock came too late to do anything with it.
+            Err(error) if self.was_busy && error.kind == ErrorKind::Timeout => Some(Err(self.pool.busy())),
+            result => Some(result),
+        }
+    }
+}
+
 /// Runs `call` where its work belongs, again and again while another process holds the lock, until `deadline`.
 ///
 /// Returns the lease with the result, or keeps it where the thread that had it came to harm. A future that is
@@ -178,11 +224,10 @@ async fn run<T: Send + 'static>(
         Work::Short => Call::Here(call),
         Work::Long => Call::Elsewhere(Arc::new(call)),
     };
-    let mut pause = busy_pause();
-    let mut was_busy = false;
+    let mut busy = Busy::new(pool, &held);
     loop {
         let result = match &call {
-            Call::Here(call) => run_short(|| held.raw().and_then(call)),
+            Call::Here(call) => pool.pace.run(|| held.raw().and_then(call)),
             Call::Elsewhere(call) => match run_elsewhere(held, Arc::clone(call)).await {
                 Ok((back, result)) => {
                     held = back;
@@ -191,17 +236,8 @@ async fn run<T: Send + 'static>(
                 Err(error) => return (None, Err(error)),
             },
         };
-        match result {
-            Err(error) if codes::is_busy(&error) => {
-                let _blocked = matches!(held, Held::Writer(_)).then(|| pool.block());
-                was_busy = true;
-                if !pause.wait(deadline).await {
-                    return (Some(held), Err(pool.busy()));
-                }
-            }
-            // The lock came too late to do anything with it.
-            Err(error) if was_busy && error.kind == ErrorKind::Timeout => return (Some(held), Err(pool.busy())),
-            result => return (Some(held), result),
+        if let Some(result) = busy.wait(result, deadline).await {
+            return (Some(held), result);
         }
     }
 }

@@ -8,14 +8,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::codes;
 use super::connection::busy_pause;
 use super::guard::host;
-use super::pool::{Held, Pool, lock, run_short};
+use super::pool::{Held, Pool, lock};
 use super::raw::Raw;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{Statement, Value};
@@ -47,10 +46,8 @@ pub(super) async fn execute(
     pool.check_open()?;
     let (done, mut result) = oneshot::channel();
     lock(&pool.queue).push_back(Job { statement: statement.clone(), parameters, deadline, done });
-    // On a single thread nobody else can arrive while a group runs: let them come first.
-    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-        tokio::task::yield_now().await;
-    }
+    // Nobody else on this thread can arrive while a group runs: let them come first.
+    tokio::task::yield_now().await;
     let mut turn = pin!(pool.writer_lock().lock_owned());
     let turn_or_result = std::future::poll_fn(|cx| {
         if let Poll::Ready(result) = Pin::new(&mut result).poll(cx) {
@@ -83,7 +80,7 @@ async fn lead(
             Err(oneshot::error::TryRecvError::Closed) => return Err(abandoned()),
             Err(oneshot::error::TryRecvError::Empty) => {}
         }
-        match run_short(|| held.raw().and_then(|raw| run_group(pool, raw))) {
+        match pool.group_pace.run(|| held.raw().and_then(|raw| run_group(pool, raw))) {
             Ok(()) => {}
             Err(error) if codes::is_busy(&error) => {
                 let _blocked = pool.block();

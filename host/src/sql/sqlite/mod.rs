@@ -6,6 +6,7 @@ mod codes;
 mod connection;
 mod group;
 mod guard;
+mod pace;
 mod pool;
 mod raw;
 #[cfg(test)]
@@ -20,7 +21,9 @@ use self::connection::SqliteConnection;
 use self::pool::Pool;
 use crate::config::{PoolConfig, SqliteConfig};
 use crate::sql::error::{ErrorKind, Result, SqlError};
-use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
+use crate::sql::{
+    Access, Connection, Database, Engine, PoolStatus, ResultLimits, Rows, Server, Statement, Value, Work,
+};
 
 /// Opens a SQLite file. Creates it and its folder where they are missing. The first write switches it to write-ahead
 /// logging.
@@ -81,6 +84,27 @@ impl Database for SqliteDatabase {
 
     async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>> {
         Ok(Box::new(SqliteConnection::acquire(&self.0, access, deadline).await?))
+    }
+
+    async fn query(
+        &self,
+        access: Access,
+        statement: &Statement,
+        parameters: Vec<Value>,
+        limits: ResultLimits,
+        deadline: Instant,
+    ) -> Result<Rows> {
+        if access == Access::Read && statement.work == Work::Short {
+            return connection::read(&self.0, statement, &parameters, limits, deadline).await;
+        }
+        self.acquire(access, deadline).await?.query(statement, parameters, limits, deadline).await
+    }
+
+    async fn execute(&self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        if statement.work == Work::Short {
+            return group::execute(&self.0, statement, parameters, deadline).await;
+        }
+        self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
     }
 
     fn status(&self) -> PoolStatus {

@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::codes;
 use super::connection::busy_pause;
 use super::group::Job;
+use super::pace::{Pace, run_slow};
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::sql::PoolStatus;
@@ -38,6 +39,10 @@ pub(super) struct Pool {
     blocked: AtomicBool,
     /// Writes that wait for the next group.
     pub(super) queue: Mutex<VecDeque<Job>>,
+    /// Of what a connection runs for one caller.
+    pub(super) pace: Pace,
+    /// Of commits for groups of callers.
+    pub(super) group_pace: Pace,
     wal_pages: Arc<AtomicUsize>,
     /// The pages at the last checkpoint's start.
     checkpointed: AtomicUsize,
@@ -66,6 +71,8 @@ impl Pool {
             gate: Arc::default(),
             blocked: AtomicBool::new(false),
             queue: Mutex::default(),
+            pace: Pace::default(),
+            group_pace: Pace::default(),
             wal_pages,
             checkpointed: AtomicUsize::new(0),
             checkpoint: Arc::default(),
@@ -108,7 +115,7 @@ impl Pool {
         let raw = match self.take_idle() {
             Some(raw) => raw,
             None => {
-                let raw = run_short(|| Raw::open(&self.path, Role::Reader, &self.wal_pages))?;
+                let raw = run_slow(|| Raw::open(&self.path, Role::Reader, &self.wal_pages))?;
                 self.readers_open.fetch_add(1, Ordering::Relaxed);
                 raw
             }
@@ -148,7 +155,7 @@ impl Pool {
     ) -> Result<WriterLease> {
         self.check_open()?;
         if guard.is_none() {
-            *guard = Some(run_short(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
+            *guard = Some(run_slow(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
             self.writer_open.store(true, Ordering::Relaxed);
         }
         let lease = WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() };
@@ -167,7 +174,7 @@ impl Pool {
             .map_err(|_| self.closed_error())?;
         let mut pause = busy_pause();
         loop {
-            match lease.raw().map_or(Ok(()), |raw| run_short(|| raw.begin_log())) {
+            match lease.raw().map_or(Ok(()), |raw| run_slow(|| raw.begin_log())) {
                 Err(error) if codes::is_busy(&error) => {
                     let _blocked = self.block();
                     if !pause.wait(deadline).await {
@@ -212,10 +219,11 @@ impl Pool {
     fn take_idle(&self) -> Option<Raw> {
         // Closing a connection takes system calls, which nobody should wait for behind this lock.
         let mut expired = Vec::new();
+        let now = StdInstant::now();
         let mut idle = lock(&self.idle);
         let found = loop {
             match idle.pop_back() {
-                Some(entry) if self.is_expired(&entry.raw) || entry.since.elapsed() > self.config.idle_timeout => {
+                Some(entry) if self.is_expired(&entry.raw, now) || self.is_idle_too_long(&entry, now) => {
                     expired.push(entry);
                 }
                 other => break other.map(|entry| entry.raw),
@@ -227,23 +235,28 @@ impl Pool {
     }
 
     fn put_back(&self, raw: Raw) {
-        let keep = raw.clean() && !self.is_expired(&raw) && !self.gate.is_closed();
+        let now = StdInstant::now();
+        let keep = raw.clean() && !self.is_expired(&raw, now) && !self.gate.is_closed();
         let mut dropped = Vec::new();
         let mut idle = lock(&self.idle);
         if keep && idle.len() < self.config.max_idle {
-            idle.push_back(Idle { raw, since: StdInstant::now() });
+            idle.push_back(Idle { raw, since: now });
         } else {
             dropped.push(raw);
         }
-        while let Some(entry) = idle.pop_front_if(|entry| entry.since.elapsed() > self.config.idle_timeout) {
+        while let Some(entry) = idle.pop_front_if(|entry| self.is_idle_too_long(entry, now)) {
             dropped.push(entry.raw);
         }
         drop(idle);
         self.readers_open.fetch_sub(dropped.len(), Ordering::Relaxed);
     }
 
-    fn is_expired(&self, raw: &Raw) -> bool {
-        raw.opened().elapsed() > self.config.lifetime
+    fn is_expired(&self, raw: &Raw, now: StdInstant) -> bool {
+        now.duration_since(raw.opened()) > self.config.lifetime
+    }
+
+    fn is_idle_too_long(&self, idle: &Idle, now: StdInstant) -> bool {
+        now.duration_since(idle.since) > self.config.idle_timeout
     }
 
     /// Starts a checkpoint where one is due, on a thread where it holds up nobody.
@@ -305,15 +318,6 @@ fn readers(config: &PoolConfig) -> usize {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Runs what takes microseconds on this thread: handing it to another one and back costs more than the work. A
-/// multi-threaded runtime is told, so that it does not stall.
-pub(super) fn run_short<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
-    }
 }
 
 /// The writer waits for another process, as long as this lives.
