@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 
 use cofferdam::{MessageState, ThreadOwnership};
-use comfy_table::{Cell, CellAlignment, Row, Table, presets};
+use comfy_table::{Cell, CellAlignment, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ impl Columns {
         self.table.add_row(row);
     }
 
-    fn row(&self, cells: impl IntoIterator<Item = String>) -> Row {
+    fn row(&self, cells: impl IntoIterator<Item = String>) -> comfy_table::Row {
         cells
             .into_iter()
             .enumerate()
