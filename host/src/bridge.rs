@@ -168,7 +168,7 @@ impl wit::Host for SqlView<'_> {
             wit::Work::Short => Work::Short,
             wit::Work::Long => Work::Long,
         };
-        let statement = self.table.push(Statement { text: text.into(), work })?;
+        let statement = self.table.push(Statement::new(text, work))?;
         self.context.statements += 1;
         Ok(statement)
     }

@@ -1,4 +1,7 @@
 //! The texts of the plugins' statements, for those who run them without a plugin.
+//!
+//! With one difference: the plugins read their lists in any order and sort them afterwards, everybody else leaves that
+//! to the database, as programs do.
 
 /// The statements of one engine.
 pub struct Statements {
@@ -86,7 +89,8 @@ mod tests {
     fn assert_same(statements: &Statements, plugin: &str) {
         let Statements { get, upsert, all, since, ownership, upsert_ownership, cleanup } = statements;
         for text in [get, upsert, all, since, ownership, upsert_ownership, cleanup] {
-            assert!(plugin.contains(text), "the plugin has another statement than {text}");
+            let unsorted = text.split(" ORDER BY ").next().unwrap_or_default();
+            assert!(plugin.contains(&format!("{unsorted}\"")), "the plugin has another statement than {text}");
         }
     }
 

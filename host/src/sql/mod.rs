@@ -4,7 +4,6 @@
 //! `sqlite` and `mysql` implement both and have the same files: `pool`, `connection`, `guard` (which statements a
 //! backend may not run) and `codes` (the one table from the database's codes to [`ErrorKind`]).
 
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
@@ -16,9 +15,11 @@ mod error;
 mod gate;
 mod pause;
 mod rows;
+mod statement;
 
 pub use error::{ErrorKind, Result, SqlError};
 pub use rows::{ResultLimits, Rows, RowsBuilder};
+pub use statement::{Statement, Work};
 
 /// The kind of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,25 +56,6 @@ pub enum Access {
     Read,
     /// Reading and writing.
     Write,
-}
-
-/// How much a statement may touch, which decides where it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// A bounded number of rows: may run on the thread of the caller.
-    Short,
-    /// Up to whole tables: runs where it holds up nobody else.
-    Long,
-}
-
-/// One statement's text, which [`Database::check`] let through. Each connection prepares it when it first runs
-/// it and keeps it.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    /// The text, one statement.
-    pub text: Arc<str>,
-    /// How much it may touch.
-    pub work: Work,
 }
 
 /// A parameter, bound by position.

@@ -91,9 +91,9 @@ pub struct Statements {
     /// Parameters: channel_id, thread_id or null, last_message_id, last_seen_timestamp, created_at, updated_at. One
     /// atomic statement; a row that is there takes last_message_id, last_seen_timestamp and updated_at.
     pub upsert_message_state: &'static str,
-    /// States by last_seen_timestamp descending, channel_id, thread_id.
+    /// All states, in any order.
     pub all_message_states: &'static str,
-    /// The same, of those with a last_seen_timestamp not less than the parameter.
+    /// Those with a last_seen_timestamp not less than the parameter, in any order.
     pub message_states_since: &'static str,
     /// Columns: anything of one row of `message_states`, anything of one row of `thread_ownerships`, the greatest
     /// version in `schema_versions`.
@@ -103,7 +103,7 @@ pub struct Statements {
     /// Parameters: thread_id, original_user_id, created_by, creation_time, created_at, updated_at. One atomic
     /// statement; a row that is there takes all but thread_id and created_at.
     pub upsert_thread_ownership: &'static str,
-    /// Ownerships by creation_time descending, thread_id.
+    /// All ownerships, in any order.
     pub all_thread_ownerships: &'static str,
     /// Deletes ownerships with a creation_time less than the parameter.
     pub cleanup_thread_ownerships: &'static str,

@@ -11,7 +11,7 @@
 //! - `session`: a lease of a connection and the statements that are kept prepared; `error`: the one place that turns
 //!   the database's errors into the contract's.
 //! - `rows`, `packed`: packed results and arguments, a few copies however many cells they have.
-//! - `merge`, `validate`, `time`, `script`: the rules, without a database.
+//! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
 #![warn(missing_docs)]
 
 pub mod bindings;
@@ -20,6 +20,7 @@ pub mod dialect;
 mod error;
 mod merge;
 mod operations;
+mod order;
 mod packed;
 mod rows;
 mod schema;

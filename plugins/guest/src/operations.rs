@@ -10,7 +10,7 @@ use crate::dialect::Backend;
 use crate::error::{Failure, Result, operation};
 use crate::rows::{self, Reader};
 use crate::session::forget_statements;
-use crate::{schema, session, time, validate};
+use crate::{order, schema, session, time, validate};
 
 /// An id that may be absent, as a parameter.
 pub(crate) fn optional(text: Option<&str>) -> Value<'_> {
@@ -107,14 +107,16 @@ impl<B: Backend> storage::Guest for Component<B> {
 
     fn get_all_message_states() -> Result<MessageStates, Error> {
         operation::<B, _>("get-all-message-states", || {
-            rows::message_states(&session::query_long(B::STATEMENTS.all_message_states, &[])?)
+            let rows = session::query_long(B::STATEMENTS.all_message_states, &[])?;
+            Ok(order::newest_first(rows::message_states(&rows)?))
         })
     }
 
     fn get_message_states_within_window(window: Duration) -> Result<MessageStates, Error> {
         operation::<B, _>("get-message-states-within-window", || {
             let since = [Value::Integer(time::cutoff(window))];
-            rows::message_states(&session::query_long(B::STATEMENTS.message_states_since, &since)?)
+            let rows = session::query_long(B::STATEMENTS.message_states_since, &since)?;
+            Ok(order::newest_first(rows::message_states(&rows)?))
         })
     }
 
@@ -159,7 +161,8 @@ impl<B: Backend> storage::Guest for Component<B> {
 
     fn get_all_thread_ownerships() -> Result<ThreadOwnerships, Error> {
         operation::<B, _>("get-all-thread-ownerships", || {
-            rows::thread_ownerships(&session::query_long(B::STATEMENTS.all_thread_ownerships, &[])?)
+            let rows = session::query_long(B::STATEMENTS.all_thread_ownerships, &[])?;
+            Ok(order::newest_first_ownerships(rows::thread_ownerships(&rows)?))
         })
     }
 

@@ -17,11 +17,11 @@ ON DUPLICATE KEY UPDATE last_message_id = VALUES(last_message_id),
 
     all_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
-FROM message_states ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+FROM message_states",
 
     message_states_since: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
-FROM message_states WHERE last_seen_timestamp >= ? ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+FROM message_states WHERE last_seen_timestamp >= ?",
 
     health_check: "\
 SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownerships LIMIT 1),
@@ -39,7 +39,7 @@ ON DUPLICATE KEY UPDATE original_user_id = VALUES(original_user_id), created_by 
 
     all_thread_ownerships: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
-FROM thread_ownerships ORDER BY creation_time DESC, thread_id",
+FROM thread_ownerships",
 
     cleanup_thread_ownerships: "DELETE FROM thread_ownerships WHERE creation_time < ?",
 

@@ -14,15 +14,13 @@ VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
     last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at",
 
-    // The plus keeps the index on the time out of it: a sort of the whole table costs less than reading it in the order
-    // of that index, row by row.
     all_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
-FROM message_states ORDER BY +last_seen_timestamp DESC, channel_id, thread_id",
+FROM message_states",
 
     message_states_since: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
-FROM message_states WHERE last_seen_timestamp >= ? ORDER BY last_seen_timestamp DESC, channel_id, thread_id",
+FROM message_states WHERE last_seen_timestamp >= ?",
 
     health_check: "\
 SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownerships LIMIT 1),
@@ -40,7 +38,7 @@ ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_
 
     all_thread_ownerships: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
-FROM thread_ownerships ORDER BY +creation_time DESC, thread_id",
+FROM thread_ownerships",
 
     cleanup_thread_ownerships: "DELETE FROM thread_ownerships WHERE creation_time < ?",
 

@@ -76,7 +76,7 @@ async fn read(pool: &dyn Database, text: &str) -> Result<Rows, SqlError> {
 }
 
 fn short(text: &str) -> Statement {
-    Statement { text: text.into(), work: Work::Short }
+    Statement::new(text, Work::Short)
 }
 
 fn soon() -> Instant {

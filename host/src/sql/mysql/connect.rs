@@ -13,9 +13,6 @@ use crate::config::{MysqlConfig, TlsMode};
 use crate::sql::error::{Result, SqlError};
 use crate::sql::pause::Pause;
 
-/// Prepared statements that a connection keeps. A backend has a few dozen.
-const STATEMENTS: usize = 128;
-
 /// The pauses between attempts: short enough for a server that restarts, long enough not to press one that is
 /// overloaded.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -59,7 +56,7 @@ impl Connector {
             .tcp_keepalive(Some(Duration::from_secs(60)))
             .prefer_socket(false)
             .client_found_rows(false)
-            .stmt_cache_size(STATEMENTS);
+            .stmt_cache_size(0);
         Ok(Self {
             options,
             tls: tls::options(&config.tls)?,

@@ -11,6 +11,7 @@ use super::pool::{Link, Permit, Pool, say_goodbye};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
+use crate::sql::statement::Effects;
 use crate::sql::{Access, Connection, Statement, Value};
 
 /// The pauses before a statement that lost against another is repeated: the other is done by then, or holds its
@@ -50,7 +51,7 @@ impl MysqlConnection {
     /// Asks the server for its version, once for the pool.
     pub async fn version(&mut self, deadline: Instant) -> Result<String> {
         let limits = ResultLimits { rows: 1, bytes: 1000 };
-        let rows = self.read("SELECT VERSION()", &[], limits, deadline).await?;
+        let rows = self.read(&"SELECT VERSION()".into(), &[], limits, deadline).await?;
         Ok(self.pool.version().get_or_init(|| rows.text).clone())
     }
 
@@ -118,20 +119,20 @@ impl MysqlConnection {
 
     async fn query_once(
         &mut self,
-        text: &str,
+        text: &Arc<str>,
         parameters: &[Value],
         limits: ResultLimits,
         deadline: Instant,
     ) -> Result<Rows> {
         let mut link = self.take()?;
-        let call = exchange::query(link.connection()?, text, parameters, limits);
+        let call = exchange::query(&mut link, text, parameters, limits);
         let outcome = timeout_at(self.limit(deadline), call).await;
         self.settle(link, outcome, deadline)
     }
 
-    async fn execute_once(&mut self, text: &str, parameters: &[Value], deadline: Instant) -> Result<u64> {
+    async fn execute_once(&mut self, text: &Arc<str>, parameters: &[Value], deadline: Instant) -> Result<u64> {
         let mut link = self.take()?;
-        let call = exchange::execute(link.connection()?, text, parameters);
+        let call = exchange::execute(&mut link, text, parameters);
         let outcome = timeout_at(self.limit(deadline), call).await;
         self.settle(link, outcome, deadline)
     }
@@ -146,7 +147,7 @@ impl MysqlConnection {
     /// A query that may be repeated on a new connection, where the old one turns out to be dead.
     async fn read(
         &mut self,
-        text: &str,
+        text: &Arc<str>,
         parameters: &[Value],
         limits: ResultLimits,
         deadline: Instant,
@@ -162,8 +163,9 @@ impl MysqlConnection {
     }
 
     /// What is to be known of a statement before it runs.
-    fn prepare_for(&mut self, statement: &Statement) -> Result<()> {
-        if self.access == Access::Read && guard::writes(&statement.text) {
+    fn prepare_for(&mut self, statement: &Statement) -> Result<Effects> {
+        let effects = statement.effects(guard::effects);
+        if self.access == Access::Read && effects.writes {
             return Err(SqlError::new(
                 ErrorKind::PermissionDenied,
                 "the connection was leased for reading and the statement writes",
@@ -175,8 +177,8 @@ impl MysqlConnection {
                 "the server rolled the transaction back after an earlier error: begin it again",
             ));
         }
-        self.is_touched |= guard::takes_named_lock(&statement.text);
-        Ok(())
+        self.is_touched |= effects.takes_named_lock;
+        Ok(effects)
     }
 
     async fn end(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
@@ -210,18 +212,18 @@ impl Connection for MysqlConnection {
         limits: ResultLimits,
         deadline: Instant,
     ) -> Result<Rows> {
-        self.prepare_for(statement)?;
-        if self.in_transaction || guard::writes(&statement.text) {
-            return self.query_once(&statement.text, &parameters, limits, deadline).await;
+        let effects = self.prepare_for(statement)?;
+        if self.in_transaction || effects.writes {
+            return self.query_once(statement.text(), &parameters, limits, deadline).await;
         }
-        self.read(&statement.text, &parameters, limits, deadline).await
+        self.read(statement.text(), &parameters, limits, deadline).await
     }
 
     async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
         self.prepare_for(statement)?;
         let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            match self.execute_once(&statement.text, &parameters, deadline).await {
+            match self.execute_once(statement.text(), &parameters, deadline).await {
                 Err(error) if codes::is_lock_conflict(&error) && !self.in_transaction => {
                     if !pause.wait(deadline).await {
                         return Err(error);

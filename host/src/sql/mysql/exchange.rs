@@ -1,15 +1,22 @@
 //! Statements on one connection, in MySQL's binary protocol.
 
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Column, Conn, Params, Value as Cell};
+use mysql_async::{Column, Conn, Params, Statement as Prepared, Value as Cell};
 
+use super::pool::Link;
 use crate::sql::Value;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{ResultLimits, Rows, RowsBuilder};
 
 /// The number of the character set of columns that hold bytes and no text.
 const BINARY: u16 = 63;
+
+/// Statements that a connection keeps prepared: more than a backend has, fewer than a server minds.
+const STATEMENTS: usize = 128;
 
 /// How a statement failed, which decides what becomes of its connection.
 pub(super) enum Failure {
@@ -29,12 +36,12 @@ impl From<mysql_async::Error> for Failure {
 
 /// Runs a statement and packs its rows as they arrive.
 pub(super) async fn query(
-    connection: &mut Conn,
-    text: &str,
+    link: &mut Link,
+    text: &Arc<str>,
     parameters: &[Value],
     limits: ResultLimits,
 ) -> Result<Rows, Failure> {
-    let statement = prepare(connection, text, parameters).await?;
+    let (connection, statement) = prepare(link, text, parameters).await?;
     let mut result = connection.exec_iter(statement, values(parameters)).await?;
     let columns = result.columns().unwrap_or_default();
     let mut builder = RowsBuilder::new(columns.len(), limits);
@@ -48,8 +55,8 @@ pub(super) async fn query(
 }
 
 /// Runs a statement and returns how many rows it affected.
-pub(super) async fn execute(connection: &mut Conn, text: &str, parameters: &[Value]) -> Result<u64, Failure> {
-    let statement = prepare(connection, text, parameters).await?;
+pub(super) async fn execute(link: &mut Link, text: &Arc<str>, parameters: &[Value]) -> Result<u64, Failure> {
+    let (connection, statement) = prepare(link, text, parameters).await?;
     let result = connection.exec_iter(statement, values(parameters)).await?;
     let affected = result.affected_rows();
     result.drop_result().await?;
@@ -62,8 +69,22 @@ pub(super) async fn host(connection: &mut Conn, text: &str) -> Result<(), Failur
 }
 
 /// Finds the statement among those that the connection has prepared, or prepares it.
-async fn prepare(connection: &mut Conn, text: &str, parameters: &[Value]) -> Result<mysql_async::Statement, Failure> {
-    let statement = connection.prep(text).await?;
+async fn prepare<'a>(
+    link: &'a mut Link,
+    text: &Arc<str>,
+    parameters: &[Value],
+) -> Result<(&'a mut Conn, Prepared), Failure> {
+    let (connection, all) = link.parts().map_err(Failure::Refused)?;
+    let statement = match all.find(text) {
+        Some(statement) => statement,
+        None => {
+            let statement = connection.prep(&**text).await?;
+            if let Some(oldest) = all.keep(text, &statement) {
+                connection.close(oldest).await?;
+            }
+            statement
+        }
+    };
     // The driver would close the connection over it.
     if usize::from(statement.num_params()) != parameters.len() {
         return Err(Failure::Refused(SqlError::new(
@@ -71,7 +92,32 @@ async fn prepare(connection: &mut Conn, text: &str, parameters: &[Value]) -> Res
             format!("the statement takes {} parameters and {} were given", statement.num_params(), parameters.len()),
         )));
     }
-    Ok(statement)
+    Ok((connection, statement))
+}
+
+/// The statements that a connection has prepared. The driver has a list of its own, but reads the whole text again each
+/// time, in search of named parameters.
+#[derive(Default)]
+pub(super) struct Statements {
+    by_text: HashMap<Arc<str>, Prepared>,
+    /// The oldest first.
+    texts: VecDeque<Arc<str>>,
+}
+
+impl Statements {
+    fn find(&self, text: &str) -> Option<Prepared> {
+        self.by_text.get(text).cloned()
+    }
+
+    /// Keeps one more; returns the one that has to go for it.
+    fn keep(&mut self, text: &Arc<str>, statement: &Prepared) -> Option<Prepared> {
+        self.by_text.insert(Arc::clone(text), statement.clone());
+        self.texts.push_back(Arc::clone(text));
+        if self.texts.len() <= STATEMENTS {
+            return None;
+        }
+        self.texts.pop_front().and_then(|oldest| self.by_text.remove(&oldest))
+    }
 }
 
 fn values(parameters: &[Value]) -> Params {

@@ -5,6 +5,7 @@
 //! in different ways, as in comments that some servers execute, the text is refused.
 
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::sql::statement::Effects;
 
 /// The longest text of a statement, in bytes. The longest that a backend needs is a few kilobytes.
 const MAX_TEXT: usize = 64 * 1024;
@@ -49,8 +50,12 @@ pub(super) fn check(text: &str) -> Result<()> {
     if assigns { Err(denied(":=")) } else { Ok(()) }
 }
 
-/// Whether the text, which passed [`check`], may change anything.
-pub(super) fn writes(text: &str) -> bool {
+/// What a text does that passed [`check`].
+pub(super) fn effects(text: &str) -> Effects {
+    Effects { writes: writes(text), takes_named_lock: takes_named_lock(text) }
+}
+
+fn writes(text: &str) -> bool {
     tokens(text).is_ok_and(|tokens| match tokens.first() {
         Some(Token::Word(word)) if word.eq_ignore_ascii_case("SELECT") => false,
         // WITH ... UPDATE and WITH ... DELETE.
@@ -61,8 +66,7 @@ pub(super) fn writes(text: &str) -> bool {
     })
 }
 
-/// Whether the text may take a named lock, which belongs to the connection and outlives the lease.
-pub(super) fn takes_named_lock(text: &str) -> bool {
+fn takes_named_lock(text: &str) -> bool {
     text.as_bytes().windows(8).any(|window| window.eq_ignore_ascii_case(b"GET_LOCK"))
 }
 

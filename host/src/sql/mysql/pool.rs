@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::{Abrupt, Connector, disconnect};
+use super::exchange::Statements;
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
@@ -35,6 +36,7 @@ struct Idle {
 /// An open connection that is in order. Dropped, it is closed at once.
 pub(super) struct Link {
     connection: Abrupt<Conn>,
+    statements: Statements,
     opened: StdInstant,
     /// Whether it was used by an earlier lease, and may have died since.
     pub is_reused: bool,
@@ -44,7 +46,13 @@ pub(super) struct Link {
 impl Link {
     /// The connection itself.
     pub fn connection(&mut self) -> Result<&mut Conn> {
-        self.connection.get().ok_or_else(|| SqlError::new(ErrorKind::Unavailable, "the connection is closed"))
+        self.parts().map(|(connection, _)| connection)
+    }
+
+    /// The connection, and the statements that it has prepared.
+    pub fn parts(&mut self) -> Result<(&mut Conn, &mut Statements)> {
+        let closed = || SqlError::new(ErrorKind::Unavailable, "the connection is closed");
+        Ok((self.connection.get().ok_or_else(closed)?, &mut self.statements))
     }
 }
 
@@ -126,6 +134,7 @@ impl Pool {
         let connection = self.connector.connect(deadline).await?;
         Ok(Link {
             connection: Abrupt::new(connection),
+            statements: Statements::default(),
             opened: StdInstant::now(),
             is_reused: false,
             _open: Counted::new(&self.open),

@@ -21,6 +21,10 @@ pub(super) fn busy_pause() -> Pause {
     Pause::new(Duration::from_millis(1), Duration::from_millis(50))
 }
 
+/// How long a statement that may be long runs on the thread of its caller before it moves to another: about what
+/// other tasks can be made to wait for, and ten times what moving costs.
+const BRIEF: Duration = Duration::from_micros(500);
+
 /// A lease. For reading it holds a reader from the start; for writing it takes the writer only for the time of a
 /// transaction or of one statement.
 pub(super) struct SqliteConnection {
@@ -112,23 +116,23 @@ impl Connection for SqliteConnection {
         if self.is_loose() {
             let held = Held::Writer(self.pool.writer(deadline).await?);
             let call = move |raw: &Raw| raw.query_all_or_nothing(&copy, &parameters, limits, deadline);
-            return run(&self.pool, held, statement.work, deadline, call).await.1;
+            return run(&self.pool, held, statement.work(), deadline, call).await.1;
         }
         let call = move |raw: &Raw| raw.query(&copy, &parameters, limits, deadline);
-        self.on_held(statement.work, deadline, call).await
+        self.on_held(statement.work(), deadline, call).await
     }
 
     async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
-        if self.is_loose() && statement.work == Work::Short {
+        if self.is_loose() && statement.work() == Work::Short {
             return group::execute(&self.pool, statement, parameters, deadline).await;
         }
         let copy = statement.clone();
         let call = move |raw: &Raw| raw.execute(&copy, &parameters, deadline);
         if self.is_loose() {
             let held = Held::Writer(self.pool.writer(deadline).await?);
-            return run(&self.pool, held, statement.work, deadline, call).await.1;
+            return run(&self.pool, held, statement.work(), deadline, call).await.1;
         }
-        self.on_held(statement.work, deadline, call).await
+        self.on_held(statement.work(), deadline, call).await
     }
 
     async fn begin(&mut self, deadline: Instant) -> Result<()> {
@@ -163,22 +167,33 @@ impl Connection for SqliteConnection {
     }
 }
 
-/// Reads a bounded number of rows on a reader of its own.
+/// Reads on a reader of its own: on this thread, unless the statement turns out to be long, or was the last time.
 pub(super) async fn read(
     pool: &Arc<Pool>,
     statement: &Statement,
-    parameters: &[Value],
+    parameters: Vec<Value>,
     limits: ResultLimits,
     deadline: Instant,
 ) -> Result<Rows> {
     let held = Held::Reader(pool.reader(deadline).await?);
-    let mut busy = Busy::new(pool, &held);
-    loop {
-        let result = pool.pace.run(|| held.raw()?.query(statement, parameters, limits, deadline));
-        if let Some(result) = busy.wait(result, deadline).await {
-            return result;
+    let may_be_long = statement.work() == Work::Long;
+    if !may_be_long || !statement.is_known_long() {
+        let limit = if may_be_long { deadline.min(Instant::now() + BRIEF) } else { deadline };
+        let mut busy = Busy::new(pool, &held);
+        loop {
+            let result = pool.pace.run(|| held.raw()?.query(statement, &parameters, limits, limit));
+            match busy.wait(result, deadline).await {
+                None => {}
+                Some(Err(error)) if limit < deadline && error.kind == ErrorKind::Timeout => break,
+                Some(result) => return result,
+            }
         }
     }
+    let (started, copy) = (Instant::now(), statement.clone());
+    let call = move |raw: &Raw| raw.query(&copy, &parameters, limits, deadline);
+    let result = run(pool, held, Work::Long, deadline, call).await.1;
+    statement.note_long(started.elapsed() > BRIEF / 2);
+    result
 }
 
 /// Waits while another process holds the lock.

@@ -6,6 +6,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 
 use tokio::sync::oneshot;
@@ -21,6 +22,26 @@ use crate::sql::{Statement, Value};
 
 /// The most jobs in one group, so that the first of them does not wait for too many others.
 const GROUP: usize = 256;
+
+/// How often a write that comes alone looks for others.
+const LOOK: u32 = 16;
+
+/// Whether writes have lately come together.
+#[derive(Default)]
+pub(super) struct Crowd {
+    is_together: AtomicBool,
+    writes: AtomicU32,
+}
+
+impl Crowd {
+    fn is_likely(&self) -> bool {
+        self.is_together.load(Ordering::Relaxed) || self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK)
+    }
+
+    fn note(&self, group: usize) {
+        self.is_together.store(group > 1, Ordering::Relaxed);
+    }
+}
 
 /// A write that waits for its group.
 pub(super) struct Job {
@@ -45,9 +66,17 @@ pub(super) async fn execute(
 ) -> Result<u64> {
     pool.check_open()?;
     let (done, mut result) = oneshot::channel();
-    lock(&pool.queue).push_back(Job { statement: statement.clone(), parameters, deadline, done });
-    // Nobody else on this thread can arrive while a group runs: let them come first.
-    tokio::task::yield_now().await;
+    let job = Job { statement: statement.clone(), parameters, deadline, done };
+    let others = {
+        let mut queue = lock(&pool.queue);
+        queue.push_back(job);
+        queue.len() > 1
+    };
+    // Nobody else on this thread can arrive while a group runs: let them come first. For one who writes alone that
+    // would be time lost.
+    if others || pool.crowd.is_likely() {
+        tokio::task::yield_now().await;
+    }
     let mut turn = pin!(pool.writer_lock().lock_owned());
     let turn_or_result = std::future::poll_fn(|cx| {
         if let Poll::Ready(result) = Pin::new(&mut result).poll(cx) {
@@ -101,6 +130,7 @@ fn abandoned() -> SqlError {
 /// Runs what is in the queue. Fails where another process holds the lock; then everything is still in the queue.
 fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
     let mut jobs = take_jobs(pool);
+    pool.crowd.note(jobs.len());
     if jobs.len() < 2 {
         return match jobs.pop() {
             Some(job) => run_alone(pool, raw, job),

@@ -94,14 +94,14 @@ impl Database for SqliteDatabase {
         limits: ResultLimits,
         deadline: Instant,
     ) -> Result<Rows> {
-        if access == Access::Read && statement.work == Work::Short {
-            return connection::read(&self.0, statement, &parameters, limits, deadline).await;
+        if access == Access::Read {
+            return connection::read(&self.0, statement, parameters, limits, deadline).await;
         }
         self.acquire(access, deadline).await?.query(statement, parameters, limits, deadline).await
     }
 
     async fn execute(&self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
-        if statement.work == Work::Short {
+        if statement.work() == Work::Short {
             return group::execute(&self.0, statement, parameters, deadline).await;
         }
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::codes;
 use super::connection::busy_pause;
-use super::group::Job;
+use super::group::{Crowd, Job};
 use super::pace::{Pace, run_slow};
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
@@ -39,6 +39,7 @@ pub(super) struct Pool {
     blocked: AtomicBool,
     /// Writes that wait for the next group.
     pub(super) queue: Mutex<VecDeque<Job>>,
+    pub(super) crowd: Crowd,
     /// Of what a connection runs for one caller.
     pub(super) pace: Pace,
     /// Of commits for groups of callers.
@@ -71,6 +72,7 @@ impl Pool {
             gate: Arc::default(),
             blocked: AtomicBool::new(false),
             queue: Mutex::default(),
+            crowd: Crowd::default(),
             pace: Pace::default(),
             group_pace: Pace::default(),
             wal_pages,

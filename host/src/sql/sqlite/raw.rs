@@ -274,7 +274,7 @@ impl Raw {
         parameters: &[Value],
         deadline: tokio::time::Instant,
     ) -> Result<CachedStatement<'_>> {
-        if guard::is_host_text(&statement.text) {
+        if guard::is_host_text(statement.text()) {
             return Err(SqlError::new(
                 ErrorKind::PermissionDenied,
                 "the host does not let a backend control transactions by statements",
@@ -284,7 +284,7 @@ impl Raw {
         if self.stop.is_due() {
             return Err(SqlError::timeout("running a statement"));
         }
-        let mut prepared = self.connection.prepare_cached(&statement.text).map_err(|error| self.explain(error))?;
+        let mut prepared = self.connection.prepare_cached(statement.text()).map_err(|error| self.explain(error))?;
         let wanted = prepared.parameter_count();
         if wanted != parameters.len() {
             return Err(codes::error(rusqlite::Error::InvalidParameterCount(parameters.len(), wanted)));

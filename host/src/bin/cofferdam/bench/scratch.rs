@@ -151,6 +151,6 @@ impl ScratchDatabase {
 }
 
 async fn run(mut connection: Box<dyn Connection>, text: String, deadline: Instant) -> Result<u64, SqlError> {
-    let statement = Statement { text: text.into(), work: Work::Short };
+    let statement = Statement::new(text, Work::Short);
     connection.execute(&statement, Vec::new(), deadline).await
 }

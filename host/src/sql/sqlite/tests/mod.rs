@@ -89,11 +89,11 @@ fn integer(rows: &Rows) -> i64 {
 }
 
 fn short(text: &str) -> Statement {
-    Statement { text: text.into(), work: Work::Short }
+    Statement::new(text, Work::Short)
 }
 
 fn long(text: &str) -> Statement {
-    Statement { text: text.into(), work: Work::Long }
+    Statement::new(text, Work::Long)
 }
 
 fn runtimes() -> [Runtime; 2] {
