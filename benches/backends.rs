@@ -22,6 +22,10 @@ const SECONDS_VARIABLE: &str = "COFFERDAM_BENCH_SECONDS";
 /// Without that variable.
 const SECONDS: f64 = 3.0;
 
+/// The variable that says how many places the order of the contestants is turned. What one leaves behind, such as
+/// pages that a server has yet to write, meets the next: over as many rounds as contestants each has every place once.
+const TURN_VARIABLE: &str = "COFFERDAM_BENCH_TURN";
+
 /// Samples of a benchmark: the fewest that criterion takes, since lists for many callers take long.
 const SAMPLES: usize = 10;
 
@@ -53,6 +57,16 @@ fn seconds() -> Result<Duration> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+fn turn() -> Result<usize> {
+    match std::env::var(TURN_VARIABLE) {
+        Ok(text) => {
+            let turn: usize = text.parse().with_context(|| format!("{TURN_VARIABLE} is no number"))?;
+            Ok(turn % CONTESTANTS.len())
+        }
+        Err(_) => Ok(0),
+    }
+}
+
 /// What the wall costs by itself: a call that the backend answers without its database.
 fn wall(criterion: &mut Criterion) {
     let mut opened = None;
@@ -80,11 +94,13 @@ fn wall(criterion: &mut Criterion) {
 /// All benchmarks of an engine. Its databases are made when the first of them runs.
 fn engine(criterion: &mut Criterion, engine: &str, open: fn() -> Result<Arena>) {
     let mut arena = None;
+    let mut contestants = CONTESTANTS;
+    contestants.rotate_left(done(turn()));
     for operation in Operation::ALL {
         for callers in [1, MANY] {
             let mut group = criterion.benchmark_group(format!("{engine}/{}/{callers}", operation.name()));
             group.sampling_mode(SamplingMode::Flat);
-            for contestant in CONTESTANTS {
+            for contestant in contestants {
                 group.bench_function(contestant, |bencher| {
                     let arena = arena.get_or_insert_with(|| done(open()));
                     bencher.iter_custom(|count| done(arena.measure(contestant, operation, callers, count)));

@@ -4,7 +4,6 @@
 //! `sqlite` and `mysql` implement both and have the same files: `pool`, `connection`, `guard` (which statements a
 //! backend may not run) and `codes` (the one table from the database's codes to [`ErrorKind`]).
 
-
 use async_trait::async_trait;
 use tokio::time::Instant;
 

@@ -114,16 +114,26 @@ enum Cell {
     Blob(u32, u32),
 }
 
+/// The most memory that [`Buffers`] keep between two results, in bytes.
+const KEPT: usize = 8 << 20;
+
+/// The memory that a connection builds its results in, kept from one to the next: a large result would otherwise
+/// spend a good part of its time on pages that the system hands out anew.
+#[derive(Default)]
+pub(super) struct Buffers {
+    cells: Vec<Cell>,
+    data: Vec<u8>,
+    /// For each column the tags of its cells, as bits.
+    seen: Vec<u8>,
+}
+
 /// Packs the cells that a database returns row by row, and refuses the first one beyond the limits.
 ///
 /// Cells lie in one list in row order until [`finish`](Self::finish) turns them: that takes the same few
 /// allocations for a single row as for many.
 pub struct RowsBuilder {
     limits: ResultLimits,
-    cells: Vec<Cell>,
-    data: Vec<u8>,
-    /// For each column the tags of its cells, as bits.
-    seen: Vec<u8>,
+    buffers: Buffers,
     next: usize,
     count: u32,
     bytes: usize,
@@ -132,15 +142,29 @@ pub struct RowsBuilder {
 impl RowsBuilder {
     /// An empty result with so many columns.
     pub fn new(columns: usize, limits: ResultLimits) -> Self {
+        Self::reusing(Buffers::default(), columns, limits)
+    }
+
+    /// An empty result in the memory of an earlier one.
+    pub(super) fn reusing(mut buffers: Buffers, columns: usize, limits: ResultLimits) -> Self {
+        buffers.cells.clear();
+        buffers.data.clear();
+        buffers.seen.clear();
+        buffers.seen.resize(columns, 0);
         Self {
             limits: ResultLimits { rows: limits.rows, bytes: limits.bytes.min(1 << 31) },
-            cells: Vec::with_capacity(columns),
-            data: Vec::new(),
-            seen: vec![0; columns],
+            buffers,
             next: 0,
             count: 0,
             bytes: 0,
         }
+    }
+
+    /// The memory, for the next result.
+    pub(super) fn into_buffers(self) -> Buffers {
+        let Buffers { cells, data, .. } = &self.buffers;
+        let kept = cells.capacity() * size_of::<Cell>() + data.capacity();
+        if kept > KEPT { Buffers::default() } else { self.buffers }
     }
 
     /// The next cell is NULL. As with the other kinds, a row's cells come in the order of its columns, and its
@@ -175,8 +199,8 @@ impl RowsBuilder {
 
     fn bytes(&mut self, value: &[u8], tag: u8, cell: fn(u32, u32) -> Cell) -> Result<()> {
         // Both fit: `push` refuses what is longer than the limit, which is at most 2 GiB.
-        self.push(cell(self.data.len() as u32, value.len() as u32), tag, value.len())?;
-        self.data.extend_from_slice(value);
+        self.push(cell(self.buffers.data.len() as u32, value.len() as u32), tag, value.len())?;
+        self.buffers.data.extend_from_slice(value);
         Ok(())
     }
 
@@ -197,12 +221,12 @@ impl RowsBuilder {
                 format!("the result has more than the {} bytes that one result may have", self.limits.bytes),
             ));
         }
-        let Some(seen) = self.seen.get_mut(self.next) else {
+        let Some(seen) = self.buffers.seen.get_mut(self.next) else {
             return Err(SqlError::new(ErrorKind::Other, "the database returned a cell beyond the last column"));
         };
         *seen |= 1 << tag;
-        self.cells.push(cell);
-        self.next = if self.next + 1 == self.seen.len() { 0 } else { self.next + 1 };
+        self.buffers.cells.push(cell);
+        self.next = if self.next + 1 == self.buffers.seen.len() { 0 } else { self.next + 1 };
         Ok(())
     }
 
@@ -211,12 +235,12 @@ impl RowsBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::CorruptData`] where a text is not UTF-8.
-    pub fn finish(self) -> Result<Rows> {
-        let (rows, columns) = (self.count as usize, self.seen.len());
+    pub fn finish(&self) -> Result<Rows> {
+        let (rows, columns) = (self.count as usize, self.buffers.seen.len());
         // Enough but for blobs: 8 bytes a number, 4 bytes an offset, and one more of those than there are rows.
         let mut packed = Vec::with_capacity(columns * (1 + rows.div_ceil(8) + 8 * rows + 4));
-        packed.extend(self.seen.iter().map(|seen| kind_of(*seen)));
-        let mut text = Vec::with_capacity(if self.has_text() { self.data.len() } else { 0 });
+        packed.extend(self.buffers.seen.iter().map(|seen| kind_of(*seen)));
+        let mut text = Vec::with_capacity(if self.has_text() { self.buffers.data.len() } else { 0 });
         for column in 0..columns {
             let kind = packed[column];
             if kind & kind::NULLS != 0 {
@@ -241,19 +265,19 @@ impl RowsBuilder {
     }
 
     fn is_text(&self, column: usize) -> bool {
-        kind_of(self.seen[column]) & !kind::NULLS == kind::TEXT
+        kind_of(self.buffers.seen[column]) & !kind::NULLS == kind::TEXT
     }
 
     fn has_text(&self) -> bool {
-        (0..self.seen.len()).any(|column| self.is_text(column))
+        (0..self.buffers.seen.len()).any(|column| self.is_text(column))
     }
 
     fn column(&self, column: usize) -> impl Iterator<Item = &Cell> {
-        self.cells.iter().skip(column).step_by(self.seen.len().max(1))
+        self.buffers.cells.iter().skip(column).step_by(self.buffers.seen.len().max(1))
     }
 
     fn slice(&self, start: u32, length: u32) -> &[u8] {
-        &self.data[start as usize..start as usize + length as usize]
+        &self.buffers.data[start as usize..start as usize + length as usize]
     }
 
     fn pack_nulls(&self, column: usize, packed: &mut Vec<u8>) {
@@ -312,7 +336,7 @@ impl RowsBuilder {
     /// One pass over all texts is several times as fast as one for each. What it cannot see is a character whose
     /// bytes lie in two cells, hence the look at the boundaries.
     fn check_text(&self, text: Vec<u8>) -> Result<String> {
-        let columns = || (0..self.seen.len()).filter(|column| self.is_text(*column));
+        let columns = || (0..self.buffers.seen.len()).filter(|column| self.is_text(*column));
         let first_broken = || {
             columns().find(|&column| {
                 self.column(column).any(|cell| match *cell {

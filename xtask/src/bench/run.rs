@@ -39,6 +39,7 @@ impl Measuring<'_> {
         let mut groups = Groups::default();
         let mut command = self.command(&self.programs.backends);
         command.arg("--bench").args(self.filter).env("CRITERION_HOME", &home);
+        command.env("COFFERDAM_BENCH_TURN", (round - 1).to_string());
         self.follow(command, &self.folder.join(format!("round-{round}.log")), |line| groups.line(line))?;
         groups.end();
         criterion::read(&home, results)

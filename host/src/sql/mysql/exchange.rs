@@ -41,17 +41,20 @@ pub(super) async fn query(
     parameters: &[Value],
     limits: ResultLimits,
 ) -> Result<Rows, Failure> {
+    let buffers = std::mem::take(&mut link.buffers);
     let (connection, statement) = prepare(link, text, parameters).await?;
     let mut result = connection.exec_iter(statement, values(parameters)).await?;
     let columns = result.columns().unwrap_or_default();
-    let mut builder = RowsBuilder::new(columns.len(), limits);
+    let mut builder = RowsBuilder::reusing(buffers, columns.len(), limits);
     while let Some(row) = result.next().await? {
         for (index, (cell, column)) in row.unwrap().into_iter().zip(columns.iter()).enumerate() {
             push(&mut builder, cell, column, index).map_err(Failure::GivenUp)?;
         }
     }
     result.drop_result().await?;
-    builder.finish().map_err(Failure::Refused)
+    let rows = builder.finish().map_err(Failure::Refused);
+    link.buffers = builder.into_buffers();
+    rows
 }
 
 /// Runs a statement and returns how many rows it affected.

@@ -14,6 +14,7 @@ use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
+use crate::sql::rows::Buffers;
 
 /// Connections to one server, opened when they are needed.
 pub(super) struct Pool {
@@ -37,6 +38,8 @@ struct Idle {
 pub(super) struct Link {
     connection: Abrupt<Conn>,
     statements: Statements,
+    /// What the connection's results are built in.
+    pub buffers: Buffers,
     opened: StdInstant,
     /// Whether it was used by an earlier lease, and may have died since.
     pub is_reused: bool,
@@ -135,6 +138,7 @@ impl Pool {
         Ok(Link {
             connection: Abrupt::new(connection),
             statements: Statements::default(),
+            buffers: Buffers::default(),
             opened: StdInstant::now(),
             is_reused: false,
             _open: Counted::new(&self.open),

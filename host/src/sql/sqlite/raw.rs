@@ -14,7 +14,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 use super::codes;
 use super::guard::{self, Guard, host};
 use crate::sql::error::{ErrorKind, Result, SqlError};
-use crate::sql::rows::{ResultLimits, Rows, RowsBuilder};
+use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
 use crate::sql::{Statement, Value};
 
 /// Prepared statements that a connection keeps. A backend has a few dozen.
@@ -94,6 +94,8 @@ pub(super) struct Raw {
     stop: Arc<Stop>,
     opened: Instant,
     logged: Cell<bool>,
+    /// What its results are built in, empty while one is.
+    buffers: Cell<Option<Box<Buffers>>>,
 }
 
 impl Raw {
@@ -120,7 +122,14 @@ impl Raw {
             connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
             connection.busy_timeout(Duration::ZERO)?;
             let guard = Guard::install(&mut connection)?;
-            Ok(Self { connection, guard, stop, opened: Instant::now(), logged: Cell::new(false) })
+            Ok(Self {
+                connection,
+                guard,
+                stop,
+                opened: Instant::now(),
+                logged: Cell::new(false),
+                buffers: Cell::default(),
+            })
         };
         let raw = attempt().map_err(|error| {
             let error = codes::error(error);
@@ -218,7 +227,8 @@ impl Raw {
     ) -> Result<Rows> {
         let mut prepared = self.prepare(statement, parameters, deadline)?;
         let columns = prepared.column_count();
-        let mut builder = RowsBuilder::new(columns, limits);
+        let mut buffers = self.buffers.take().unwrap_or_default();
+        let mut builder = RowsBuilder::reusing(std::mem::take(&mut *buffers), columns, limits);
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(|error| self.explain(error))? {
             for column in 0..columns {
@@ -231,7 +241,10 @@ impl Raw {
                 }
             }
         }
-        builder.finish()
+        let result = builder.finish();
+        *buffers = builder.into_buffers();
+        self.buffers.set(Some(buffers));
+        result
     }
 
     /// As [`query`](Self::query), where a statement that writes takes effect only if its whole result could be
