@@ -14,9 +14,9 @@ use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::statement::Effects;
 use crate::sql::{Access, Connection, Statement, Value};
 
-/// The pauses before a statement that lost against another is repeated: the other is done by then, or holds its
-/// locks for longer than any pause would be.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The pauses before a statement that lost against another is repeated once more. The first time is at once: the other
+/// one of a deadlock has what it wanted.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A lease of one connection.
@@ -222,10 +222,11 @@ impl Connection for MysqlConnection {
     async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
         self.prepare_for(statement)?;
         let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut was_repeated = false;
         loop {
             match self.execute_once(statement.text(), &parameters, deadline).await {
                 Err(error) if codes::is_lock_conflict(&error) && !self.in_transaction => {
-                    if !pause.wait(deadline).await {
+                    if std::mem::replace(&mut was_repeated, true) && !pause.wait(deadline).await {
                         return Err(error);
                     }
                 }
