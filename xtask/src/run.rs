@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-/// The workspace's folder.
+/// The workspace's folder. Cargo names it to what it runs: the one at compile time can be another clone's, where several
+/// share a target folder.
 pub fn root() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest = Path::new(&manifest);
     manifest.parent().unwrap_or(manifest).to_owned()
 }
 
