@@ -48,8 +48,10 @@ pub fn build() -> Result<Programs> {
 /// Builds what counts instructions, with the features of everything else.
 pub fn instructions() -> Result<PathBuf> {
     let build = cargo(["build", "--release", "--features", "cofferdam/command", "--bench", "instructions"]);
-    let built = executables("Building (the first time compiles wasmtime, optimised, for some minutes)", build)?.pop();
-    Ok(built.context("cargo built no bench `instructions`")?.1)
+    // Cargo builds the package's programs along with its benches.
+    let built = executables("Building (the first time compiles wasmtime, optimised, for some minutes)", build)?;
+    let found = built.into_iter().find(|(name, _)| name == "instructions");
+    Ok(found.context("cargo built no bench `instructions`")?.1)
 }
 
 /// A line of cargo's messages, as far as it is about a program.
