@@ -176,16 +176,19 @@ pub(super) async fn read(
     deadline: Instant,
 ) -> Result<Rows> {
     let held = Held::Reader(pool.reader(deadline).await?);
-    let may_be_long = statement.work() == Work::Long;
-    if !may_be_long || !statement.is_known_long() {
-        let limit = if may_be_long { deadline.min(Instant::now() + BRIEF) } else { deadline };
+    if !statement.is_known_long() {
         let mut busy = Busy::new(pool, &held);
         loop {
+            let limit = match statement.work() {
+                Work::Short => deadline,
+                Work::Long => deadline.min(Instant::now() + BRIEF),
+            };
             let result = pool.pace.run(|| held.raw()?.query(statement, &parameters, limits, limit));
-            match busy.wait(result, deadline).await {
-                None => {}
-                Some(Err(error)) if limit < deadline && error.kind == ErrorKind::Timeout => break,
-                Some(result) => return result,
+            if limit < deadline && result.as_ref().is_err_and(|error| error.kind == ErrorKind::Timeout) {
+                break;
+            }
+            if let Some(result) = busy.wait(result, deadline).await {
+                return result;
             }
         }
     }

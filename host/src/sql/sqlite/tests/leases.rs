@@ -94,3 +94,26 @@ fn closing_leaves_one_file_and_refuses_what_comes_after() {
         });
     }
 }
+
+#[test]
+fn a_list_waits_for_another_process_that_locks_the_whole_file() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let file = file();
+            // Without a write-ahead log readers have to wait.
+            let other = file.other();
+            other.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (7)").unwrap();
+            assert_eq!(file.count().await, 1);
+            other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+            let list = long("SELECT a FROM t");
+            let reading = file.database.query(Access::Read, &list, vec![], LIMITS, soon());
+            let unlocking = async {
+                // Long after the time for which a list is tried on this thread.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                other.execute_batch("COMMIT").unwrap();
+            };
+            let (rows, ()) = tokio::join!(reading, unlocking);
+            assert_eq!(integer(&rows.unwrap()), 7);
+        });
+    }
+}
