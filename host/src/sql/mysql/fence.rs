@@ -8,18 +8,17 @@
 //! The nodes of a Galera cluster execute each other's writes, so there the next connection may be one to another node. It
 //! waits too: until the session was ended, or the cluster has shut its node out, which then cannot commit any more.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Row};
+use mysql_async::{Conn, Error};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::codes::{self, Doing};
 use super::connect::{Connector, disconnect};
-use super::node::{Member, members, text};
+use super::node::{self, Member};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// The pauses between two looks at what is left: an ended session is gone within a millisecond or two, one that rolls
@@ -152,7 +151,7 @@ impl Fence {
                     && now.saturating_duration_since(entry.since) < OTHER_NODE
             };
             let Some(GivenUp { session, .. }) = self.list().iter().find(waits).cloned() else { return Ok(()) };
-            let members = members(connection)
+            let members = node::members(connection)
                 .await
                 .map_err(|error| codes::error(error, Doing::Running, connector.hosts().names()))?
                 .ok_or_else(|| {
@@ -200,25 +199,17 @@ fn is_refused(error: &Error) -> bool {
 
 /// Has the server end these sessions of its own, and waits until they are gone. An account may end its own sessions.
 async fn end(connection: &mut Conn, sessions: &[Arc<Session>]) -> mysql_async::Result<()> {
-    let mut look = "SELECT id, host FROM information_schema.processlist WHERE id IN (".to_owned();
-    for (index, session) in sessions.iter().enumerate() {
-        // Writing into a text cannot fail.
-        let _ = write!(look, "{}{}", if index > 0 { ", " } else { "" }, session.id);
-    }
-    look.push(')');
-    let mut killed: Vec<u32> = Vec::new();
+    let mut killed: Vec<u64> = Vec::new();
     let mut pause = FIRST_PAUSE;
     loop {
-        let rows: Vec<Row> = connection.query(&look).await?;
-        let there = rows.into_iter().filter_map(|mut row| {
-            let (id, client) = (text(&mut row, 0)?.parse().ok()?, text(&mut row, 1)?);
-            sessions.iter().any(|session| session.id == id && session.client == client).then_some(id)
-        });
-        let there: Vec<u32> = there.collect();
+        let is_given_up = |(id, client): &(u64, String)| {
+            sessions.iter().any(|session| u64::from(session.id) == *id && session.client == *client)
+        };
+        let there: Vec<_> = node::sessions(connection).await?.into_iter().filter(is_given_up).collect();
         if there.is_empty() {
             return Ok(());
         }
-        for id in there {
+        for (id, _) in there {
             if killed.contains(&id) {
                 continue;
             }

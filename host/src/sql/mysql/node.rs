@@ -1,7 +1,7 @@
 //! What a server says of itself and of a new connection, asked once when the connection is opened.
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row};
+use mysql_async::{Conn, Error, Row};
 
 /// What a session needs beyond the server's defaults, so that it means the same on every server. MySQL 8 and
 /// MariaDB 10 know these modes, and both refuse what does not fit instead of changing it.
@@ -14,15 +14,19 @@ const SESSION: [&str; 2] = [
 /// write that was answered on one node is seen on all.
 const CLUSTER_SESSION: &str = "SET SESSION wsrep_sync_wait = 1";
 
-/// Empty on a server that is no node of a Galera cluster; `wsrep_ready` is OFF where the library is loaded and not used.
-/// MySQL and MariaDB keep these values in different tables and SHOW them in the same way.
-const STATUS: &str = "SHOW GLOBAL STATUS WHERE variable_name IN ('wsrep_ready', 'wsrep_local_state_comment', \
-                      'wsrep_cluster_status', 'wsrep_cluster_state_uuid', 'wsrep_local_index', \
-                      'wsrep_incoming_addresses', 'wsrep_connected')";
+/// Empty on a server without Galera's library. MySQL and MariaDB keep these values in different tables and SHOW them in the
+/// same way. It makes the server gather all of its status, which takes a millisecond.
+const STATUS: &str = "SHOW GLOBAL STATUS LIKE 'wsrep\\_%'";
 
-/// MySQL's super_read_only implies read_only. Every account sees its own sessions.
-const SELF: &str = "SELECT VERSION(), @@global.read_only, \
-                    (SELECT host FROM information_schema.processlist WHERE id = CONNECTION_ID())";
+/// MySQL's super_read_only implies read_only.
+const SELF: &str = "SELECT VERSION(), @@global.read_only";
+
+/// As [`SELF`], and whether it may be a node. MySQL does not know the variable, nor does a MariaDB that was built without
+/// Galera.
+const MARIADB_SELF: &str = "SELECT VERSION(), @@global.read_only, @@global.wsrep_on";
+
+/// The server's word for a variable that it does not know.
+const UNKNOWN_VARIABLE: u16 = 1193;
 
 /// A server, and how it sees a connection.
 pub(super) struct Node {
@@ -49,19 +53,48 @@ pub(super) struct Member {
 impl Node {
     /// Asks the server, and makes the session what it has to be.
     pub async fn meet(connection: &mut Conn) -> mysql_async::Result<Self> {
-        let status = Status::read(connection).await?;
-        let mut row: Option<Row> = connection.query_first(SELF).await?;
-        let mut value = |index| row.as_mut().and_then(|row| text(row, index));
-        let (version, read_only, client) = (value(0).unwrap_or_default(), value(1), value(2));
+        let (version, read_only, may_be_node) = Self::ask(connection).await?;
+        let status = if may_be_node { Status::read(connection).await? } else { Status(Vec::new()) };
+        let own = u64::from(connection.id());
+        let client = sessions(connection).await?.into_iter().find(|(id, _)| *id == own).map(|(_, client)| client);
         for text in SESSION {
             connection.query_drop(text).await?;
         }
         if status.is_node() {
             connection.query_drop(CLUSTER_SESSION).await?;
         }
-        let problem = status.problem().or((read_only.as_deref() == Some("1")).then_some("it is read-only"));
+        let problem = status.problem().or(read_only.then_some("it is read-only"));
         Ok(Self { version, client, member: status.member(), problem })
     }
+
+    /// Its version, whether it is read-only, and whether it may be a node of a cluster.
+    async fn ask(connection: &mut Conn) -> mysql_async::Result<(String, bool, bool)> {
+        // Their numbers begin with 10, MySQL's end with 9 so far.
+        let mut row: Option<Row> = None;
+        if connection.server_version().0 >= 10 {
+            row = match connection.query_first(MARIADB_SELF).await {
+                Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => None,
+                result => result?,
+            };
+        }
+        if row.is_none() {
+            row = connection.query_first(SELF).await?;
+        }
+        let mut value = |index| row.as_mut().and_then(|row| text(row, index));
+        let is_on = |value: Option<String>| value.as_deref() == Some("1");
+        let (version, read_only, wsrep_on) = (value(0).unwrap_or_default(), is_on(value(1)), value(2));
+        // Percona's clusters are MySQL.
+        let may_be_node = is_on(wsrep_on) || !version.contains("MariaDB");
+        Ok((version, read_only, may_be_node))
+    }
+}
+
+/// The sessions that the account may see, which its own are always among: the connection's number, and the client's
+/// address and port. The table in information_schema says the same in twenty times the time.
+pub(super) async fn sessions(connection: &mut Conn) -> mysql_async::Result<Vec<(u64, String)>> {
+    let rows: Vec<Row> = connection.query("SHOW PROCESSLIST").await?;
+    let session = |mut row: Row| Some((text(&mut row, 0)?.parse().ok()?, text(&mut row, 2)?));
+    Ok(rows.into_iter().filter_map(session).collect())
 }
 
 /// The members of the cluster that this connection's server belongs to, as far as they have names; `None` where it is
@@ -71,8 +104,8 @@ pub(super) async fn members(connection: &mut Conn) -> mysql_async::Result<Option
     Ok(status.problem().is_none().then(|| status.addresses().map(str::to_owned).collect()))
 }
 
-/// A value of a row as text; none where it is NULL or no text, whatever kind of server it comes from.
-pub(super) fn text(row: &mut Row, index: usize) -> Option<String> {
+/// A value of a row as text; none where it is NULL, no text, or not there.
+fn text(row: &mut Row, index: usize) -> Option<String> {
     row.take_opt(index)?.ok()
 }
 
