@@ -21,6 +21,8 @@ pub const NODES: usize = 3;
 /// The longest that a node may take until it is synced, so that a test ends.
 const SYNCING: Duration = Duration::from_secs(120);
 
+const PORT_ATTEMPTS: u32 = 5;
+
 const LIBRARY: &str = "/usr/lib/galera/libgalera_smm.so";
 
 /// Three nodes with the same data. They end, and their folders go, when this is dropped or this process ends.
@@ -54,6 +56,18 @@ impl Galera {
     ///
     /// MariaDB or Galera is not installed, or a node does not start; the error has the end of its log.
     pub async fn start() -> Result<Self> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match Self::try_to_start().await {
+                // Another program can take a free port before a node does.
+                Err(error) if attempt < PORT_ATTEMPTS && format!("{error:?}").contains("Address already in use") => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_to_start() -> Result<Self> {
         ensure!(Path::new(LIBRARY).is_file(), "{LIBRARY} is not there: install galera-4, rsync and lsof");
         let daemon = find_program(&["mariadbd"])?;
         let user = user_name()?;

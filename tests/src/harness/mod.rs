@@ -4,6 +4,7 @@ pub mod command;
 pub mod galera;
 pub mod mariadb;
 pub mod mysql;
+pub mod path;
 pub mod plugins;
 pub mod sqlite;
 pub mod storage;

@@ -8,12 +8,12 @@ use cofferdam::config::{Config, HostPort, MysqlConfig, PoolConfig};
 use cofferdam::sql::{Access, ErrorKind, mysql};
 use cofferdam::{MessageState, Storage, StorageService};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
+use cofferdam_tests::harness::path::NetworkPath;
 use cofferdam_tests::harness::storage::mysql_config;
 use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use crate::path::Path;
 use crate::{LIMITS, Rig, SETTLING, at_once, config, read, short, soon};
 
 /// How often the race between a late statement and the next one is run.
@@ -91,9 +91,9 @@ async fn all_write(storage: &Arc<Storage>, value: &str, until_done: bool) -> usi
 #[tokio::test]
 async fn a_write_that_arrives_late_is_not_executed() {
     let mut server = MysqlServer::start(&[]).await.unwrap();
-    let path = Path::to(server.process().unwrap().port()).await;
+    let path = NetworkPath::to(server.process().unwrap().port()).await.unwrap();
     let home = server.create_database(DatabaseOptions::default()).await.unwrap();
-    let rig = Rig { pool: mysql::open(&on(path.port, config(&home)), &PoolConfig::default()).unwrap(), home };
+    let rig = Rig { pool: mysql::open(&on(path.port(), config(&home)), &PoolConfig::default()).unwrap(), home };
     rig.write("CREATE TABLE v (a INT)").await.unwrap();
     rig.write("INSERT INTO v VALUES (1)").await.unwrap();
     // By a statement of its own, by a commit, by a future that is dropped.
@@ -163,9 +163,9 @@ async fn a_lease_waits_until_what_was_given_up_is_rolled_back() {
 #[tokio::test]
 async fn after_one_connection_died_the_idle_ones_cost_nobody_a_deadline() {
     let mut server = MysqlServer::start(&[]).await.unwrap();
-    let path = Path::to(server.process().unwrap().port()).await;
+    let path = NetworkPath::to(server.process().unwrap().port()).await.unwrap();
     let home = server.create_database(DatabaseOptions::default()).await.unwrap();
-    let pool = mysql::open(&on(path.port, config(&home)), &PoolConfig::default()).unwrap();
+    let pool = mysql::open(&on(path.port(), config(&home)), &PoolConfig::default()).unwrap();
     let mut leases = Vec::new();
     for _ in 0..5 {
         let mut lease = pool.acquire(Access::Write, soon()).await.unwrap();

@@ -6,7 +6,6 @@ mod encryption;
 mod given_up;
 mod hosts;
 mod leases;
-mod path;
 mod statements;
 
 use std::sync::Arc;

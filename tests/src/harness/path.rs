@@ -5,8 +5,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// Hands connections on to a port of 127.0.0.1, until it is dropped.
-pub struct Path {
-    pub port: u16,
+pub struct NetworkPath {
+    port: u16,
     state: watch::Sender<State>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -19,10 +19,15 @@ struct State {
     held: u64,
 }
 
-impl Path {
-    pub async fn to(server: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+impl NetworkPath {
+    /// A path to this port.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port.
+    pub async fn to(server: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
         let state = watch::Sender::new(State::default());
         let watched = state.clone();
         let task = tokio::spawn(async move {
@@ -34,7 +39,12 @@ impl Path {
                 }
             }
         });
-        Self { port, state, task }
+        Ok(Self { port, state, task })
+    }
+
+    /// Where it begins: a TCP port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Holds up what is sent on the connections that are open now; the server does not learn that a client left.
@@ -48,7 +58,7 @@ impl Path {
     }
 }
 
-impl Drop for Path {
+impl Drop for NetworkPath {
     fn drop(&mut self) {
         self.task.abort();
     }
