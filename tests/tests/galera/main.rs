@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cofferdam::clock::SystemClock;
 use cofferdam::config::{Config, PoolConfig};
-use cofferdam::sql::{Database, ErrorKind, Statement, Value, Work, mysql};
+use cofferdam::sql::{ErrorKind, Statement, Value, Work, mysql};
 use cofferdam::{MessageState, Storage, StorageService};
 use cofferdam_tests::harness::galera::{Galera, NODES};
 use cofferdam_tests::harness::path::NetworkPath;
@@ -188,7 +188,7 @@ async fn hosts_on_different_nodes_start_together_and_see_each_others_writes() {
     const DATABASE: &str = "cofferdam_start";
     let cluster = Galera::shared().await.unwrap();
     cluster.create_database(DATABASE).await.unwrap();
-    for round in 0..3 {
+    for round in 0..5 {
         let mut connection = cluster.administrator(0).await.unwrap();
         connection
             .query_drop(format!("DROP DATABASE `{DATABASE}`; CREATE DATABASE `{DATABASE}`; USE `{DATABASE}`"))

@@ -16,8 +16,9 @@ use crate::rows::Reader;
 use crate::session::{Session, loses_connection};
 use crate::{script, time};
 
-/// How often a step starts over where others wrote in between.
-const STEP_ATTEMPTS: usize = 5;
+/// How often a step starts over where others wrote or ran the same step in between. Each time one of its statements, of
+/// which it has a dozen, has got further.
+const STEP_ATTEMPTS: usize = 20;
 
 /// How long one call waits for the named lock, in seconds: short against the time that a host allows for a call.
 const LOCK_WAIT_SECONDS: i64 = 2;
