@@ -1,0 +1,6 @@
+//! A storage outlives its database: real servers that are stopped and started, real files that are locked and damaged.
+
+mod breaker;
+mod rig;
+mod spool;
+mod start;
