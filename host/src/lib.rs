@@ -42,6 +42,7 @@
 //! - [`Error`] and [`ErrorKind`]: how they fail.
 //! - [`Storage`]: a loaded backend and its database, from [`Storage::from_env`] or [`Storage::builder`].
 //! - [`config`]: what can be set, and the one place that reads the environment.
+//! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
 //! - [`sql`]: the pools of connections that are lent to backends.
@@ -53,11 +54,13 @@
 
 pub mod clock;
 pub mod config;
+pub mod migrate;
 pub mod plugin;
 pub mod sql;
 
 mod bridge;
 mod error;
+mod hexadecimal;
 mod model;
 mod service;
 mod storage;
