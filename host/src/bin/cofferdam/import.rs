@@ -102,7 +102,7 @@ impl Import {
             },
         });
         match opened.await {
-            Ok(file) => file.map_err(|error| Failure::from(error)),
+            Ok(file) => file.map_err(Failure::from),
             Err(error) => Err(Failure::failed(format!("the snapshot cannot be opened: {error}"))),
         }
     }

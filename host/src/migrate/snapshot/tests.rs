@@ -134,7 +134,9 @@ fn lines_that_are_lost_doubled_or_exchanged_are_found() {
         }
     };
     for place in 1..6 {
-        let (line, reason) = damaged(&|lines| drop(lines.remove(place)));
+        let (line, reason) = damaged(&|lines| {
+            lines.remove(place);
+        });
         assert!(line == 6 && reason.starts_with("the trailer counts"), "{line}: {reason}");
         let (line, reason) = damaged(&|lines| lines.insert(place, lines[place]));
         assert!(line == place as u64 + 2 && reason.contains("does not come after"), "{line}: {reason}");
