@@ -22,6 +22,9 @@ fn every_command_explains_itself() {
         "thread cleanup",
         "export",
         "import",
+        "spool status",
+        "spool replay",
+        "spool export",
         "bench",
         "demo",
     ] {

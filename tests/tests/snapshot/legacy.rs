@@ -63,7 +63,7 @@ async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
         let line = 2 + rows.states.iter().position(|state| is_broken(&state.thread_id)).expect("an empty thread id");
         let (_folder, file) = file_named("backup.ndjson")?;
         let (_, stderr) = run(&mut command(&home, &["export", text(&file)]), 0);
-        let told = format!("line {line}: thread_id is empty, but it must have 1 to 255 characters without NUL");
+        let told = format!("line {line}: thread-id is empty: give 1 to 255 characters without NUL");
         assert!(stderr.contains(&told) && stderr.lines().count() == 1, "{stderr}");
         for to in empty_homes().await? {
             let parts = [&*told, "nothing was imported", "--skip-broken"];

@@ -50,15 +50,15 @@ async fn exported(states: &[(&str, Option<&str>, &str)]) -> Result<Vec<u8>, Snap
 async fn each_rule_is_named_with_its_line() -> Result<()> {
     let long = "\u{1f980}".repeat(256);
     let cases: BTreeMap<&str, (&str, Option<&str>, &str)> = [
-        ("channel_id is empty", ("", None, "m")),
-        ("channel_id has 256 characters", (&*long, None, "m")),
-        ("channel_id contains a NUL", ("b\0", None, "m")),
-        ("thread_id is empty", ("b", Some(""), "m")),
-        ("thread_id has 256 characters", ("b", Some(&*long), "m")),
-        ("thread_id contains a NUL", ("b", Some("\0"), "m")),
-        ("last_message_id is empty", ("b", None, "")),
-        ("last_message_id has 256 characters", ("b", None, &*long)),
-        ("last_message_id contains a NUL", ("b", None, "m\0m")),
+        ("channel-id is empty", ("", None, "m")),
+        ("channel-id has 256 characters", (&*long, None, "m")),
+        ("channel-id contains a NUL", ("b\0", None, "m")),
+        ("thread-id is empty", ("b", Some(""), "m")),
+        ("thread-id has 256 characters", ("b", Some(&*long), "m")),
+        ("thread-id contains a NUL", ("b", Some("\0"), "m")),
+        ("last-message-id is empty", ("b", None, "")),
+        ("last-message-id has 256 characters", ("b", None, &*long)),
+        ("last-message-id contains a NUL", ("b", None, "m\0m")),
     ]
     .into();
     for (rule, row) in cases {

@@ -11,6 +11,7 @@ mod output;
 mod plugin;
 mod signals;
 mod snapshot;
+mod spool;
 mod state;
 mod thread;
 
@@ -45,6 +46,8 @@ enum Command {
     Thread(thread::Thread),
     Export(export::Export),
     Import(import::Import),
+    #[command(subcommand)]
+    Spool(spool::Spool),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -60,6 +63,7 @@ impl Command {
             Self::Thread(command) => signals.or(command.run()).await,
             Self::Export(command) => signals.or(command.run()).await,
             Self::Import(command) => signals.or(command.run()).await,
+            Self::Spool(command) => signals.or(command.run()).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,

@@ -1,7 +1,6 @@
 //! The rules of a row's values, told before a storage sees them.
 
 use super::format::Row;
-use crate::model::MAX_ID_CHARACTERS;
 
 /// What an import does with a row that breaks a rule, such as one of the original bot with an empty thread id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,25 +39,9 @@ impl BrokenRules {
 
 /// The first rule that a row breaks.
 fn broken(row: &Row) -> Option<String> {
-    match row {
-        Row::State(state) => id("channel_id", &state.channel_id)
-            .or_else(|| id("thread_id", state.thread_id.as_deref()?))
-            .or_else(|| id("last_message_id", &state.last_message_id)),
-        Row::Ownership(ownership) => id("thread_id", &ownership.thread_id)
-            .or_else(|| id("original_user_id", &ownership.original_user_id))
-            .or_else(|| id("created_by", &ownership.created_by)),
-    }
-}
-
-fn id(field: &str, value: &str) -> Option<String> {
-    let problem = if value.is_empty() {
-        "is empty".to_owned()
-    } else if value.len() > MAX_ID_CHARACTERS && value.chars().count() > MAX_ID_CHARACTERS {
-        format!("has {} characters", value.chars().count())
-    } else if value.contains('\0') {
-        "contains a NUL character".to_owned()
-    } else {
-        return None;
+    let checked = match row {
+        Row::State(state) => state.validate(),
+        Row::Ownership(ownership) => ownership.validate(),
     };
-    Some(format!("{field} {problem}, but it must have 1 to {MAX_ID_CHARACTERS} characters without NUL"))
+    checked.err().map(|error| error.message().to_owned())
 }

@@ -216,7 +216,7 @@ fn rows_that_break_a_rule_are_counted() {
     let rows = [state("a", Some("")), state("b\0", None), state(&long, None), ownership(&"\u{1f980}".repeat(255))];
     let contents = verify(&written(&rows, Compression::None)[..]).unwrap();
     let lines: Vec<_> = contents.broken.first.iter().map(|(line, rule)| (*line, &rule[..20])).collect();
-    assert_eq!(lines, [(2, "thread_id is empty, "), (3, "channel_id contains "), (4, "channel_id has 256 c")]);
+    assert_eq!(lines, [(2, "thread-id is empty: "), (3, "channel-id contains "), (4, "channel-id has 256 c")]);
     assert_eq!(contents.broken.count, 3);
     let many: Vec<_> = (0..30).map(|n| state(&format!("{n:02}"), Some(""))).collect();
     let broken = verify(&written(&many, Compression::None)[..]).unwrap().broken;

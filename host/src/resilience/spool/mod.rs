@@ -14,6 +14,8 @@ mod error;
 mod file;
 mod journal;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::path::Path;
