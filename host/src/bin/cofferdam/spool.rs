@@ -211,10 +211,11 @@ impl Replay {
         let spool = status.spool.ok_or_else(|| Failure::failed("the spool was closed meanwhile"))?;
         let refused = spool.rejected.saturating_sub(before.rejected.len());
         if self.json {
-            output::print_json(&json!({ "stored": spool.replayed, "waiting": spool.depth, "rejected": refused }))?;
+            output::print_json(
+                &json!({ "stored": spool.replayed, "superseded": spool.superseded, "waiting": spool.depth, "rejected": refused }),
+            )?;
         } else {
-            let newer = before.entries.len().saturating_sub(spool.replayed as usize + spool.depth + refused);
-            let (stored, waiting) = (spool.replayed, spool.depth);
+            let (stored, newer, waiting) = (spool.replayed, spool.superseded, spool.depth);
             output::print(&format!(
                 "{stored} stored, {newer} left out for what is there, {refused} refused, {waiting} waiting"
             ))?;

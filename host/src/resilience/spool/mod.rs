@@ -23,8 +23,7 @@ use std::path::Path;
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
 pub(super) use self::journal::Journal;
-pub(super) use self::replay::Replay;
-pub use self::replay::ReplayOutcome;
+pub(super) use self::replay::{Replay, ReplayCounts};
 
 /// What is in a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
