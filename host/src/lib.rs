@@ -46,6 +46,7 @@
 //!   once while the database is away, and keeps writes in a spool. [`resilience`] has its parts and its status.
 //! - [`Storage`]: a loaded backend and its database, without any of that.
 //! - [`config`]: what can be set, and the one place that reads the environment.
+//! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
 //! - [`sql`]: the pools of connections that are lent to backends.
@@ -57,11 +58,13 @@
 
 pub mod clock;
 pub mod config;
+pub mod migrate;
 pub mod plugin;
 pub mod sql;
 
 mod bridge;
 mod error;
+mod hexadecimal;
 mod model;
 pub mod resilience;
 mod service;

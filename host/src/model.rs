@@ -119,8 +119,8 @@ impl ThreadOwnership {
     }
 }
 
-/// The key of a message state, where a page of an export ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The key of a message state, where a page of an export ended. Ordered as exports are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey {
     /// The channel.
     pub channel_id: String,

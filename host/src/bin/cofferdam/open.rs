@@ -90,6 +90,13 @@ pub async fn existing() -> Result<Storage, Failure> {
     Ok(storage)
 }
 
+/// Opens the database that the environment names as a starting bot does, which creates and upgrades tables.
+pub async fn created() -> Result<Storage, Failure> {
+    let storage = load(config()?).await?;
+    storage.initialize().await?;
+    Ok(storage)
+}
+
 /// Closes a storage after `result` and keeps what failed first.
 pub async fn close<T>(storage: Storage, result: Result<T, cofferdam::Error>) -> Result<T, Failure> {
     let closed = storage.close().await;
