@@ -68,7 +68,9 @@ async fn open(database: &[&str]) -> Result<Arc<Storage>> {
             };
             mysql_storage(config, Arc::new(SystemClock))?
         }
-        _ => bail!("usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock FILE, or restore FILE COPY"),
+        _ => bail!(
+            "usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock FILE, or restore FILE COPY"
+        ),
     };
     storage.initialize().await?;
     Ok(Arc::new(storage))

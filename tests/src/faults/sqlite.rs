@@ -134,7 +134,11 @@ pub(super) async fn removed(name: &'static str, _: Run) -> Result<Verdict> {
             std::fs::hard_link(&stage.file, &kept)?;
             std::fs::remove_file(&stage.file)?;
             until("the file is missed", FELT, async || load.ledger().errors() > 0).await?;
-            sleep(LASTING).await;
+            // What was committed before may still be on its way to its caller.
+            sleep(LASTING / 2).await;
+            let acknowledged = load.ledger().tally().acknowledged;
+            sleep(LASTING / 2).await;
+            ensure!(load.ledger().tally().acknowledged == acknowledged, "a write was acknowledged without a file");
             ensure!(!stage.file.exists(), "the storage made a new file in place of the one that was removed");
             std::fs::rename(&kept, &stage.file)?;
             Ok(())
@@ -188,7 +192,8 @@ pub(super) async fn read_only_at_start(name: &'static str, _: Run) -> Result<Ver
         })
         .await?;
     match answer {
-        Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => {}
+        // Without a log beside it a file cannot even be opened there.
+        Some(Err(error)) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unavailable) => {}
         answer => verdict.broken.push(format!("a start on a read-only disk was answered with {answer:?}")),
     }
     drop(stage);
@@ -201,7 +206,8 @@ pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
     let stage = Stage::set(folder.database()).await?;
     let files = [stage.file.clone(), stage.beside("-wal")];
     let change = |how: &str| {
-        let arguments: Vec<_> = [OsStr::new(how)].into_iter().chain(files.iter().map(|file| file.as_os_str())).collect();
+        let arguments: Vec<_> =
+            [OsStr::new(how)].into_iter().chain(files.iter().map(|file| file.as_os_str())).collect();
         run("chattr", &arguments).context(
             "files cannot be made immutable: this needs root, and a folder for temporary files (TMPDIR) on ext4, xfs or \
              btrfs",
@@ -321,8 +327,12 @@ enum Pages {
 fn checkpoint(file: &Path) -> Result<()> {
     let connection = rusqlite::Connection::open(file)?;
     connection.busy_timeout(FELT)?;
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-    ensure!(busy == 0, "the log could not be copied into the file");
+    // The storage may be at it already, and SQLite does not wait for that.
+    let end = Instant::now() + FELT;
+    while connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0))? != 0 {
+        ensure!(Instant::now() < end, "the log could not be copied into the file");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     Ok(())
 }
 
