@@ -12,10 +12,11 @@ use std::time::Duration;
 use super::duration::{format_duration, parse_duration};
 use super::variables::variable_named;
 use super::{
-    Config, ConfigError, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, Secret, SqliteConfig, Timeouts, Tls,
-    TlsMode,
+    BreakerConfig, Config, ConfigError, DatabaseConfig, MysqlConfig, OnUnavailable, PluginSource, PoolConfig,
+    ResilienceConfig, RetryConfig, Secret, SpoolConfig, SqliteConfig, Timeouts, Tls, TlsMode,
 };
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -48,6 +49,7 @@ impl Config {
             cache: reader.cache(),
             pool: reader.pool(),
             timeouts: reader.timeouts(),
+            resilience: reader.resilience(),
             message_recovery_window: Duration::from_secs(
                 // Up to a year.
                 60 * u64::from(reader.number("MESSAGE_RECOVERY_WINDOW_MINUTES", 1..=525_600)),
@@ -291,18 +293,68 @@ impl Reader<'_> {
             max_idle: max_idle as usize,
             lifetime: self.duration("DATABASE_CONNECTION_LIFETIME", SECOND..=MONTH),
             idle_timeout: self.duration("DATABASE_IDLE_TIMEOUT", SECOND..=MONTH),
-            acquire_timeout: self.duration("DATABASE_ACQUIRE_TIMEOUT", Duration::from_millis(1)..=HOUR),
+            acquire_timeout: self.duration("DATABASE_ACQUIRE_TIMEOUT", MILLISECOND..=HOUR),
         }
     }
 
     fn timeouts(&mut self) -> Timeouts {
-        let accepted = Duration::from_millis(1)..=24 * HOUR;
+        let accepted = MILLISECOND..=24 * HOUR;
         Timeouts {
             operation: self.duration("COFFERDAM_OPERATION_TIMEOUT", accepted.clone()),
             list: self.duration("COFFERDAM_LIST_TIMEOUT", accepted.clone()),
             initialize: self.duration("COFFERDAM_INITIALIZE_TIMEOUT", accepted.clone()),
             close: self.duration("COFFERDAM_CLOSE_TIMEOUT", accepted),
         }
+    }
+
+    fn resilience(&mut self) -> ResilienceConfig {
+        ResilienceConfig {
+            on_unavailable: self.on_unavailable(),
+            retry: self.retry(),
+            breaker: BreakerConfig {
+                failures: self.number("COFFERDAM_BREAKER_FAILURES", 0..=1000),
+                probe_interval: self.duration("COFFERDAM_BREAKER_PROBE_INTERVAL", MILLISECOND..=HOUR),
+                probe_timeout: self.duration("COFFERDAM_BREAKER_PROBE_TIMEOUT", MILLISECOND..=HOUR),
+            },
+            spool: self.spool(),
+        }
+    }
+
+    fn on_unavailable(&mut self) -> OnUnavailable {
+        const NAME: &str = "COFFERDAM_ON_UNAVAILABLE";
+        let text = self.text_or_default(NAME);
+        OnUnavailable::ALL.into_iter().find(|choice| choice.name() == text).unwrap_or_else(|| {
+            self.wrong(NAME, format!("is {}: it must be fail or degrade", shown(&text)));
+            OnUnavailable::default()
+        })
+    }
+
+    fn retry(&mut self) -> RetryConfig {
+        const FIRST: &str = "COFFERDAM_RETRY_FIRST_PAUSE";
+        const LONGEST: &str = "COFFERDAM_RETRY_LONGEST_PAUSE";
+        let attempts = self.number("COFFERDAM_RETRY_ATTEMPTS", 1..=100);
+        let first_pause = self.duration(FIRST, MILLISECOND..=HOUR);
+        let longest_pause = self.duration(LONGEST, MILLISECOND..=HOUR);
+        if first_pause > longest_pause && !self.wrong.contains(FIRST) && !self.wrong.contains(LONGEST) {
+            let (first, longest) = (format_duration(first_pause), format_duration(longest_pause));
+            self.wrong(
+                FIRST,
+                format!("is {first}, more than {LONGEST}, which is {longest}: lower the one or raise the other"),
+            );
+        }
+        RetryConfig { attempts, first_pause, longest_pause }
+    }
+
+    fn spool(&mut self) -> Option<SpoolConfig> {
+        const NAME: &str = "COFFERDAM_SPOOL";
+        let limit = self.number("COFFERDAM_SPOOL_LIMIT", 1..=10_000_000) as usize;
+        let path = self.path(NAME)?;
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir() {
+            self.wrong(NAME, format!("is {}, a folder: name a file in it", shown_path(&path)));
+        } else if self.path("DATABASE_PATH").is_some_and(|database| database == path) {
+            self.wrong(NAME, "and DATABASE_PATH name the same file: give the spool a file of its own");
+        }
+        Some(SpoolConfig { path, limit })
     }
 
     fn plugin(&mut self) -> PluginSource {

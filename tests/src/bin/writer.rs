@@ -168,8 +168,8 @@ async fn write(storage: &Storage, caller: usize, number: u64) -> cofferdam::Resu
     let name = format!("caller {caller}");
     let number = number.to_string();
     if caller.is_multiple_of(2) {
-        storage.upsert_message_state(&MessageState::new(name, None, number, 1)).await
+        storage.upsert_message_state(&MessageState::new(name, None, number, 1)).await.map(drop)
     } else {
-        storage.upsert_thread_ownership(&ThreadOwnership::new(name, number, "bot", 1)).await
+        storage.upsert_thread_ownership(&ThreadOwnership::new(name, number, "bot", 1)).await.map(drop)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_trait::async_trait;
 use cofferdam::clock::{Clock, ManualClock, SystemClock};
-use cofferdam::config::{Config, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
+use cofferdam::config::{
+    Config, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, ResilienceConfig, SqliteConfig, Timeouts,
+};
 use cofferdam::{StartError, Storage, StorageService};
 
 use super::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
@@ -52,6 +54,7 @@ pub fn config(database: DatabaseConfig, plugin: &str) -> Config {
         cache: Some(PathBuf::from(plugins::CODE_CACHE)),
         pool: PoolConfig::default(),
         timeouts: Timeouts::default(),
+        resilience: ResilienceConfig::default(),
         message_recovery_window: std::time::Duration::from_secs(300),
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, Storage, StorageService};
+use cofferdam::{Config, ResilientStorage, Storage, StorageService};
 
 use crate::failure::Failure;
 
@@ -37,6 +37,14 @@ pub fn config_with(variables: &[(&str, OsString)]) -> Result<Config, Failure> {
 /// Loads the backend, away from the threads of the runtime.
 pub async fn load(config: Config) -> Result<Storage, Failure> {
     match tokio::task::spawn_blocking(move || Storage::builder(config).build()).await {
+        Ok(storage) => Ok(storage?),
+        Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
+    }
+}
+
+/// Loads the backend for something that works for long.
+pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure> {
+    match tokio::task::spawn_blocking(move || ResilientStorage::builder(config).build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
