@@ -178,7 +178,7 @@ async fn write(storage: &dyn StorageService, key: &Key, number: u64) -> cofferda
             storage.upsert_thread_ownership(&ThreadOwnership::new(thread.as_str(), number, "bot", 1)).await
         }
     };
-    written.map(|()| Kept::Stored)
+    written.map(|written| if written.is_spooled() { Kept::Spooled } else { Kept::Stored })
 }
 
 /// The number in a row; 0 where there is none.
