@@ -279,7 +279,11 @@ impl Pool {
                         return Err(self.busy());
                     }
                 }
-                result => return result.map(|()| lease),
+                result => {
+                    // Those of before would open the log when they are next used, whatever is there then.
+                    self.retire_readers();
+                    return result.map(|()| lease);
+                }
             }
         }
     }
