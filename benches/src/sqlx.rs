@@ -51,8 +51,8 @@ impl Sqlx {
             DatabaseConfig::Mysql(mysql) => {
                 command
                     .env("DATABASE_TYPE", "mysql")
-                    .env("MYSQL_HOST", &mysql.host)
-                    .env("MYSQL_PORT", mysql.port.to_string())
+                    .env("MYSQL_HOST", &mysql.hosts[0].host)
+                    .env("MYSQL_PORT", mysql.hosts[0].port.to_string())
                     .env("MYSQL_DATABASE", &mysql.database)
                     .env("MYSQL_USERNAME", &mysql.username)
                     .env("MYSQL_PASSWORD", mysql.password.expose());

@@ -5,6 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use cofferdam::config::HostPort;
 use cofferdam::{MessageState, Storage, StorageService, ThreadOwnership, Written};
 use cofferdam_tests::harness::storage::Home;
 use tokio::sync::Barrier;
@@ -114,7 +115,8 @@ impl Writer {
             }
             Home::Mysql(database) => {
                 let config = database.config();
-                command.args(["mysql", &config.host, &config.port.to_string(), &config.database, &config.username]);
+                let HostPort { host, port } = &config.hosts[0];
+                command.args(["mysql", host, &port.to_string(), &config.database, &config.username]);
                 command.env("COFFERDAM_TEST_PASSWORD", config.password.expose());
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::sql::Engine;
 
 mod duration;
+mod mysql;
 mod read;
 mod variables;
 
@@ -14,6 +15,8 @@ mod variables;
 mod tests;
 
 pub use duration::{format_duration, parse_duration};
+pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
+pub(crate) use read::mysql::read_password;
 pub use variables::{VARIABLES, Variable, variable_named};
 
 /// Everything that a [`Storage`](crate::Storage) needs to know.
@@ -72,75 +75,6 @@ impl DatabaseConfig {
 pub struct SqliteConfig {
     /// The file; its folder is created.
     pub path: PathBuf,
-}
-
-/// A MySQL or MariaDB server.
-#[derive(Clone, Debug)]
-pub struct MysqlConfig {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// The database's name.
-    pub database: String,
-    /// The user's name.
-    pub username: String,
-    /// The user's password.
-    pub password: Secret,
-    /// The longest that opening one connection may take, with its handshake.
-    pub connect_timeout: Duration,
-    /// The longest that one statement may wait for its answer, whatever the operation's own deadline.
-    pub round_trip_timeout: Duration,
-    /// How often opening a connection is tried, with exponentially growing pauses, where the error is one that
-    /// another try can mend.
-    pub connect_attempts: u32,
-    /// Encryption.
-    pub tls: Tls,
-}
-
-/// How the connection to MySQL is encrypted. The modes are those of the `mysql` client's `--ssl-mode`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// How much is demanded.
-    pub mode: TlsMode,
-    /// A PEM file with the certificates of the authorities to trust, instead of the public ones.
-    pub ca: Option<PathBuf>,
-}
-
-/// How much is demanded of the encryption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// Never encrypted.
-    Disabled,
-    /// Encrypted where the server offers it; its identity is not verified.
-    Preferred,
-    /// Encrypted; the server's identity is not verified.
-    Required,
-    /// Encrypted, and the server's certificate comes from a trusted authority.
-    VerifyCa,
-    /// As `VerifyCa`, and the certificate names the host.
-    VerifyIdentity,
-}
-
-impl TlsMode {
-    /// Every mode, from the least demanding to the most.
-    pub const ALL: [Self; 5] = [Self::Disabled, Self::Preferred, Self::Required, Self::VerifyCa, Self::VerifyIdentity];
-
-    /// The mode's name in MYSQL_TLS.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Preferred => "preferred",
-            Self::Required => "required",
-            Self::VerifyCa => "verify-ca",
-            Self::VerifyIdentity => "verify-identity",
-        }
-    }
-
-    /// The mode of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name)
-    }
 }
 
 /// How connections are pooled.

@@ -1,10 +1,11 @@
 //! The environment, read and judged.
 
+pub(super) mod mysql;
+
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::net::Ipv6Addr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,8 +13,8 @@ use std::time::Duration;
 use super::duration::{format_duration, parse_duration};
 use super::variables::variable_named;
 use super::{
-    BreakerConfig, Config, ConfigError, DatabaseConfig, MysqlConfig, OnUnavailable, PluginSource, PoolConfig,
-    ResilienceConfig, RetryConfig, Secret, SpoolConfig, SqliteConfig, Timeouts, Tls, TlsMode,
+    BreakerConfig, Config, ConfigError, DatabaseConfig, OnUnavailable, PluginSource, PoolConfig, ResilienceConfig,
+    RetryConfig, SpoolConfig, SqliteConfig, Timeouts,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -157,121 +158,6 @@ impl Reader<'_> {
             self.wrong("DATABASE_PATH", format!("is {}, a folder: name a file in it", shown_path(&path)));
         }
         SqliteConfig { path }
-    }
-
-    fn mysql(&mut self) -> MysqlConfig {
-        MysqlConfig {
-            host: self.mysql_host(),
-            port: self.number("MYSQL_PORT", 1..=65_535) as u16,
-            // The limit of MySQL and MariaDB.
-            database: self.mysql_name("MYSQL_DATABASE", 64),
-            // MariaDB's limit; MySQL's is 32.
-            username: self.mysql_name("MYSQL_USERNAME", 128),
-            password: self.mysql_password(),
-            connect_timeout: self.duration("MYSQL_TIMEOUT", Duration::from_millis(1)..=HOUR),
-            round_trip_timeout: self.duration("MYSQL_ROUND_TRIP_TIMEOUT", Duration::from_millis(1)..=HOUR),
-            connect_attempts: self.number("MYSQL_CONNECT_ATTEMPTS", 1..=100),
-            tls: self.mysql_tls(),
-        }
-    }
-
-    fn mysql_host(&mut self) -> String {
-        const NAME: &str = "MYSQL_HOST";
-        let host = self.text_or_default(NAME);
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host);
-        if bare.parse::<Ipv6Addr>().is_ok() {
-            return bare.to_owned();
-        }
-        if host.contains("://") || host.contains('@') {
-            // A URL may carry a password, so it is not shown.
-            self.wrong(
-                NAME,
-                "is a URL: give the host alone, and the rest in MYSQL_PORT, MYSQL_DATABASE, MYSQL_USERNAME",
-            );
-        } else if host.contains('/') {
-            self.wrong(NAME, format!("is {}, a path: give a host name or an address", shown(&host)));
-        } else if host.contains(':') {
-            self.wrong(NAME, format!("is {}: give the host alone, and the port in MYSQL_PORT", shown(&host)));
-        } else if host.len() > 255 || host.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            self.wrong(NAME, format!("is {}: it must be a host name or an address", shown(&host)));
-        }
-        host
-    }
-
-    fn mysql_name(&mut self, name: &'static str, longest: usize) -> String {
-        let Some(text) = self.text(name).or_else(|| variable_named(name)?.default_value().map(str::to_owned)) else {
-            if !self.wrong.contains(name) {
-                self.wrong(name, "is not set: DATABASE_TYPE=mysql needs it");
-            }
-            return String::new();
-        };
-        if text.chars().count() > longest || text.contains(char::is_control) {
-            self.wrong(
-                name,
-                format!("is {}: it must be 1 to {longest} characters without control characters", shown(&text)),
-            );
-        }
-        text
-    }
-
-    fn mysql_password(&mut self) -> Secret {
-        const NAME: &str = "MYSQL_PASSWORD";
-        const FILE: &str = "MYSQL_PASSWORD_FILE";
-        match (self.raw(NAME), self.path(FILE)) {
-            (Some(_), Some(_)) => self.wrong(NAME, "and MYSQL_PASSWORD_FILE are both set: set one of them"),
-            (Some(_), None) => return Secret::new(self.text(NAME).unwrap_or_default()),
-            (None, Some(path)) => match read_file(&path) {
-                Err(cause) => self.wrong(FILE, format!("names {}: {cause}", shown_path(&path))),
-                Ok(bytes) => match String::from_utf8(bytes) {
-                    Err(_) => self.wrong(FILE, format!("names {}, which is not UTF-8", shown_path(&path))),
-                    Ok(text) => {
-                        match text.strip_suffix('\n').map_or(&*text, |line| line.strip_suffix('\r').unwrap_or(line)) {
-                            "" => self.wrong(FILE, format!("names {}, which is empty", shown_path(&path))),
-                            password => return Secret::new(password),
-                        }
-                    }
-                },
-            },
-            (None, None) => {
-                self.wrong(NAME, "is not set: DATABASE_TYPE=mysql needs it, or MYSQL_PASSWORD_FILE");
-            }
-        }
-        Secret::new("")
-    }
-
-    fn mysql_tls(&mut self) -> Tls {
-        let ca = self.path("MYSQL_TLS_CA");
-        if let Some(path) = &ca {
-            match read_file(path) {
-                Err(cause) => self.wrong("MYSQL_TLS_CA", format!("names {}: {cause}", shown_path(path))),
-                Ok(bytes) => {
-                    const MARK: &[u8] = b"-----BEGIN CERTIFICATE-----";
-                    if !bytes.windows(MARK.len()).any(|window| window == MARK) {
-                        self.wrong(
-                            "MYSQL_TLS_CA",
-                            format!("names {}, which contains no PEM certificate", shown_path(path)),
-                        );
-                    }
-                }
-            }
-        }
-        let Some(text) = self.text("MYSQL_TLS") else {
-            // As the mysql client does: naming an authority without a mode means that it is to be verified.
-            let mode = if ca.is_some() { TlsMode::VerifyCa } else { TlsMode::Preferred };
-            return Tls { mode, ca };
-        };
-        let Some(mode) = TlsMode::named(&text) else {
-            let names = TlsMode::ALL.map(TlsMode::name).join(", ");
-            self.wrong("MYSQL_TLS", format!("is {}: it must be one of {names}", shown(&text)));
-            return Tls { mode: TlsMode::VerifyIdentity, ca };
-        };
-        if ca.is_some() && !matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity) {
-            self.wrong(
-                "MYSQL_TLS",
-                format!("is {text}, which verifies nothing, yet MYSQL_TLS_CA is set: use verify-ca or verify-identity, or unset one"),
-            );
-        }
-        Tls { mode, ca }
     }
 
     fn pool(&mut self) -> PoolConfig {

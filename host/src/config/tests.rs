@@ -51,8 +51,9 @@ fn an_empty_environment_gives_the_documented_defaults() {
 #[test]
 fn mysql_needs_only_a_user_and_a_password() {
     let mysql = read_mysql(&[]).unwrap();
-    assert_eq!((mysql.host.as_str(), mysql.port, mysql.database.as_str()), ("localhost", 3306, "bmad_bot"));
+    assert_eq!((&mysql.hosts[..], mysql.database.as_str()), (&[HostPort::new("localhost", 3306)][..], "bmad_bot"));
     assert_eq!((mysql.username.as_str(), mysql.password.expose()), ("bot", PASSWORD));
+    assert_eq!((mysql.host_policy, mysql.password_file), (HostPolicy::Ordered, None));
     assert_eq!(mysql.connect_timeout, Duration::from_secs(30));
     assert_eq!(mysql.round_trip_timeout, Duration::from_secs(30));
     assert_eq!(mysql.connect_attempts, 5);
@@ -160,32 +161,70 @@ fn text_must_be_utf8() {
             _ => None,
         })
     };
-    for name in ["MYSQL_HOST", "MYSQL_PORT", "MYSQL_USERNAME", "MYSQL_PASSWORD", "MYSQL_TIMEOUT", "MYSQL_TLS"] {
+    for name in [
+        "MYSQL_HOST",
+        "MYSQL_HOST_POLICY",
+        "MYSQL_PORT",
+        "MYSQL_USERNAME",
+        "MYSQL_PASSWORD",
+        "MYSQL_TIMEOUT",
+        "MYSQL_TLS",
+    ] {
         one_mistake(read(name), name, "UTF-8");
     }
 }
 
 #[test]
-fn a_host_is_a_name_or_an_address() {
-    for (value, host) in [
-        ("db", "db"),
-        ("mysql.bots.svc.cluster.local", "mysql.bots.svc.cluster.local"),
-        ("127.0.0.1", "127.0.0.1"),
-        ("::1", "::1"),
-        ("[::1]", "::1"),
+fn hosts_are_names_or_addresses_with_or_without_a_port() {
+    for (value, hosts) in [
+        ("db", &["db:3300"][..]),
+        ("mysql.bots.svc.cluster.local", &["mysql.bots.svc.cluster.local:3300"]),
+        ("127.0.0.1", &["127.0.0.1:3300"]),
+        ("::1", &["[::1]:3300"]),
+        ("[::1]", &["[::1]:3300"]),
+        ("[::1]:3307", &["[::1]:3307"]),
+        ("db:3307", &["db:3307"]),
+        ("a,b:3307,c", &["a:3300", "b:3307", "c:3300"]),
+        (" a, ::1 ,[::2]:1,127.0.0.1:65535", &["a:3300", "[::1]:3300", "[::2]:1", "127.0.0.1:65535"]),
+        ("db:1,db:2", &["db:1", "db:2"]),
     ] {
-        assert_eq!(read_mysql(&[("MYSQL_HOST", value)]).unwrap().host, host);
+        let read = read_mysql(&[("MYSQL_HOST", value), ("MYSQL_PORT", "3300")]).unwrap().hosts;
+        assert_eq!(read.iter().map(HostPort::to_string).collect::<Vec<_>>(), hosts, "{value}");
     }
     for (value, part) in [
-        ("db:3306", "MYSQL_PORT"),
-        ("[::1]:3306", "MYSQL_PORT"),
         ("mysql://bot:hunter2-marker@db/bot", "a URL"),
-        ("bot:hunter2-marker@db", "a URL"),
+        ("a,bot:hunter2-marker@db", "a URL"),
         ("/run/mysqld/mysqld.sock", "a path"),
         ("my host", "host name"),
         ("db\x1b[31m", "host name"),
+        ("[db]:3306", "host name"),
+        (":3306", "host name"),
+        ("a,,b", "single commas"),
+        ("a,", "single commas"),
+        ("db:", "from 1 to 65535"),
+        ("db:0", "from 1 to 65535"),
+        ("db:+1", "from 1 to 65535"),
+        ("a,db:65536", "from 1 to 65535"),
+        ("db:x", "from 1 to 65535"),
+        ("[::1]:x", "from 1 to 65535"),
+        ("::1:zz", "brackets"),
+        ("a:1:2", "brackets"),
+        ("a,b,a", "a:3306 twice"),
+        ("a,a:3306", "a:3306 twice"),
     ] {
         one_mistake(read_mysql(&[("MYSQL_HOST", value)]), "MYSQL_HOST", part);
+    }
+    let both = read_mysql(&[("MYSQL_HOST", "a:x,/b")]).expect_err("two mistakes").0;
+    assert_eq!(both.len(), 2, "{both:?}");
+}
+
+#[test]
+fn a_host_policy_is_one_of_two() {
+    for policy in HostPolicy::ALL {
+        assert_eq!(read_mysql(&[("MYSQL_HOST_POLICY", policy.name())]).unwrap().host_policy, policy);
+    }
+    for value in ["random", "ORDERED", "first"] {
+        one_mistake(read_mysql(&[("MYSQL_HOST_POLICY", value)]), "MYSQL_HOST_POLICY", "ordered or spread");
     }
 }
 
@@ -193,15 +232,21 @@ fn a_host_is_a_name_or_an_address() {
 fn a_url_in_any_variable_is_not_shown() {
     let url = "mysql://bot:hunter2-marker@db/bot";
     one_mistake(read(&[("DATABASE_TYPE", url)]), "DATABASE_TYPE", "sqlite or mysql");
-    for name in ["MYSQL_PORT", "MYSQL_TIMEOUT", "MYSQL_TLS", "DATABASE_MAX_OPEN_CONNECTIONS", "COFFERDAM_PLUGIN_SHA256"]
-    {
+    for name in [
+        "MYSQL_PORT",
+        "MYSQL_HOST_POLICY",
+        "MYSQL_TIMEOUT",
+        "MYSQL_TLS",
+        "DATABASE_MAX_OPEN_CONNECTIONS",
+        "COFFERDAM_PLUGIN_SHA256",
+    ] {
         one_mistake(read_mysql(&[(name, url)]), name, "a URL");
     }
 }
 
 #[test]
 fn numbers_stay_within_reason() {
-    assert_eq!(read_mysql(&[("MYSQL_PORT", "65535")]).unwrap().port, 65_535);
+    assert_eq!(read_mysql(&[("MYSQL_PORT", "65535")]).unwrap().hosts[0].port, 65_535);
     assert_eq!(read_mysql(&[("MYSQL_CONNECT_ATTEMPTS", "1")]).unwrap().connect_attempts, 1);
     assert_eq!(read(&[("DATABASE_MAX_OPEN_CONNECTIONS", "1000")]).unwrap().pool.max_open, 1000);
     let config = read(&[("MESSAGE_RECOVERY_WINDOW_MINUTES", "60")]).unwrap();
@@ -297,7 +342,9 @@ fn a_password_comes_from_a_variable_or_from_a_file() {
     for (content, password) in
         [("a", "a"), ("ab\n", "ab"), ("abc\r\n", "abc"), (" abc\n\n\n", " abc\n\n"), ("p\u{e4}ss:@/w", "p\u{e4}ss:@/w")]
     {
-        assert_eq!(from_file(&file(content.as_bytes())).unwrap().password.expose(), password);
+        let path = file(content.as_bytes());
+        let mysql = from_file(&path).unwrap();
+        assert_eq!((mysql.password.expose(), mysql.password_file), (password, Some(path.into())));
     }
     one_mistake(from_file(&file(b"")), "MYSQL_PASSWORD_FILE", "is empty");
     one_mistake(from_file(&file(b"\n")), "MYSQL_PASSWORD_FILE", "is empty");

@@ -28,19 +28,32 @@ const fn variable(name: &'static str, default: &'static str, meaning: &'static s
 pub static VARIABLES: &[Variable] = &[
     variable("DATABASE_TYPE", "sqlite", "`sqlite` or `mysql`"),
     variable("DATABASE_PATH", "./data/bot_state.db", "the SQLite file; its folder is created"),
-    variable("MYSQL_HOST", "localhost", "host name or address of the server"),
-    variable("MYSQL_PORT", "3306", "its TCP port"),
+    variable(
+        "MYSQL_HOST",
+        "localhost",
+        "host name or address of the server; of several with the same data: `a,b:3307,[::1]:3307`",
+    ),
+    variable("MYSQL_PORT", "3306", "the TCP port of hosts that are named without one"),
+    variable(
+        "MYSQL_HOST_POLICY",
+        "ordered",
+        "`ordered` tries the first host first, `spread` begins each new connection at another host",
+    ),
     variable("MYSQL_DATABASE", "bmad_bot", "the database's name"),
     variable("MYSQL_USERNAME", "(required with mysql)", "the user's name"),
     variable("MYSQL_PASSWORD", "(required with mysql)", "the user's password"),
     variable(
         "MYSQL_PASSWORD_FILE",
         "(none)",
-        "a file that contains the password, instead of MYSQL_PASSWORD; a newline at its end is dropped",
+        "a file that contains the password, instead of MYSQL_PASSWORD; read again for each new connection; a newline at its end is dropped",
     ),
     variable("MYSQL_TIMEOUT", "30s", "the longest that opening one connection may take"),
     variable("MYSQL_ROUND_TRIP_TIMEOUT", "30s", "the longest that one statement may wait for its answer"),
-    variable("MYSQL_CONNECT_ATTEMPTS", "5", "how often a failed connection is tried, with growing pauses"),
+    variable(
+        "MYSQL_CONNECT_ATTEMPTS",
+        "5",
+        "how often opening a connection is tried on all hosts, with growing pauses",
+    ),
     variable(
         "MYSQL_TLS",
         "preferred",

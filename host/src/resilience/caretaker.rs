@@ -1,7 +1,6 @@
 //! What a storage does by itself: initialising, probing, replaying.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -90,10 +89,9 @@ impl Shared {
         let Some(journal) = self.standing().journal.filter(|journal| journal.depth() > 0) else { return false };
         let replay = self.replay(journal.clone());
         let failure = match timeout(self.timeouts().operation, replay.next()).await {
-            Ok(Ok(None)) => return false,
-            Ok(Ok(Some(outcome))) => {
+            Ok(Ok(false)) => return false,
+            Ok(Ok(true)) => {
                 self.breaker.succeeded();
-                self.replayed.fetch_add(outcome.stored, Ordering::Relaxed);
                 if journal.depth() == 0 {
                     tracing::info!(spool = %journal.path().display(), "the spool is empty again");
                 }

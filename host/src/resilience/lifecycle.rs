@@ -113,8 +113,8 @@ impl ResilientStorage {
         let replay = self.shared.replay(journal.clone());
         while self.shared.breaker.check().is_ok() {
             match replay.next().await {
-                Ok(Some(_)) => {}
-                Ok(None) => return,
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(%error, waiting = journal.depth(), "the spool stays for the next start");
                     return;

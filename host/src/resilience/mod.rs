@@ -20,7 +20,7 @@ mod status;
 
 pub mod spool;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use tokio::time::Instant;
 
 use self::breaker::Breaker;
 pub use self::breaker::{BreakerState, BreakerStatus};
-use self::spool::{Journal, Replay};
+use self::spool::{Journal, Replay, ReplayCounts};
 pub use self::status::{LastError, Readiness, SpoolStatus, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
@@ -91,7 +91,7 @@ impl ResilientStorageBuilder {
             last_error: Mutex::default(),
             wake: Notify::new(),
             latest: AtomicI64::new(i64::MIN),
-            replayed: AtomicU64::new(0),
+            replayed: Arc::default(),
         };
         Ok(ResilientStorage {
             shared: Arc::new(shared),
@@ -153,7 +153,7 @@ struct Shared {
     wake: Notify,
     /// The greatest time that a write was given, in seconds since the Unix epoch.
     latest: AtomicI64,
-    replayed: AtomicU64,
+    replayed: Arc<ReplayCounts>,
 }
 
 /// How far a storage has come.
@@ -245,7 +245,7 @@ impl Shared {
     }
 
     fn replay(&self, journal: Arc<Journal>) -> Replay {
-        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone() }
+        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone(), counts: self.replayed.clone() }
     }
 
     fn spool_status(&self, journal: &Journal) -> SpoolStatus {
@@ -260,7 +260,8 @@ impl Shared {
             depth,
             limit: self.config().spool.as_ref().map_or(0, |spool| spool.limit),
             oldest: oldest.map(age),
-            replayed: self.replayed.load(Ordering::Relaxed),
+            replayed: self.replayed.stored.load(Ordering::Relaxed),
+            superseded: self.replayed.superseded.load(Ordering::Relaxed),
             rejected: journal.rejected(),
             damaged: journal.damaged().map(|(path, _)| path.clone()),
         }

@@ -57,6 +57,8 @@ pub struct SpoolStatus {
     pub oldest: Option<Duration>,
     /// Writes that were put into the database since the start.
     pub replayed: u64,
+    /// Writes that were left out since the start, because the row in the database was newer or the same already.
+    pub superseded: u64,
     /// Writes that the database refused for good, which the file keeps.
     pub rejected: usize,
     /// Where the file that was found damaged at the start was put.

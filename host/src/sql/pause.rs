@@ -1,28 +1,24 @@
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::{Instant, sleep_until};
 
 /// Growing pauses between attempts, each between half of its length and all of it, so that those who failed
 /// together do not come back together.
-pub(super) struct Pause {
-    next: Duration,
-    longest: Duration,
-}
+pub(super) struct Pause(<ExponentialBuilder as BackoffBuilder>::Backoff);
 
 impl Pause {
     /// Pauses that begin with `first` and double up to `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { next: first, longest }
+        // The jitter comes on top: up to as much again.
+        let half = ExponentialBuilder::new().with_min_delay(first / 2).with_max_delay(longest / 2);
+        Self(half.with_jitter().without_max_times().build())
     }
 
     /// Waits, at the longest until `deadline`. `false` where there is no time left for another attempt.
     pub async fn wait(&mut self, deadline: Instant) -> bool {
-        // A fresh hasher is seeded at random: enough to spread attempts, without a dependency.
-        let half = self.next / 2;
-        let jitter = RandomState::new().hash_one(0) % (half.as_nanos().max(1) as u64);
-        sleep_until((Instant::now() + half + Duration::from_nanos(jitter)).min(deadline)).await;
-        self.next = (self.next * 2).min(self.longest);
+        let Some(pause) = self.0.next() else { return false };
+        sleep_until((Instant::now() + pause).min(deadline)).await;
         Instant::now() < deadline
     }
 }

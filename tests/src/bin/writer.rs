@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cofferdam::clock::SystemClock;
-use cofferdam::config::{MysqlConfig, Secret, Tls, TlsMode};
+use cofferdam::config::{HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use cofferdam::{MessageState, Storage, StorageService, ThreadOwnership};
 use cofferdam_tests::harness::storage::{mysql_storage, sqlite_storage};
 use tokio::sync::Barrier;
@@ -56,11 +56,12 @@ async fn open(database: &[&str]) -> Result<Arc<Storage>> {
         ["sqlite", path] => sqlite_storage(Path::new(path), Arc::new(SystemClock))?,
         ["mysql", host, port, database, username] => {
             let config = MysqlConfig {
-                host: host.to_owned(),
-                port: port.parse()?,
+                hosts: vec![HostPort::new(host, port.parse()?)],
+                host_policy: HostPolicy::Ordered,
                 database: database.to_owned(),
                 username: username.to_owned(),
                 password: Secret::new(std::env::var("COFFERDAM_TEST_PASSWORD")?),
+                password_file: None,
                 connect_timeout: Duration::from_secs(10),
                 round_trip_timeout: Duration::from_secs(30),
                 connect_attempts: 5,

@@ -52,14 +52,16 @@ pub fn on_mysql(config: &MysqlConfig, arguments: &[&str]) -> Command {
 }
 
 /// The variables that name this server and its database.
-pub fn mysql_environment(config: &MysqlConfig) -> [(&'static str, String); 6] {
+pub fn mysql_environment(config: &MysqlConfig) -> [(&'static str, String); 7] {
+    let hosts: Vec<_> = config.hosts.iter().map(ToString::to_string).collect();
     [
         ("DATABASE_TYPE", "mysql".to_owned()),
-        ("MYSQL_HOST", config.host.clone()),
-        ("MYSQL_PORT", config.port.to_string()),
+        ("MYSQL_HOST", hosts.join(",")),
+        ("MYSQL_HOST_POLICY", config.host_policy.name().to_owned()),
         ("MYSQL_DATABASE", config.database.clone()),
         ("MYSQL_USERNAME", config.username.clone()),
         ("MYSQL_PASSWORD", config.password.expose().to_owned()),
+        ("MYSQL_TLS", config.tls.mode.name().to_owned()),
     ]
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use cofferdam::config::{MysqlConfig, Secret, Tls, TlsMode};
+use cofferdam::config::{HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Opts, OptsBuilder};
 use tokio::sync::OnceCell;
@@ -90,7 +90,7 @@ impl MysqlServer {
         let user = config(host, url.port().unwrap_or(3306), &name, &password);
         let administrator = OptsBuilder::default()
             .ip_or_hostname(host)
-            .tcp_port(user.port)
+            .tcp_port(user.hosts[0].port)
             .prefer_socket(false)
             .user(Some(name))
             .pass(Some(password))
@@ -158,8 +158,8 @@ impl MysqlDatabase {
     /// The server does not answer.
     pub async fn connect(&self) -> Result<Conn> {
         let options = OptsBuilder::default()
-            .ip_or_hostname(&self.config.host)
-            .tcp_port(self.config.port)
+            .ip_or_hostname(&self.config.hosts[0].host)
+            .tcp_port(self.config.hosts[0].port)
             .prefer_socket(false)
             .user(Some(&self.config.username))
             .pass(Some(self.config.password.expose()))
@@ -191,11 +191,12 @@ impl Drop for MysqlDatabase {
 
 fn config(host: &str, port: u16, username: &str, password: &str) -> MysqlConfig {
     MysqlConfig {
-        host: host.to_owned(),
-        port,
+        hosts: vec![HostPort::new(host, port)],
+        host_policy: HostPolicy::Ordered,
         database: String::new(),
         username: username.to_owned(),
         password: Secret::new(password),
+        password_file: None,
         connect_timeout: Duration::from_secs(10),
         round_trip_timeout: Duration::from_secs(30),
         connect_attempts: 5,
@@ -232,14 +233,14 @@ mod tests {
     fn a_url_names_user_password_host_and_port() {
         let server = MysqlServer::external("mysql://bot%40home:p%3Aw%2F%25@db.example:3307/ignored").unwrap();
         let user = &server.user;
-        assert_eq!((user.host.as_str(), user.port, user.username.as_str()), ("db.example", 3307, "bot@home"));
+        assert_eq!((&user.hosts[..], user.username.as_str()), (&[HostPort::new("db.example", 3307)][..], "bot@home"));
         assert_eq!(user.password.expose(), "p:w/%");
     }
 
     #[test]
     fn a_url_without_a_port_means_3306_and_without_a_password_an_empty_one() {
         let server = MysqlServer::external("mysql://root@[::1]").unwrap();
-        assert_eq!((server.user.host.as_str(), server.user.port), ("::1", 3306));
+        assert_eq!(server.user.hosts, [HostPort::new("::1", 3306)]);
         assert_eq!(server.user.password.expose(), "");
     }
 

@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use cofferdam::config::{MysqlConfig, Secret, Tls, TlsMode};
+use cofferdam::config::{HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use cofferdam_tests::harness::command::{on_sqlite, run};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::Value;
@@ -44,11 +44,12 @@ fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
 fn silent_server() -> (TcpListener, MysqlConfig) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = MysqlConfig {
-        host: "127.0.0.1".into(),
-        port: listener.local_addr().unwrap().port(),
+        hosts: vec![HostPort::new("127.0.0.1", listener.local_addr().unwrap().port())],
+        host_policy: HostPolicy::Ordered,
         database: "bot".into(),
         username: "bot".into(),
         password: Secret::new("hunter2-marker"),
+        password_file: None,
         connect_timeout: Duration::from_secs(30),
         round_trip_timeout: Duration::from_secs(30),
         connect_attempts: 1,

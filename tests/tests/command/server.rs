@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use cofferdam::config::MysqlConfig;
+use cofferdam::config::{HostPort, MysqlConfig};
 use cofferdam_tests::harness::command::{on_mysql, run};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
@@ -32,7 +32,7 @@ async fn a_server_that_refuses_is_reported_with_its_cause() {
     let config = database.config();
     run_wrong(on_mysql(&config, &["check"]).env("MYSQL_PASSWORD", "wrong"), 1, &["permission-denied", "1045"]);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let away = MysqlConfig { port: closed, ..config };
+    let away = MysqlConfig { hosts: vec![HostPort::new("127.0.0.1", closed)], ..config };
     // With the five attempts of a bot this would take longer than the check may, and would not be the message.
     run_wrong(&mut on_mysql(&away, &["check"]), 3, &["unavailable", "MYSQL_"]);
     run_wrong(&mut on_mysql(&away, &["state", "list"]), 3, &["unavailable"]);
@@ -49,7 +49,7 @@ async fn a_password_is_shown_nowhere() {
     let config = database.config();
     let right = config.password.expose();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let away = MysqlConfig { port: closed, ..config.clone() };
+    let away = MysqlConfig { hosts: vec![HostPort::new("127.0.0.1", closed)], ..config.clone() };
     let with = |mut command: Command, name: &str, value: &str| {
         command.env(name, value);
         command

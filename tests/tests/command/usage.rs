@@ -20,6 +20,9 @@ fn every_command_explains_itself() {
         "thread list",
         "thread put",
         "thread cleanup",
+        "spool status",
+        "spool replay",
+        "spool export",
         "bench",
         "demo",
     ] {

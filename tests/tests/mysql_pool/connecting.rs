@@ -41,7 +41,7 @@ async fn a_server_that_hangs_costs_its_deadline_and_its_socket() {
 /// How many TCP connections to the server this process holds. Its own descriptors decide: between fork and exec, a child
 /// that another test starts has copies of them, which keep a socket in the table after it was closed here.
 fn sockets(rig: &Rig) -> usize {
-    let port = format!(":{:04X}", rig.home.config().port);
+    let port = format!(":{:04X}", rig.home.config().hosts[0].port);
     let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
     let open = table.lines().filter_map(|line| {
         let fields: Vec<_> = line.split_whitespace().collect();
@@ -96,7 +96,10 @@ async fn what_another_attempt_cannot_mend_is_reported_at_once() {
         let wrong = MysqlConfig { connect_attempts: 1_000_000, ..wrong };
         let error = read(&*mysql::open(&wrong, &PoolConfig::default()).unwrap(), "SELECT 1").await.unwrap_err();
         assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::PermissionDenied, Some(code)), "{error}");
-        assert!(error.message.contains(&right.port.to_string()) && !error.message.contains("secret"), "{error}");
+        assert!(
+            error.message.contains(&right.hosts[0].port.to_string()) && !error.message.contains("secret"),
+            "{error}"
+        );
     }
 }
 

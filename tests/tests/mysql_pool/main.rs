@@ -3,7 +3,10 @@
 
 mod connecting;
 mod encryption;
+mod given_up;
+mod hosts;
 mod leases;
+mod path;
 mod statements;
 
 use std::sync::Arc;

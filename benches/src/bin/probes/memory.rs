@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use cofferdam::config::{DatabaseConfig, MysqlConfig, Secret, Tls, TlsMode};
+use cofferdam::config::{DatabaseConfig, HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use cofferdam::{Storage, StorageService};
 use cofferdam_benches::contestant::MANY;
 use cofferdam_benches::scratch::{self, Scratch};
@@ -47,8 +47,8 @@ pub fn take(size: Size) -> Result<Vec<Finding>> {
     let output = Command::new(std::env::current_exe()?)
         .arg(CHILD)
         .env(OPERATIONS_VARIABLE, operations.to_string())
-        .env("MYSQL_HOST", &config.host)
-        .env("MYSQL_PORT", config.port.to_string())
+        .env("MYSQL_HOST", &config.hosts[0].host)
+        .env("MYSQL_PORT", config.hosts[0].port.to_string())
         .env("MYSQL_DATABASE", &config.database)
         .env("MYSQL_USERNAME", &config.username)
         .env("MYSQL_PASSWORD", config.password.expose())
@@ -78,11 +78,12 @@ pub fn take(size: Size) -> Result<Vec<Finding>> {
 pub fn child() -> Result<()> {
     let operations: u64 = variable(OPERATIONS_VARIABLE)?.parse()?;
     let config = MysqlConfig {
-        host: variable("MYSQL_HOST")?,
-        port: variable("MYSQL_PORT")?.parse()?,
+        hosts: vec![HostPort::new(variable("MYSQL_HOST")?, variable("MYSQL_PORT")?.parse()?)],
+        host_policy: HostPolicy::Ordered,
         database: variable("MYSQL_DATABASE")?,
         username: variable("MYSQL_USERNAME")?,
         password: Secret::new(variable("MYSQL_PASSWORD")?),
+        password_file: None,
         connect_timeout: Duration::from_secs(10),
         round_trip_timeout: Duration::from_secs(30),
         connect_attempts: 1,

@@ -99,7 +99,13 @@ impl Failure {
         json!({ "exit_code": self.exit, "kind": self.kind, "code": self.code, "message": self.line() })
     }
 
-    fn line(&self) -> String {
+    /// Whether the database is away or too slow.
+    pub fn is_unavailable(&self) -> bool {
+        self.exit == UNAVAILABLE
+    }
+
+    /// What is wrong, in one line.
+    pub fn line(&self) -> String {
         self.message.lines().map(escaped).collect::<Vec<_>>().join("; ")
     }
 

@@ -8,6 +8,7 @@ mod open;
 mod output;
 mod plugin;
 mod signals;
+mod spool;
 mod state;
 mod thread;
 
@@ -40,6 +41,8 @@ enum Command {
     State(state::State),
     #[command(subcommand)]
     Thread(thread::Thread),
+    #[command(subcommand)]
+    Spool(spool::Spool),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -53,6 +56,7 @@ impl Command {
             Self::Plugin(command) => signals.or(command.run()).await,
             Self::State(command) => signals.or(command.run()).await,
             Self::Thread(command) => signals.or(command.run()).await,
+            Self::Spool(command) => signals.or(command.run()).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,

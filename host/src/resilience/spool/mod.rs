@@ -14,6 +14,8 @@ mod error;
 mod file;
 mod journal;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::path::Path;
@@ -21,8 +23,7 @@ use std::path::Path;
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
 pub(super) use self::journal::Journal;
-pub(super) use self::replay::Replay;
-pub use self::replay::ReplayOutcome;
+pub(super) use self::replay::{Replay, ReplayCounts};
 
 /// What is in a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

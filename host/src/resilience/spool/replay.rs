@@ -1,6 +1,7 @@
 //! Putting the spool's writes into the database.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
@@ -18,22 +19,20 @@ const BATCH: usize = 500;
 /// How many rows are looked up at a time: less than a pool has connections by default, so that the bot has some too.
 const LOOKUPS: usize = 8;
 
-/// What became of the writes of a spool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReplayOutcome {
+/// How many writes have left the spool, and how.
+#[derive(Default)]
+pub(in crate::resilience) struct ReplayCounts {
     /// Put into the database.
-    pub stored: u64,
+    pub stored: AtomicU64,
     /// Left out because the row in the database is newer, or is the same already.
-    pub superseded: u64,
-    /// Refused by the database for good, and kept aside in the spool.
-    pub rejected: u64,
+    pub superseded: AtomicU64,
 }
 
-impl ReplayOutcome {
-    fn add(&mut self, other: Self) {
-        self.stored += other.stored;
-        self.superseded += other.superseded;
-        self.rejected += other.rejected;
+impl ReplayCounts {
+    /// Before the writes leave the spool, so that whoever finds it empty finds them counted.
+    fn add(&self, stored: u64, superseded: u64) {
+        self.stored.fetch_add(stored, Ordering::Relaxed);
+        self.superseded.fetch_add(superseded, Ordering::Relaxed);
     }
 }
 
@@ -43,6 +42,7 @@ pub(in crate::resilience) struct Replay {
     pub journal: Arc<Journal>,
     pub storage: Arc<Storage>,
     pub clock: Arc<dyn Clock>,
+    pub counts: Arc<ReplayCounts>,
 }
 
 /// Rows of one table, each with the number of its write.
@@ -117,85 +117,78 @@ impl Spooled for ThreadOwnership {
 }
 
 impl Replay {
-    /// Puts the oldest writes into the database and takes them out of the spool. `None` once none is left.
+    /// Puts the oldest writes into the database and takes them out of the spool. `false` where there are none.
     ///
     /// # Errors
     ///
     /// The database is away, or refuses writes for now: what is not in it is still in the spool.
-    pub async fn next(&self) -> Result<Option<ReplayOutcome>> {
+    pub async fn next(&self) -> Result<bool> {
         let batch = self.journal.view().oldest_writes(BATCH);
-        if batch.is_empty() {
-            return Ok(None);
-        }
+        let found = !batch.is_empty();
         let (mut states, mut ownerships) = (Rows::default(), Rows::default());
-        let mut outcome = ReplayOutcome::default();
         for SpoolEntry { sequence, write, .. } in batch {
             match write {
                 SpooledWrite::State(state) => states.push(sequence, state),
                 SpooledWrite::Ownership(ownership) => ownerships.push(sequence, ownership),
-                SpooledWrite::Cleanup { cutoff } => outcome.add(self.clean_up(sequence, cutoff).await?),
+                SpooledWrite::Cleanup { cutoff } => self.clean_up(sequence, cutoff).await?,
             }
         }
-        outcome.add(self.put(states).await?);
-        outcome.add(self.put(ownerships).await?);
-        Ok(Some(outcome))
+        self.put(states).await?;
+        self.put(ownerships).await?;
+        Ok(found)
     }
 
-    async fn clean_up(&self, sequence: i64, cutoff: i64) -> Result<ReplayOutcome> {
+    async fn clean_up(&self, sequence: i64, cutoff: i64) -> Result<()> {
         // An age that makes the backend, which looks at the clock a little later, come to the same whole second.
         let half_a_second = 500_000_000;
         let now = i128::try_from(self.clock.now().as_nanos()).unwrap_or(i128::MAX);
         let age = now - i128::from(cutoff) * 1_000_000_000 - half_a_second;
         let age = std::time::Duration::from_nanos(u64::try_from(age.max(1)).unwrap_or(u64::MAX));
         self.storage.cleanup_old_thread_ownerships(age).await?;
-        self.journal.remove(vec![sequence]).await?;
-        Ok(ReplayOutcome { stored: 1, ..ReplayOutcome::default() })
+        self.counts.add(1, 0);
+        Ok(self.journal.remove(vec![sequence]).await?)
     }
 
-    async fn put<R: Spooled>(&self, given: Rows<R>) -> Result<ReplayOutcome> {
-        let mut outcome = ReplayOutcome::default();
+    async fn put<R: Spooled>(&self, given: Rows<R>) -> Result<()> {
         if given.rows.is_empty() {
-            return Ok(outcome);
+            return Ok(());
         }
-        let written = self.beside_stored(given.rows.clone()).await?;
-        let mut rows = Rows::default();
-        for (sequence, row) in given.sequences.iter().zip(written) {
+        let written = self.beside_stored(given.rows).await?;
+        let (mut rows, mut superseded) = (Rows::default(), Vec::new());
+        for (sequence, row) in given.sequences.into_iter().zip(written) {
             match row {
-                Some(row) => rows.push(*sequence, row),
-                None => outcome.superseded += 1,
+                Some(row) => rows.push(sequence, row),
+                None => superseded.push(sequence),
             }
         }
+        self.counts.add(0, superseded.len() as u64);
+        self.journal.remove(superseded).await?;
         match R::import(&self.storage, &rows.rows).await {
             Ok(kept) => {
-                outcome.superseded += kept;
-                outcome.stored += rows.rows.len() as u64 - kept;
-                self.journal.remove(given.sequences).await?;
+                self.counts.add((rows.rows.len() as u64).saturating_sub(kept), kept);
+                Ok(self.journal.remove(rows.sequences).await?)
             }
-            Err(error) if is_of_a_row(&error) => outcome.add(self.put_one_by_one(rows).await?),
-            Err(error) => return Err(error),
+            Err(error) if is_of_a_row(&error) => self.put_one_by_one(rows).await,
+            Err(error) => Err(error),
         }
-        Ok(outcome)
     }
 
     /// Finds the row that the backend does not take, so that it does not hold up the others.
-    async fn put_one_by_one<R: Spooled>(&self, rows: Rows<R>) -> Result<ReplayOutcome> {
-        let mut outcome = ReplayOutcome::default();
+    async fn put_one_by_one<R: Spooled>(&self, rows: Rows<R>) -> Result<()> {
         for (sequence, row) in rows.sequences.into_iter().zip(rows.rows) {
             match R::import(&self.storage, std::slice::from_ref(&row)).await {
                 Ok(kept) => {
-                    outcome.superseded += kept;
-                    outcome.stored += 1 - kept.min(1);
+                    self.counts.add(1 - kept.min(1), kept.min(1));
                     self.journal.remove(vec![sequence]).await?;
                 }
                 Err(error) if is_of_a_row(&error) => {
                     tracing::error!(sequence, %error, "a write of the spool is refused for good and kept aside");
-                    outcome.rejected += 1;
                     self.journal.reject(sequence, error.to_string()).await?;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(outcome)
+        Ok(())
     }
 
     /// Each row as it is to be written over the one that is stored; `None` where that is newer or says the same.

@@ -38,8 +38,12 @@ fn kind(code: u16, sqlstate: &str) -> ErrorKind {
         // password, an authentication method that is missing, TLS that the server demands.
         1044 | 1045 | 1049 | 1095 | 1130 | 1131 | 1142 | 1143 | 1227 | 1251 | 1370 | 1396 | 1524 | 1698 | 1820
         | 1862 | 3118 | 3159 | 4151 => ErrorKind::PermissionDenied,
-        // A read-only server or transaction, or an option that forbids the statement.
-        1036 | 1290 | 1792 | 1836 => ErrorKind::PermissionDenied,
+        // A read-only server takes no writes at the moment, as in a failover: the connection is closed, and the next one
+        // may lead to a server that does. 1290 stands for other options too, but they forbid what `guard` does not let
+        // through anyway.
+        1290 | 1836 => ErrorKind::Unavailable,
+        // A read-only table or transaction.
+        1036 | 1792 => ErrorKind::PermissionDenied,
         // A full disk, table, temporary file or log.
         1021 | 1026 | 1114 | 1197 | 1598 | 3019 => ErrorKind::StorageFull,
         // Syntax, names that do not exist or exist already, and what cannot be prepared.
@@ -116,9 +120,10 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
         DriverError::ConnectionClosed | DriverError::PoolDisconnected => {
             client_error(2006, format!("the connection to {address} is closed"))
         }
-        DriverError::NoClientSslFlagFromServer => {
-            client_error(2026, format!("{address} offers no encryption: set MYSQL_TLS_MODE to disabled or preferred"))
-        }
+        DriverError::NoClientSslFlagFromServer => client_error(
+            2026,
+            format!("{address} offers no encryption: switch it on there, or set MYSQL_TLS to disabled or preferred"),
+        ),
         DriverError::PacketTooLarge => SqlError {
             code: Some("1153".to_owned()),
             ..SqlError::new(ErrorKind::InvalidStatement, "the statement is larger than max_allowed_packet")
@@ -174,6 +179,12 @@ pub(super) fn is_lock_conflict(error: &SqlError) -> bool {
     matches!(error.code.as_deref(), Some("1205" | "1213"))
 }
 
+/// Whether the server says that it takes no writes at the moment, or nothing at all: it is read-only, a Galera node without
+/// a majority, or shutting down. Another server may do.
+pub(super) fn takes_no_writes(error: &SqlError) -> bool {
+    matches!(error.code.as_deref(), Some("1047" | "1053" | "1290" | "1836" | "3032"))
+}
+
 /// Whether another attempt to connect may succeed: not with a wrong password, and not without the right software.
 pub(super) fn is_worth_another_attempt(error: &SqlError) -> bool {
     match error.kind {
@@ -201,7 +212,12 @@ mod tests {
             (1317, "70100", ErrorKind::Timeout),
             (1969, "70100", ErrorKind::Timeout),
             (3024, "HY000", ErrorKind::Timeout),
-            (1290, "HY000", ErrorKind::PermissionDenied),
+            (1290, "HY000", ErrorKind::Unavailable),
+            (1836, "HY000", ErrorKind::Unavailable),
+            (1792, "25006", ErrorKind::PermissionDenied),
+            (2002, "HY000", ErrorKind::Unavailable),
+            (2006, "HY000", ErrorKind::Unavailable),
+            (2013, "HY000", ErrorKind::Unavailable),
             (1205, "HY000", ErrorKind::Conflict),
             (1213, "40001", ErrorKind::Conflict),
             (1045, "28000", ErrorKind::PermissionDenied),

@@ -1,16 +1,19 @@
-//! Opening connections to a MySQL server, and closing them.
+//! Opening connections to MySQL servers, and closing them.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use tokio::time::{Instant, timeout_at};
 
 use super::codes::{self, Doing};
+use super::hosts::{Host, Hosts};
+use super::node::Node;
 use super::tls;
-use crate::config::{MysqlConfig, TlsMode};
-use crate::sql::error::{Result, SqlError};
+use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
+use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
 
 /// The pauses between attempts: short enough for a server that restarts, long enough not to press one that is
@@ -21,37 +24,36 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// How long the server may take over a goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// What a session needs beyond the server's defaults, so that it means the same on every server. MySQL 8 and
-/// MariaDB 10 know these modes, and both refuse what does not fit instead of changing it.
-const SESSION: [&str; 2] = [
-    "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-];
-
-/// Opens connections to one server.
+/// Opens connections to the servers of one configuration.
 pub(super) struct Connector {
     options: OptsBuilder,
+    hosts: Hosts,
+    password: Mutex<Secret>,
+    password_file: Option<PathBuf>,
     tls: Option<SslOpts>,
     mode: TlsMode,
-    address: String,
     timeout: Duration,
     attempts: u32,
-    /// In the mode `preferred`: whether the server offers no encryption.
-    plain: AtomicBool,
-    /// In the mode `verify-ca`: a name that the server's certificate holds.
-    name: Mutex<Option<String>>,
+    /// Whether it was said that servers may be others than they should be.
+    has_warned: AtomicBool,
+}
+
+/// A connection that was opened just now.
+pub(super) struct Opened {
+    pub connection: Abrupt<Conn>,
+    pub host: Arc<Host>,
+    pub node: Node,
 }
 
 impl Connector {
     /// Checks the configuration. Connects to nothing.
     pub fn new(config: &MysqlConfig) -> Result<Self> {
+        if config.hosts.is_empty() {
+            return Err(SqlError::new(ErrorKind::Other, "no MySQL server is named: set MYSQL_HOST"));
+        }
         let options = OptsBuilder::default()
-            .ip_or_hostname(config.host.clone())
-            .tcp_port(config.port)
             .user(Some(config.username.clone()))
-            .pass(Some(config.password.expose()))
             .db_name(Some(config.database.clone()))
-            .init(SESSION.to_vec())
             .tcp_nodelay(true)
             .tcp_keepalive(Some(Duration::from_secs(60)))
             .prefer_socket(false)
@@ -59,41 +61,39 @@ impl Connector {
             .stmt_cache_size(0);
         Ok(Self {
             options,
+            hosts: Hosts::new(config),
+            password: Mutex::new(config.password.clone()),
+            password_file: config.password_file.clone(),
             tls: tls::options(&config.tls)?,
             mode: config.tls.mode,
-            address: format!("{}:{}", config.host, config.port),
             timeout: config.connect_timeout,
             attempts: config.connect_attempts.max(1),
-            plain: AtomicBool::new(false),
-            name: Mutex::default(),
+            has_warned: AtomicBool::new(false),
         })
     }
 
-    /// The server's host and port, for messages.
-    pub fn address(&self) -> &str {
-        &self.address
+    /// The servers.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// Opens a connection. Tries again where that may help, until `deadline`.
-    pub async fn connect(&self, deadline: Instant) -> Result<Conn> {
+    pub async fn connect(&self, deadline: Instant) -> Result<Opened> {
         let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
         for attempt in 1.. {
-            let limit = deadline.min(Instant::now() + self.timeout);
-            let error = match timeout_at(limit, self.attempt()).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => error,
-                Err(_) if limit == deadline => {
-                    return Err(SqlError::timeout(&format!("connecting to {}", self.address)));
-                }
-                Err(_) => codes::client_error(
-                    2002,
-                    format!("cannot connect to {}: it did not answer within {:?}", self.address, self.timeout),
-                ),
+            let mut errors = match self.connect_to_any(deadline).await {
+                Ok(opened) => return Ok(opened),
+                Err(errors) => errors,
             };
-            if attempt >= self.attempts || !codes::is_worth_another_attempt(&error) {
+            let is_worth = errors.iter().any(|(_, error)| codes::is_worth_another_attempt(error));
+            let error = match errors.len() {
+                1 => errors.remove(0).1,
+                _ => none_of(&errors),
+            };
+            if attempt >= self.attempts || !is_worth || Instant::now() >= deadline {
                 return Err(error);
             }
-            tracing::debug!(server = %self.address, attempt, %error, "connecting failed, trying again");
+            tracing::debug!(servers = %self.hosts.names(), attempt, %error, "connecting failed, trying again");
             // Past the deadline the reason says more than that the time is over.
             if !pause.wait(deadline).await {
                 return Err(error);
@@ -102,37 +102,153 @@ impl Connector {
         unreachable!("the loop ends with the last attempt")
     }
 
-    async fn attempt(&self) -> Result<Conn> {
-        let error = match self.open().await {
+    /// Tries one server after the other. Each has its share of the time that is left, so that one that hangs leaves
+    /// some for the others.
+    async fn connect_to_any(&self, deadline: Instant) -> Result<Opened, Vec<(Arc<Host>, SqlError)>> {
+        let mut errors = Vec::new();
+        let hosts = self.hosts.in_turn();
+        for (index, host) in hosts.iter().enumerate() {
+            let now = Instant::now();
+            let others = (hosts.len() - index - 1) as u32;
+            let share = match others {
+                0 => deadline,
+                others => now + deadline.saturating_duration_since(now) / (others + 1),
+            };
+            let error = match self.connect_to(host, share.min(now + self.timeout), deadline).await {
+                Ok(opened) => {
+                    host.is_well();
+                    return Ok(opened);
+                }
+                Err(error) => error,
+            };
+            // A wrong password is one everywhere, and repeating it may lock the account.
+            let is_final = !matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Timeout);
+            if is_final {
+                return Err(vec![(Arc::clone(host), error)]);
+            }
+            host.has_failed();
+            if others > 0 {
+                tracing::warn!(server = %host.address, %error, "a server is passed over");
+            }
+            errors.push((Arc::clone(host), error));
+        }
+        Err(errors)
+    }
+
+    async fn connect_to(&self, host: &Arc<Host>, limit: Instant, deadline: Instant) -> Result<Opened> {
+        let address = &host.address;
+        let began = Instant::now();
+        let opening = async {
+            let mut connection = self.open(host.index).await?;
+            let node = match connection.get() {
+                Some(connection) => Node::meet(connection).await?,
+                None => return Err(DriverError::ConnectionClosed.into()),
+            };
+            Ok((connection, node))
+        };
+        let (connection, node) = match timeout_at(limit, opening).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return Err(codes::error(error, Doing::Connecting, address)),
+            Err(_) if limit >= deadline => return Err(SqlError::timeout(&format!("connecting to {address}"))),
+            Err(_) => {
+                let waited = limit.saturating_duration_since(began);
+                let message = format!("cannot connect to {address}: it did not answer within {waited:.1?}");
+                return Err(codes::client_error(2002, message));
+            }
+        };
+        // A single server is used as it is: there is no other, reading may still work, and what does not is refused by
+        // the server itself.
+        match node.problem.filter(|_| self.hosts.are_several()) {
+            Some(problem) => Err(SqlError::new(ErrorKind::Unavailable, format!("{address} is passed over: {problem}"))),
+            None => Ok(Opened { connection, host: Arc::clone(host), node }),
+        }
+    }
+
+    /// Opens a connection to the server at this place in the configuration, without making its session what it should be.
+    pub async fn open(&self, host: usize) -> mysql_async::Result<Abrupt<Conn>> {
+        let Some(host) = self.hosts.at(host) else { return Err(DriverError::ConnectionClosed.into()) };
+        let password = self.password().await;
+        let error = match self.open_once(host, &password).await {
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
         let missing_tls = matches!(error, mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer));
-        let again = if self.mode == TlsMode::Preferred && missing_tls {
-            self.plain.store(true, Ordering::Relaxed);
-            true
+        if self.mode == TlsMode::Preferred && missing_tls {
+            host.is_plain.store(true, Ordering::Relaxed);
         } else if self.mode == TlsMode::VerifyCa
             && let Some(name) = tls::presented_name(&error)
         {
-            *self.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
-            true
+            host.set_name(name);
         } else {
-            false
-        };
-        let result = if again { self.open().await } else { Err(error) };
-        result.map_err(|error| codes::error(error, Doing::Connecting, &self.address))
+            return Err(error);
+        }
+        self.open_once(host, &password).await
     }
 
-    async fn open(&self) -> mysql_async::Result<Conn> {
-        let tls = self.tls.clone().filter(|_| !self.plain.load(Ordering::Relaxed)).map(|tls| {
-            match self.name.lock().unwrap_or_else(PoisonError::into_inner).clone() {
-                Some(name) => tls.with_danger_tls_hostname_override(Some(name)),
-                None => tls,
-            }
+    async fn open_once(&self, host: &Host, password: &Secret) -> mysql_async::Result<Abrupt<Conn>> {
+        let is_plain = host.is_plain.load(Ordering::Relaxed);
+        let tls = self.tls.clone().filter(|_| !is_plain).map(|tls| match host.name() {
+            Some(name) => tls.with_danger_tls_hostname_override(Some(name)),
+            None => tls,
         });
-        let options: Opts = self.options.clone().ssl_opts(tls).into();
-        Abrupt::new(Conn::new(options)).into_future().await
+        let options: Opts = self
+            .options
+            .clone()
+            .ip_or_hostname(host.place.host.clone())
+            .tcp_port(host.place.port)
+            .pass(Some(password.expose()))
+            .ssl_opts(tls)
+            .into();
+        let connection = Abrupt::new(Conn::new(options)).into_future().await?;
+        self.warn_once(host, is_plain);
+        Ok(Abrupt::new(connection))
     }
+
+    /// Says once for the pool that the server may be another than it should be.
+    fn warn_once(&self, host: &Host, is_plain: bool) {
+        let (server, mode) = (host.address.as_str(), self.mode.name());
+        match self.mode {
+            TlsMode::VerifyCa | TlsMode::VerifyIdentity => {}
+            _ if self.has_warned.swap(true, Ordering::Relaxed) => {}
+            TlsMode::Preferred if is_plain => tracing::warn!(
+                server,
+                "the server offers no encryption, so that passwords and rows cross the network as they are: switch TLS on \
+                 there, or set MYSQL_TLS=disabled if that is meant"
+            ),
+            TlsMode::Disabled => tracing::info!(server, "connections are not encrypted: MYSQL_TLS={mode}"),
+            TlsMode::Preferred | TlsMode::Required => tracing::info!(
+                server,
+                "connections are encrypted, and the server's identity is not verified: MYSQL_TLS={mode}; use verify-ca or \
+                 verify-identity with MYSQL_TLS_CA to verify it"
+            ),
+        }
+    }
+
+    /// The password as it is now. A file may have been replaced since, and may be missing while that is done.
+    async fn password(&self) -> Secret {
+        let known = || self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(path) = self.password_file.clone() {
+            match tokio::task::spawn_blocking(move || read_password(&path)).await {
+                Ok(Ok(password)) => *known() = password,
+                Ok(Err(problem)) => {
+                    tracing::warn!("MYSQL_PASSWORD_FILE names {problem}: the last known password is used");
+                }
+                // The runtime is being shut down.
+                Err(_) => {}
+            }
+        }
+        known().clone()
+    }
+}
+
+/// What was wrong with each server.
+fn none_of(errors: &[(Arc<Host>, SqlError)]) -> SqlError {
+    let mut codes = errors.iter().map(|(_, error)| error.code.as_deref());
+    let first = codes.next().flatten();
+    let code = first.filter(|first| codes.all(|code| code == Some(*first))).map(str::to_owned);
+    let reasons: Vec<_> = errors.iter().map(|(_, error)| error.to_string()).collect();
+    let message = format!("none of the {} servers can be used: {}", errors.len(), reasons.join("; "));
+    SqlError { code, ..SqlError::new(ErrorKind::Unavailable, message) }
 }
 
 /// Something of the driver's that, dropped half-way, closes its socket at once.

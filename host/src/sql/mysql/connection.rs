@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use async_trait::async_trait;
 use tokio::time::{Instant, timeout_at};
@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::codes::{self, Doing};
 use super::exchange::{self, Failure};
 use super::guard;
+use super::hosts::Host;
 use super::pool::{Link, Permit, Pool, say_goodbye};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
@@ -25,6 +26,8 @@ pub(super) struct MysqlConnection {
     access: Access,
     /// Empty once the connection was closed, and while a statement runs.
     link: Option<Link>,
+    /// The server that it leads to.
+    host: Arc<Host>,
     in_transaction: bool,
     /// Whether the server gave the open transaction up.
     is_lost: bool,
@@ -40,19 +43,13 @@ impl MysqlConnection {
         Ok(Self {
             pool: Arc::clone(pool),
             access,
+            host: Arc::clone(&link.host),
             link: Some(link),
             in_transaction: false,
             is_lost: false,
             is_touched: false,
             _permit: permit,
         })
-    }
-
-    /// Asks the server for its version, once for the pool.
-    pub async fn version(&mut self, deadline: Instant) -> Result<String> {
-        let limits = ResultLimits { rows: 1, bytes: 1000 };
-        let rows = self.read(&"SELECT VERSION()".into(), &[], limits, deadline).await?;
-        Ok(self.pool.version().get_or_init(|| rows.text).clone())
     }
 
     /// Whether the connection may have died while it lay idle, and to try again does no harm.
@@ -68,7 +65,7 @@ impl MysqlConnection {
         self.link.take().ok_or_else(|| {
             SqlError::new(
                 ErrorKind::Unavailable,
-                format!("this connection to {} was closed after an earlier failure", self.pool.address()),
+                format!("this connection to {} was closed after an earlier failure", self.host.address),
             )
         })
     }
@@ -82,35 +79,64 @@ impl MysqlConnection {
     ) -> Result<T> {
         let error = match outcome {
             Ok(Ok(value)) => {
-                link.is_reused = false;
-                self.link = Some(link);
+                self.keep(link);
                 return Ok(value);
             }
             Ok(Err(Failure::Refused(error))) => {
+                link.flight.end();
                 self.link = Some(link);
                 return Err(error);
             }
             Ok(Err(Failure::GivenUp(error))) => return Err(error),
             Ok(Err(Failure::Driver(error))) => {
-                let is_alive = matches!(error, mysql_async::Error::Server(_));
-                let error = codes::error(error, Doing::Running, self.pool.address());
+                let is_answer = matches!(error, mysql_async::Error::Server(_));
+                let error = codes::error(error, Doing::Running, &self.host.address);
+                if codes::takes_no_writes(&error) {
+                    self.host.has_failed();
+                }
+                if is_answer {
+                    link.flight.end();
+                }
                 // The server says so itself before it closes a connection.
-                if is_alive && error.kind != ErrorKind::Unavailable {
-                    link.is_reused = false;
-                    self.link = Some(link);
+                if is_answer && error.kind != ErrorKind::Unavailable {
+                    self.keep(link);
+                } else {
+                    self.pool.distrust(&self.host);
                 }
                 error
             }
-            Err(_) if Instant::now() >= deadline => SqlError::timeout("waiting for the server's answer"),
-            Err(_) => SqlError::new(
-                ErrorKind::Timeout,
-                format!("{} did not answer within {:?}", self.pool.address(), self.pool.round_trip()),
-            ),
+            Err(_) => {
+                self.host.has_failed();
+                self.pool.distrust(&self.host);
+                match Instant::now() >= deadline {
+                    true => SqlError::timeout("waiting for the server's answer"),
+                    false => SqlError::new(
+                        ErrorKind::Timeout,
+                        format!("{} did not answer within {:?}", self.host.address, self.pool.round_trip()),
+                    ),
+                }
+            }
         };
         if self.in_transaction && (error.kind == ErrorKind::Conflict || self.link.is_none()) {
             self.is_lost = true;
         }
         Err(error)
+    }
+
+    /// Keeps a connection that has just answered.
+    fn keep(&mut self, mut link: Link) {
+        link.flight.end();
+        link.is_reused = false;
+        link.answered = StdInstant::now();
+        self.link = Some(link);
+    }
+
+    /// Another connection in place of one that died.
+    async fn reconnect(&mut self, deadline: Instant) -> Result<()> {
+        let link = self.pool.connect(deadline).await?;
+        self.host = Arc::clone(&link.host);
+        self.link = Some(link);
+        Ok(())
     }
 
     fn limit(&self, deadline: Instant) -> Instant {
@@ -122,9 +148,13 @@ impl MysqlConnection {
         text: &Arc<str>,
         parameters: &[Value],
         limits: ResultLimits,
+        writes: bool,
         deadline: Instant,
     ) -> Result<Rows> {
         let mut link = self.take()?;
+        if writes {
+            link.flight.begin();
+        }
         let call = exchange::query(&mut link, text, parameters, limits);
         let outcome = timeout_at(self.limit(deadline), call).await;
         self.settle(link, outcome, deadline)
@@ -132,13 +162,17 @@ impl MysqlConnection {
 
     async fn execute_once(&mut self, text: &Arc<str>, parameters: &[Value], deadline: Instant) -> Result<u64> {
         let mut link = self.take()?;
+        link.flight.begin();
         let call = exchange::execute(&mut link, text, parameters);
         let outcome = timeout_at(self.limit(deadline), call).await;
         self.settle(link, outcome, deadline)
     }
 
-    async fn host(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
+    async fn run_own(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
         let mut link = self.take()?;
+        if text == COMMIT {
+            link.flight.begin();
+        }
         let call = exchange::host(link.connection()?, text);
         let outcome = timeout_at(self.limit(deadline), call).await;
         self.settle(link, outcome, deadline)
@@ -153,10 +187,10 @@ impl MysqlConnection {
         deadline: Instant,
     ) -> Result<Rows> {
         let was_reused = self.link.as_ref().is_some_and(|link| link.is_reused);
-        match self.query_once(text, parameters, limits, deadline).await {
+        match self.query_once(text, parameters, limits, false, deadline).await {
             Err(error) if self.may_try_again(&error, was_reused) => {
-                self.link = Some(self.pool.connect(deadline).await?);
-                self.query_once(text, parameters, limits, deadline).await
+                self.reconnect(deadline).await?;
+                self.query_once(text, parameters, limits, false, deadline).await
             }
             result => result,
         }
@@ -191,7 +225,7 @@ impl MysqlConnection {
             self.is_lost = false;
             return if text == ROLLBACK { Ok(()) } else { self.take().map(drop) };
         }
-        let result = self.host(text, deadline).await;
+        let result = self.run_own(text, deadline).await;
         if result.is_ok() || self.link.is_none() {
             self.in_transaction = false;
             self.is_lost = false;
@@ -214,7 +248,7 @@ impl Connection for MysqlConnection {
     ) -> Result<Rows> {
         let effects = self.prepare_for(statement)?;
         if self.in_transaction || effects.writes {
-            return self.query_once(statement.text(), &parameters, limits, deadline).await;
+            return self.query_once(statement.text(), &parameters, limits, effects.writes, deadline).await;
         }
         self.read(statement.text(), &parameters, limits, deadline).await
     }
@@ -245,10 +279,10 @@ impl Connection for MysqlConnection {
         };
         let was_reused = self.link.as_ref().is_some_and(|link| link.is_reused);
         // From here on: a future that is dropped may leave a transaction open, and the connection is closed then.
-        let result = match self.host(text, deadline).await {
+        let result = match self.run_own(text, deadline).await {
             Err(error) if self.may_try_again(&error, was_reused) => {
-                self.link = Some(self.pool.connect(deadline).await?);
-                self.host(text, deadline).await
+                self.reconnect(deadline).await?;
+                self.run_own(text, deadline).await
             }
             result => result,
         };

@@ -1,10 +1,16 @@
 //! MySQL and MariaDB servers: a pool of connections with limits of its own.
+//!
+//! `connect` opens them on one of several `hosts`, after a look at what the server says of itself (`node`); `fence` sees to it
+//! that a statement that was given up is not executed after what comes later.
 
 mod codes;
 mod connect;
 mod connection;
 mod exchange;
+mod fence;
 mod guard;
+mod hosts;
+mod node;
 mod pool;
 mod tls;
 
@@ -19,11 +25,13 @@ use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::error::Result;
 use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
 
-/// A pool of connections to a MySQL or MariaDB server. Connects when the first connection is wanted.
+/// A pool of connections to a MySQL or MariaDB server, or to several that hold the same database. Connects when the first
+/// connection is wanted.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Other`](crate::sql::ErrorKind::Other) where the file with the authorities to trust cannot be used.
+/// [`ErrorKind::Other`](crate::sql::ErrorKind::Other) where the file with the authorities to trust cannot be used, or no
+/// server is named.
 pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
     Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool)?))))
 }
@@ -41,10 +49,11 @@ impl Database for MysqlDatabase {
     }
 
     async fn server(&self, deadline: Instant) -> Result<Server> {
-        let version = match self.0.version().get() {
-            Some(version) => version.clone(),
-            None => MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.version(deadline).await?,
-        };
+        if self.0.version().get().is_none() {
+            // Whoever opens a connection learns it.
+            MysqlConnection::acquire(&self.0, Access::Read, deadline).await?;
+        }
+        let version = self.0.version().get().cloned().unwrap_or_default();
         Ok(Server { engine: Engine::Mysql, version })
     }
 

@@ -8,45 +8,55 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Abrupt, Connector, disconnect};
+use super::connect::{Abrupt, Connector, Opened, disconnect};
 use super::exchange::Statements;
+use super::fence::{Fence, Flight, Session};
+use super::hosts::Host;
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
 use crate::sql::rows::Buffers;
 
-/// Connections to one server, opened when they are needed.
+/// Connections to one server, or to several with the same database, opened when they are needed.
 pub(super) struct Pool {
     connector: Connector,
+    fence: Arc<Fence>,
     config: PoolConfig,
     round_trip: Duration,
     permits: Arc<Semaphore>,
-    idle: Mutex<VecDeque<Idle>>,
+    idle: Mutex<VecDeque<Link>>,
     open: Arc<AtomicUsize>,
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
     version: OnceLock<String>,
 }
 
-struct Idle {
-    link: Link,
-    since: StdInstant,
-}
-
 /// An open connection that is in order. Dropped, it is closed at once.
 pub(super) struct Link {
+    /// What becomes of a statement that may write, where the connection is dropped half-way. Dropped before the
+    /// connection itself.
+    pub flight: Flight,
     connection: Abrupt<Conn>,
+    /// The server.
+    pub host: Arc<Host>,
     statements: Statements,
     /// What the connection's results are built in.
     pub buffers: Buffers,
     opened: StdInstant,
+    /// When the server answered last.
+    pub answered: StdInstant,
     /// Whether it was used by an earlier lease, and may have died since.
     pub is_reused: bool,
     _open: Counted,
 }
 
 impl Link {
+    /// Whether the connection may have died with another one.
+    fn is_suspect(&self) -> bool {
+        self.host.is_suspect(self.answered)
+    }
+
     /// The connection itself.
     pub fn connection(&mut self) -> Result<&mut Conn> {
         self.parts().map(|(connection, _)| connection)
@@ -70,6 +80,7 @@ impl Pool {
         let max = pool.max_open.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             connector: Connector::new(config)?,
+            fence: Arc::default(),
             config: PoolConfig { max_open: max, ..pool },
             round_trip: config.round_trip_timeout,
             permits: Arc::new(Semaphore::new(max)),
@@ -79,11 +90,6 @@ impl Pool {
             gate: Arc::default(),
             version: OnceLock::new(),
         })
-    }
-
-    /// The server's host and port, for messages.
-    pub fn address(&self) -> &str {
-        self.connector.address()
     }
 
     /// The longest that one answer may take.
@@ -105,18 +111,18 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Link>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn closed_error(&self) -> SqlError {
-        SqlError::new(ErrorKind::Unavailable, format!("the pool of connections to {} is closed", self.address()))
+        SqlError::new(ErrorKind::Unavailable, format!("the pool of connections to {} is closed", self.servers()))
     }
 
     /// Waits for the right to a connection.
     pub async fn permit(&self, deadline: Instant) -> Result<Permit> {
         let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
-            format!("{} connections to {}", self.config.max_open, self.address())
+            format!("{} connections to {}", self.config.max_open, self.servers())
         })
         .await?
         .ok_or_else(|| self.closed_error())?;
@@ -124,25 +130,72 @@ impl Pool {
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(permit) }
     }
 
+    fn servers(&self) -> &str {
+        self.connector.hosts().names()
+    }
+
     /// A connection for one who has a permit: one that lies idle, or a new one.
     pub async fn link(&self, deadline: Instant) -> Result<Link> {
-        match self.take_idle() {
-            Some(link) => Ok(link),
-            None => self.connect(deadline).await,
+        let Some(mut link) = self.take_idle() else { return self.connect(deadline).await };
+        if !self.fence.is_up() {
+            return Ok(link);
+        }
+        match self.pass_fence(&mut link, deadline).await {
+            Ok(()) => Ok(link),
+            // It may have died while it lay idle.
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                self.distrust(&link.host);
+                drop(link);
+                self.connect(deadline).await
+            }
+            Err(error) => Err(error),
         }
     }
 
     /// A new connection for one who has a permit.
     pub async fn connect(&self, deadline: Instant) -> Result<Link> {
-        let connection = self.connector.connect(deadline).await?;
-        Ok(Link {
-            connection: Abrupt::new(connection),
+        let Opened { connection, host, node } = self.connector.connect(deadline).await?;
+        self.version.get_or_init(|| node.version);
+        let mut connection = connection;
+        let id = connection.get().map_or(0, |connection| connection.id());
+        let session = node.client.map(|client| Session { host: host.index, id, client, member: node.member.clone() });
+        let now = StdInstant::now();
+        let mut link = Link {
+            flight: Flight::new(&self.fence, session),
+            connection,
+            host,
             statements: Statements::default(),
             buffers: Buffers::default(),
-            opened: StdInstant::now(),
+            opened: now,
+            answered: now,
             is_reused: false,
             _open: Counted::new(&self.open),
-        })
+        };
+        if self.fence.is_up() {
+            self.pass_fence(&mut link, deadline).await?;
+        }
+        Ok(link)
+    }
+
+    /// Waits until nothing that was given up can be executed after what this connection is wanted for.
+    async fn pass_fence(&self, link: &mut Link, deadline: Instant) -> Result<()> {
+        let (host, member) = (link.host.index, link.flight.member());
+        let (connection, _) = link.parts()?;
+        self.fence.pass(connection, host, member.as_ref(), &self.connector, deadline).await
+    }
+
+    /// A connection to this server died. Those that had their last answer before may be dead as well, and with a server
+    /// that hangs each would cost somebody a deadline; to open new ones costs a few round trips. So none is kept.
+    pub fn distrust(&self, host: &Host) {
+        host.distrust();
+        let dropped: VecDeque<_> = {
+            let mut idle = self.idle();
+            let (dropped, kept) = std::mem::take(&mut *idle).into_iter().partition(Link::is_suspect);
+            *idle = kept;
+            dropped
+        };
+        // Not with a goodbye, which would wait for an answer.
+        drop(dropped);
     }
 
     fn take_idle(&self) -> Option<Link> {
@@ -150,10 +203,10 @@ impl Pool {
         let mut idle = self.idle();
         let found = loop {
             match idle.pop_back() {
-                Some(entry) if self.is_expired(&entry.link) || entry.since.elapsed() > self.config.idle_timeout => {
-                    expired.push(entry.link);
+                Some(link) if self.is_expired(&link) || link.answered.elapsed() > self.config.idle_timeout => {
+                    expired.push(link);
                 }
-                other => break other.map(|entry| entry.link),
+                other => break other,
             }
         };
         drop(idle);
@@ -166,13 +219,17 @@ impl Pool {
         link.is_reused = true;
         let mut surplus = Vec::new();
         let mut idle = self.idle();
+        if link.is_suspect() {
+            drop(idle);
+            return;
+        }
         if idle.len() < self.config.max_idle && !self.is_expired(&link) && !self.gate.is_closed() {
-            idle.push_back(Idle { link, since: StdInstant::now() });
+            idle.push_back(link);
         } else {
             surplus.push(link);
         }
-        while let Some(entry) = idle.pop_front_if(|entry| entry.since.elapsed() > self.config.idle_timeout) {
-            surplus.push(entry.link);
+        while let Some(link) = idle.pop_front_if(|link| link.answered.elapsed() > self.config.idle_timeout) {
+            surplus.push(link);
         }
         drop(idle);
         surplus.into_iter().for_each(say_goodbye);
@@ -187,7 +244,7 @@ impl Pool {
         self.permits.close();
         self.gate.close(deadline).await;
         let idle = std::mem::take(&mut *self.idle());
-        let goodbyes: Vec<_> = idle.into_iter().map(|entry| tokio::spawn(goodbye(entry.link))).collect();
+        let goodbyes: Vec<_> = idle.into_iter().map(|link| tokio::spawn(goodbye(link))).collect();
         for goodbye in goodbyes {
             let _ = timeout_at(deadline, goodbye).await;
         }

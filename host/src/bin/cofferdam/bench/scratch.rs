@@ -84,7 +84,7 @@ impl ScratchDatabase {
     /// Chooses a name. Connects to nothing.
     pub fn new(config: &MysqlConfig) -> Result<Self, Failure> {
         let name = format!("{PREFIX}{:016x}", fastrand::u64(..));
-        let address = format!("{}:{}", config.host, config.port);
+        let address = config.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         // Every account may use this one, and it is there before any other.
         let config = MysqlConfig { database: "information_schema".into(), ..config.clone() };
         let pool = PoolConfig { max_open: 1, max_idle: 1, ..PoolConfig::default() };

@@ -207,7 +207,8 @@ impl Demo {
         let database = match &config.database {
             DatabaseConfig::Sqlite(sqlite) => format!("SQLite, {}", sqlite.path.display()),
             DatabaseConfig::Mysql(mysql) => {
-                format!("MySQL, database {} on {}:{}", mysql.database, mysql.host, mysql.port)
+                let hosts: Vec<_> = mysql.hosts.iter().map(ToString::to_string).collect();
+                format!("MySQL, database {} on {}", mysql.database, hosts.join(", "))
             }
         };
         narrator.say("database", &output::escaped(&database))?;

@@ -1,0 +1,131 @@
+//! How to reach MySQL or MariaDB servers.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Secret;
+
+/// One MySQL or MariaDB server, or several that hold the same database.
+#[derive(Clone, Debug)]
+pub struct MysqlConfig {
+    /// The servers, at least one, the preferred one first.
+    pub hosts: Vec<HostPort>,
+    /// Which of several servers a new connection is tried on first.
+    pub host_policy: HostPolicy,
+    /// The database's name.
+    pub database: String,
+    /// The user's name.
+    pub username: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The file that the password comes from, which is read again for each new connection. While it cannot be read, the
+    /// last password that was known counts.
+    pub password_file: Option<PathBuf>,
+    /// The longest that opening one connection may take, with its handshake.
+    pub connect_timeout: Duration,
+    /// The longest that one statement may wait for its answer, whatever the operation's own deadline.
+    pub round_trip_timeout: Duration,
+    /// How often opening a connection is tried on all servers, with exponentially growing pauses, where the error is one
+    /// that another try can mend.
+    pub connect_attempts: u32,
+    /// Encryption.
+    pub tls: Tls,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// Host name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl HostPort {
+    /// A server on this host and port.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
+/// As `MYSQL_HOST` takes it: `db:3306`, `[::1]:3306`.
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// Which of several servers a new connection is tried on first. One that has just failed is tried last, whatever the
+/// policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// Always the first, then the second, and so on.
+    Ordered,
+    /// Each new connection begins at another one.
+    Spread,
+}
+
+impl HostPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 2] = [Self::Ordered, Self::Spread];
+
+    /// The policy's name in MYSQL_HOST_POLICY.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ordered => "ordered",
+            Self::Spread => "spread",
+        }
+    }
+
+    /// The policy of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+}
+
+/// How the connection to MySQL is encrypted. The modes are those of the `mysql` client's `--ssl-mode`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// How much is demanded.
+    pub mode: TlsMode,
+    /// A PEM file with the certificates of the authorities to trust, instead of the public ones.
+    pub ca: Option<PathBuf>,
+}
+
+/// How much is demanded of the encryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// Never encrypted.
+    Disabled,
+    /// Encrypted where the server offers it; its identity is not verified.
+    Preferred,
+    /// Encrypted; the server's identity is not verified.
+    Required,
+    /// Encrypted, and the server's certificate comes from a trusted authority.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate names the host.
+    VerifyIdentity,
+}
+
+impl TlsMode {
+    /// Every mode, from the least demanding to the most.
+    pub const ALL: [Self; 5] = [Self::Disabled, Self::Preferred, Self::Required, Self::VerifyCa, Self::VerifyIdentity];
+
+    /// The mode's name in MYSQL_TLS.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Preferred => "preferred",
+            Self::Required => "required",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyIdentity => "verify-identity",
+        }
+    }
+
+    /// The mode of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}

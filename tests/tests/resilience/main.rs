@@ -1,0 +1,7 @@
+//! A storage outlives its database: real servers that are stopped and started, real files that are locked and damaged.
+
+mod breaker;
+mod command;
+mod rig;
+mod spool;
+mod start;
