@@ -85,12 +85,22 @@ impl MariaDb {
     ///
     /// MariaDB is not installed, or does not start; the error has the end of its log.
     pub async fn start(arguments: &[String]) -> Result<Self> {
+        let parent = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        Self::start_in(&parent, arguments).await
+    }
+
+    /// As [`start`](Self::start), in a folder of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_in(parent: &Path, arguments: &[String]) -> Result<Self> {
         let daemon = find_program(&["mariadbd", "mysqld"])?;
         let template = template(&daemon)?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let server = Self::spawn(&daemon, &template, arguments)?;
+            let server = Self::spawn(&daemon, &template, parent, arguments)?;
             match server.ready().await {
                 Ok(()) => return Ok(server),
                 Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("Address already in use") => {}
@@ -99,11 +109,10 @@ impl MariaDb {
         }
     }
 
-    fn spawn(daemon: &Path, template: &Path, arguments: &[String]) -> Result<Self> {
-        let parent = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+    fn spawn(daemon: &Path, template: &Path, parent: &Path, arguments: &[String]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("cofferdam-mariadb-")
-            .tempdir_in(&parent)
+            .tempdir_in(parent)
             .with_context(|| format!("no folder for a server in {}", parent.display()))?
             .keep();
         run(Command::new("cp").arg("-R").arg(template).arg(folder.join("data")))?;
