@@ -51,7 +51,7 @@ async fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     ensure!(!faults.is_empty(), "no fault of that name: --list names them");
-    let run = Run { full: arguments.full, seed: arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)) };
+    let run = Run::new(arguments.full, arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)));
     eprintln!("seed {}", run.seed);
     let mut verdicts = Vec::new();
     let mut failed = false;

@@ -170,9 +170,9 @@ impl Ledger {
         self.pages().all(|page| page.answered.is_some())
     }
 
-    /// Errors so far.
-    pub(super) fn errors(&self) -> u64 {
-        self.pages().map(|page| page.tally.errors.values().sum::<u64>()).sum()
+    /// Whether anybody has seen an error, or had a write spooled.
+    pub(super) fn is_felt(&self) -> bool {
+        self.pages().any(|page| !page.tally.errors.is_empty() || page.tally.spooled > 0)
     }
 
     /// The longest that an operation may take.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 pub mod ledger;
 pub mod load;
 pub mod look;
+pub mod opened;
 pub mod scene;
 pub mod table;
 pub mod verdict;
@@ -29,9 +30,25 @@ pub struct Run {
     pub full: bool,
     /// What everything random goes by.
     pub seed: u64,
+    /// What is between the callers and the database; the fault's own.
+    guard: Guard,
+}
+
+/// What is between callers and the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// A [`ResilientStorage`](cofferdam::ResilientStorage) without a spool.
+    Resilient,
+    /// The same with a spool.
+    Spool,
 }
 
 impl Run {
+    /// A run by this seed.
+    pub fn new(full: bool, seed: u64) -> Self {
+        Self { full, seed, guard: Guard::Resilient }
+    }
+
     /// The shortened run, by the seed in the variable `COFFERDAM_TEST_SEED` or by one of the clock's. Prints it.
     ///
     /// # Errors
@@ -43,7 +60,7 @@ impl Run {
             Err(_) => fastrand::u64(..),
         };
         println!("COFFERDAM_TEST_SEED={seed}");
-        Ok(Self { full: false, seed })
+        Ok(Self::new(false, seed))
     }
 }
 
@@ -55,6 +72,7 @@ pub struct Fault {
     pub name: &'static str,
     /// What happens, in a few words.
     pub what: &'static str,
+    guard: Guard,
     play: fn(&'static str, Run) -> Played,
 }
 
@@ -70,6 +88,7 @@ impl Fault {
     ///
     /// It could not be provoked. A broken promise is in the verdict, and no error.
     pub async fn provoke(&self, run: Run) -> Result<Verdict> {
+        let run = Run { guard: self.guard, ..run };
         (self.play)(self.name, run).await.with_context(|| format!("the fault {} (seed {})", self.name, run.seed))
     }
 }
@@ -78,7 +97,20 @@ macro_rules! faults {
     ($($name:literal, $what:literal, $play:path;)*) => {
         /// Every fault.
         pub const FAULTS: &[Fault] =
-            &[$(Fault { name: $name, what: $what, play: |name, run| Box::pin($play(name, run)) },)*];
+            &[$(
+                Fault {
+                    name: $name,
+                    what: $what,
+                    guard: Guard::Resilient,
+                    play: |name, run| Box::pin($play(name, run)),
+                },
+                Fault {
+                    name: concat!($name, "+spool"),
+                    what: concat!($what, "; with a spool"),
+                    guard: Guard::Spool,
+                    play: |name, run| Box::pin($play(name, run)),
+                },
+            )*];
     };
 }
 

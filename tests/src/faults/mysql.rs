@@ -1,11 +1,9 @@
 //! Faults of a MariaDB server of one's own.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cofferdam::config::{Config, Timeouts};
-use cofferdam::{ErrorKind, Storage, StorageService};
+use cofferdam::ErrorKind;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
 use tokio::time::{Instant, sleep};
@@ -13,9 +11,10 @@ use tokio::time::{Instant, sleep};
 use super::Run;
 use super::load::{Load, LoadOptions};
 use super::look::{self, Found};
+use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
-use crate::harness::mariadb::{PASSWORD, USER};
+use crate::harness::mariadb::{MariaDb, PASSWORD, USER};
 use crate::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use crate::harness::storage::mysql_config;
 use crate::harness::tmpfs::Tmpfs;
@@ -31,29 +30,20 @@ pub(super) const AWAY: Expected = Expected::errors(&[ErrorKind::Unavailable, Err
 pub(super) struct Stage {
     pub server: MysqlServer,
     pub database: MysqlDatabase,
-    pub storage: Arc<dyn StorageService>,
+    pub opened: Opened,
 }
 
 impl Stage {
     /// Everything on a server with these further arguments.
-    pub async fn set(arguments: &[&str]) -> Result<Self> {
+    pub async fn set(run: Run, arguments: &[&str]) -> Result<Self> {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Self::on(MysqlServer::start(&arguments).await?).await
+        Self::on(run, MysqlServer::start(&arguments).await?).await
     }
 
-    async fn on(server: MysqlServer) -> Result<Self> {
+    async fn on(run: Run, server: MysqlServer) -> Result<Self> {
         let database = server.create_database(DatabaseOptions::default()).await?;
-        let storage = open(mysql_config(database.config())).await?;
-        Ok(Self { server, database, storage })
-    }
-
-    pub fn process(&mut self) -> Result<&mut crate::harness::mariadb::MariaDb> {
-        self.server.process().context("the server is ours")
-    }
-
-    /// What is in the database.
-    pub async fn look(&self) -> Result<Found> {
-        look(&self.server, &self.database).await
+        let opened = Opened::on(mysql_config(database.config()), run.guard).await?;
+        Ok(Self { server, database, opened })
     }
 }
 
@@ -65,37 +55,33 @@ pub(super) async fn look(server: &MysqlServer, database: &MysqlDatabase) -> Resu
     Ok(found)
 }
 
-/// A storage with short deadlines, initialised.
-pub(super) async fn open(mut config: Config) -> Result<Arc<dyn StorageService>> {
-    config.timeouts = Timeouts { operation: DEADLINE, ..config.timeouts };
-    let storage = Storage::builder(config).build()?;
-    storage.initialize().await?;
-    Ok(Arc::new(storage))
-}
-
 /// Provokes a fault on a stage, and compares.
 async fn play(
     name: &str,
-    mut stage: Stage,
+    stage: Stage,
     expected: Expected,
     load: LoadOptions,
-    fault: impl AsyncFnOnce(&mut Stage, &Load) -> Result<()>,
+    fault: impl AsyncFnOnce(&mut MysqlServer, &Load) -> Result<()>,
 ) -> Result<Verdict> {
-    let storage = Arc::clone(&stage.storage);
-    let scene = Scene { fault: name, expected, storage: &storage, load };
-    let played = scene.play(async |load| fault(&mut stage, load).await).await?;
-    let verdict = played.judge(&stage.look().await?);
-    storage.close().await?;
+    let Stage { mut server, database, opened } = stage;
+    let scene = Scene { fault: name, expected, opened: &opened, load };
+    let played = scene.play(async |load| fault(&mut server, load).await).await?;
+    let verdict = played.judge(&look(&server, &database).await?);
+    opened.service.close().await?;
     Ok(verdict)
+}
+
+fn process(server: &mut MysqlServer) -> Result<&mut MariaDb> {
+    server.process().context("the server is ours")
 }
 
 fn callers() -> LoadOptions {
     LoadOptions::new(DEADLINE)
 }
 
-pub(super) async fn kill(name: &'static str, _: Run) -> Result<Verdict> {
-    play(name, Stage::set(&[]).await?, AWAY, callers(), async |stage, _| {
-        let server = stage.process()?;
+pub(super) async fn kill(name: &'static str, run: Run) -> Result<Verdict> {
+    play(name, Stage::set(run, &[]).await?, AWAY, callers(), async |server, _| {
+        let server = process(server)?;
         server.kill()?;
         sleep(LASTING).await;
         server.start_again().await
@@ -103,9 +89,9 @@ pub(super) async fn kill(name: &'static str, _: Run) -> Result<Verdict> {
     .await
 }
 
-pub(super) async fn hang(name: &'static str, _: Run) -> Result<Verdict> {
-    play(name, Stage::set(&[]).await?, AWAY, callers(), async |stage, _| {
-        let server = stage.process()?;
+pub(super) async fn hang(name: &'static str, run: Run) -> Result<Verdict> {
+    play(name, Stage::set(run, &[]).await?, AWAY, callers(), async |server, _| {
+        let server = process(server)?;
         server.pause()?;
         sleep(2 * LASTING).await;
         server.resume()
@@ -115,8 +101,8 @@ pub(super) async fn hang(name: &'static str, _: Run) -> Result<Verdict> {
 
 pub(super) async fn kill_connection(name: &'static str, run: Run) -> Result<Verdict> {
     let lasting = if run.full { 10 * LASTING } else { LASTING };
-    play(name, Stage::set(&[]).await?, AWAY, callers(), async |stage, _| {
-        let mut administrator = stage.server.administrator().await?;
+    play(name, Stage::set(run, &[]).await?, AWAY, callers(), async |server, _| {
+        let mut administrator = server.administrator().await?;
         let end = Instant::now() + lasting;
         while Instant::now() < end {
             kill_connections(&mut administrator, true).await?;
@@ -142,13 +128,13 @@ async fn kill_connections(administrator: &mut Conn, only_busy: bool) -> Result<u
 }
 
 /// The server has fewer connections than the storage and the others want; the others take all of them.
-pub(super) async fn max_connections(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn max_connections(name: &'static str, run: Run) -> Result<Verdict> {
     const OTHERS: &str = "others";
-    let stage = Stage::set(&["--max-connections=12"]).await?;
-    play(name, stage, AWAY, callers(), async |stage, _| {
-        let mut administrator = stage.server.administrator().await?;
+    let stage = Stage::set(run, &["--max-connections=12"]).await?;
+    play(name, stage, AWAY, callers(), async |server, _| {
+        let mut administrator = server.administrator().await?;
         administrator.query_drop(format!("CREATE USER {OTHERS}@'%'")).await?;
-        let port = stage.process()?.port();
+        let port = process(server)?.port();
         let options = OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(port).prefer_socket(false);
         let options = options.user(Some(OTHERS));
         let mut others = Vec::new();
@@ -172,10 +158,10 @@ pub(super) async fn max_connections(name: &'static str, _: Run) -> Result<Verdic
     .await
 }
 
-pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable]);
-    play(name, Stage::set(&[]).await?, expected, callers(), async |stage, _| {
-        let mut administrator = stage.server.administrator().await?;
+    play(name, Stage::set(run, &[]).await?, expected, callers(), async |server, _| {
+        let mut administrator = server.administrator().await?;
         administrator.query_drop("SET GLOBAL read_only = ON").await?;
         sleep(LASTING).await;
         administrator.query_drop("SET GLOBAL read_only = OFF").await?;
@@ -185,10 +171,10 @@ pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
 }
 
 /// Connections that are open stay: they are closed, as a rotation of passwords ends with.
-pub(super) async fn password(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn password(name: &'static str, run: Run) -> Result<Verdict> {
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable, ErrorKind::Timeout]);
-    play(name, Stage::set(&[]).await?, expected, callers(), async |stage, _| {
-        let mut administrator = stage.server.administrator().await?;
+    play(name, Stage::set(run, &[]).await?, expected, callers(), async |server, _| {
+        let mut administrator = server.administrator().await?;
         administrator.query_drop(format!("ALTER USER {USER}@'%' IDENTIFIED BY 'another'")).await?;
         kill_connections(&mut administrator, false).await?;
         sleep(LASTING).await;
@@ -199,15 +185,15 @@ pub(super) async fn password(name: &'static str, _: Run) -> Result<Verdict> {
 }
 
 /// Each write makes a row, so that the tables grow.
-pub(super) async fn disk_full(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
     const MEBIBYTE: u64 = 1 << 20;
     let mut disk = Tmpfs::mount(256 * MEBIBYTE)?;
-    let stage = Stage::on(MysqlServer::start_in(disk.path(), &[]).await?).await?;
+    let stage = Stage::on(run, MysqlServer::start_in(disk.path(), &[]).await?).await?;
     let expected = Expected::errors(&[ErrorKind::StorageFull, ErrorKind::Unavailable, ErrorKind::Timeout]);
     let load = LoadOptions { writes_per_row: 1, prefix: "x".repeat(200), ..callers() };
     play(name, stage, expected, load, async |_, load| {
         let filler = disk.fill()?;
-        until("the disk is full", Duration::from_secs(60), async || load.ledger().errors() > 0).await?;
+        until("the disk is full", Duration::from_secs(60), async || load.ledger().is_felt()).await?;
         sleep(LASTING).await;
         disk.resize(512 * MEBIBYTE)?;
         drop(filler);

@@ -1,16 +1,15 @@
 //! Faults of the network between the storage and a MariaDB server.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cofferdam::StorageService;
-use cofferdam::config::MysqlConfig;
+use cofferdam::config::{HostPort, MysqlConfig};
 use tokio::time::sleep;
 
 use super::Run;
 use super::load::LoadOptions;
-use super::mysql::{AWAY, look, open};
+use super::mysql::{AWAY, look};
+use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
 use crate::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
@@ -32,18 +31,18 @@ struct Stage {
     server: MysqlServer,
     database: MysqlDatabase,
     proxy: Proxy,
-    storage: Arc<dyn StorageService>,
+    opened: Opened,
 }
 
 impl Stage {
-    async fn set() -> Result<Self> {
+    async fn set(run: Run) -> Result<Self> {
         let mut server = MysqlServer::start(&[]).await?;
         let database = server.create_database(DatabaseOptions::default()).await?;
         let port = server.process().map_or(0, |process| process.port());
         let proxy = Proxy::start(port)?;
-        let config = MysqlConfig { port: proxy.port(), ..database.config() };
-        let storage = open(mysql_config(config)).await?;
-        Ok(Self { server, database, proxy, storage })
+        let config = MysqlConfig { hosts: vec![HostPort::new("127.0.0.1", proxy.port())], ..database.config() };
+        let opened = Opened::on(mysql_config(config), run.guard).await?;
+        Ok(Self { server, database, proxy, opened })
     }
 
     /// Lets the network misbehave for a while.
@@ -55,7 +54,7 @@ impl Stage {
         mode: Mode,
         lasting: Duration,
     ) -> Result<Verdict> {
-        let scene = Scene { fault, expected, storage: &self.storage, load };
+        let scene = Scene { fault, expected, opened: &self.opened, load };
         let played = scene
             .play(async |_| {
                 self.proxy.switch(mode);
@@ -70,7 +69,7 @@ impl Stage {
 
 /// Each seed is a fault of its own, and can be repeated by running with it alone.
 pub(super) async fn random(name: &'static str, run: Run) -> Result<Verdict> {
-    let stage = Stage::set().await?;
+    let stage = Stage::set(run).await?;
     let mut all: Option<Verdict> = None;
     let seeds = if run.full { SEEDS } else { SHORT_SEEDS };
     for seed in (0..seeds).map(|number| run.seed.wrapping_add(number)) {
@@ -88,7 +87,7 @@ pub(super) async fn random(name: &'static str, run: Run) -> Result<Verdict> {
             None => all = Some(verdict),
         }
     }
-    stage.storage.close().await?;
+    stage.opened.service.close().await?;
     let mut all = all.context("there is a seed")?;
     all.notes.push(format!("{} seeds from {}", all.rounds, run.seed));
     Ok(all)
@@ -104,10 +103,10 @@ fn mode(random: &mut fastrand::Rng) -> Mode {
     }
 }
 
-pub(super) async fn refuse(name: &'static str, _: Run) -> Result<Verdict> {
-    let stage = Stage::set().await?;
+pub(super) async fn refuse(name: &'static str, run: Run) -> Result<Verdict> {
+    let stage = Stage::set(run).await?;
     let load = LoadOptions::new(DEADLINE);
     let verdict = stage.play(name, AWAY, load, Mode::Refuse, Duration::from_millis(1500)).await?;
-    stage.storage.close().await?;
+    stage.opened.service.close().await?;
     Ok(verdict)
 }

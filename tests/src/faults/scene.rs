@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use cofferdam::StorageService;
-
 use super::ledger::Ledger;
 use super::load::{Load, LoadOptions};
 use super::look::Found;
+use super::opened::Opened;
 use super::verdict::{Expected, Recovery, Verdict};
+use anyhow::Result;
 
 /// The deadline of operations in most faults: short, so that runs are.
 pub const DEADLINE: Duration = Duration::from_secs(1);
@@ -27,7 +26,7 @@ pub struct Scene<'a> {
     /// What it may do to callers.
     pub expected: Expected,
     /// The storage under load, initialised.
-    pub storage: &'a Arc<dyn StorageService>,
+    pub opened: &'a Opened,
     /// The callers.
     pub load: LoadOptions,
 }
@@ -39,13 +38,14 @@ impl<'a> Scene<'a> {
     ///
     /// The fault could not be provoked.
     pub async fn play(self, fault: impl AsyncFnOnce(&Load) -> Result<()>) -> Result<Played<'a>> {
-        let load = Load::start(self.storage, &self.load);
+        let load = Load::start(&self.opened.service, &self.load);
         load.warm().await?;
         fault(&load).await?;
         let recovery = recovery(&load).await;
         tokio::time::sleep(AFTERWARDS).await;
         let ledger = load.stop().await?;
-        Ok(Played { fault: self.fault, expected: self.expected, ledger, recovery })
+        let drained = self.opened.drained().await?;
+        Ok(Played { fault: self.fault, expected: self.expected, ledger, recovery, drained })
     }
 }
 
@@ -55,12 +55,17 @@ pub struct Played<'a> {
     expected: Expected,
     ledger: Arc<Ledger>,
     recovery: Recovery,
+    drained: Option<(usize, Duration)>,
 }
 
 impl Played<'_> {
     /// Compares what was acknowledged with what is in the database.
     pub fn judge(&self, found: &Found) -> Verdict {
-        Verdict::of(self.fault, &self.expected, &self.ledger, Some(self.recovery), found)
+        let mut verdict = Verdict::of(self.fault, &self.expected, &self.ledger, Some(self.recovery), found);
+        if let Some((waiting @ 1.., took)) = self.drained {
+            verdict.notes.push(format!("{waiting} writes were still in the spool when the load ended, for {took:.1?}"));
+        }
+        verdict
     }
 }
 

@@ -6,17 +6,17 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cofferdam::{ErrorKind, StorageService};
+use cofferdam::ErrorKind;
+use cofferdam::resilience::Readiness;
 use tokio::time::{Instant, sleep};
 
 use super::Run;
 use super::load::{Load, LoadOptions};
 use super::look;
-use super::mysql::open;
+use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
 use crate::harness::sqlite::SqliteFolder;
@@ -39,13 +39,13 @@ const AWAY: Expected = Expected::errors(&[ErrorKind::Unavailable]);
 /// A file, and a storage on it.
 struct Stage {
     file: PathBuf,
-    storage: Arc<dyn StorageService>,
+    opened: Opened,
 }
 
 impl Stage {
-    async fn set(file: PathBuf) -> Result<Self> {
-        let storage = open(sqlite_config(&file)).await?;
-        Ok(Self { file, storage })
+    async fn set(run: Run, file: PathBuf) -> Result<Self> {
+        let opened = Opened::on(sqlite_config(&file), run.guard).await?;
+        Ok(Self { file, opened })
     }
 
     /// Another file beside it.
@@ -63,9 +63,9 @@ impl Stage {
         load: LoadOptions,
         provoke: impl AsyncFnOnce(&Load) -> Result<()>,
     ) -> Result<Verdict> {
-        let scene = Scene { fault, expected, storage: &self.storage, load };
+        let scene = Scene { fault, expected, opened: &self.opened, load };
         let played = scene.play(provoke).await?;
-        self.storage.close().await?;
+        self.opened.service.close().await?;
         Ok(played.judge(&look::sqlite(&self.file)?))
     }
 }
@@ -80,21 +80,21 @@ fn growing() -> LoadOptions {
 }
 
 /// Runs a program to its end.
-fn run(program: &str, arguments: &[&OsStr]) -> Result<()> {
-    let mut command = Command::new(program);
-    let output = command.args(arguments).stdin(Stdio::null()).output().with_context(|| format!("no {program}"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+fn command(program: &str, arguments: &[&OsStr]) -> Result<()> {
+    let mut process = Command::new(program);
+    let output = process.args(arguments).stdin(Stdio::null()).output().with_context(|| format!("no {program}"))?;
+    ensure!(output.status.success(), "{process:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
-pub(super) async fn disk_full(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
     let mut disk = Tmpfs::mount(64 * MEBIBYTE)?;
-    let stage = Stage::set(disk.path().join("bot_state.db")).await?;
+    let stage = Stage::set(run, disk.path().join("bot_state.db")).await?;
     let expected = Expected::errors(&[ErrorKind::StorageFull, ErrorKind::Unavailable]);
     let verdict = stage
         .play(name, expected, growing(), async |load| {
             let _filler = disk.fill()?;
-            until("the disk is full", FELT, async || load.ledger().errors() > 0).await?;
+            until("the disk is full", FELT, async || load.ledger().is_felt()).await?;
             sleep(LASTING).await;
             disk.resize(128 * MEBIBYTE)
         })
@@ -103,18 +103,18 @@ pub(super) async fn disk_full(name: &'static str, _: Run) -> Result<Verdict> {
     Ok(verdict)
 }
 
-pub(super) async fn locked_briefly(name: &'static str, _: Run) -> Result<Verdict> {
-    lock(name, Expected::NONE, DEADLINE / 2).await
+pub(super) async fn locked_briefly(name: &'static str, run: Run) -> Result<Verdict> {
+    lock(run, name, Expected::NONE, DEADLINE / 2).await
 }
 
-pub(super) async fn locked(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn locked(name: &'static str, run: Run) -> Result<Verdict> {
     // A caller whose turn comes at its deadline only may still get the lock in time to be late.
-    lock(name, Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout]), 2 * DEADLINE + DEADLINE / 2).await
+    lock(run, name, Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout]), 2 * DEADLINE + DEADLINE / 2).await
 }
 
-async fn lock(name: &str, expected: Expected, lasting: Duration) -> Result<Verdict> {
+async fn lock(run: Run, name: &str, expected: Expected, lasting: Duration) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     stage
         .play(name, expected, callers(), async |_| {
             let locker = Locker::start(&stage.file)?;
@@ -125,20 +125,24 @@ async fn lock(name: &str, expected: Expected, lasting: Duration) -> Result<Verdi
 }
 
 /// The file has another name meanwhile, by which it is put back.
-pub(super) async fn removed(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn removed(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     let kept = stage.beside(".kept");
     stage
         .play(name, AWAY, callers(), async |load| {
             std::fs::hard_link(&stage.file, &kept)?;
             std::fs::remove_file(&stage.file)?;
-            until("the file is missed", FELT, async || load.ledger().errors() > 0).await?;
+            until("the file is missed", FELT, async || load.ledger().is_felt()).await?;
             // What was committed before may still be on its way to its caller.
             sleep(LASTING / 2).await;
-            let acknowledged = load.ledger().tally().acknowledged;
+            let stored = || {
+                let tally = load.ledger().tally();
+                tally.acknowledged - tally.spooled
+            };
+            let before = stored();
             sleep(LASTING / 2).await;
-            ensure!(load.ledger().tally().acknowledged == acknowledged, "a write was acknowledged without a file");
+            ensure!(stored() == before, "a write was acknowledged as stored without a file");
             ensure!(!stage.file.exists(), "the storage made a new file in place of the one that was removed");
             std::fs::rename(&kept, &stage.file)?;
             Ok(())
@@ -147,21 +151,21 @@ pub(super) async fn removed(name: &'static str, _: Run) -> Result<Verdict> {
 }
 
 /// What was written to it before must be in the file: SQLite has it open, and copies it there.
-pub(super) async fn log_removed(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn log_removed(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     stage
         .play(name, AWAY, callers(), async |load| {
             std::fs::remove_file(stage.beside("-wal"))?;
-            until("the log is missed", FELT, async || load.ledger().errors() > 0).await
+            until("the log is missed", FELT, async || load.ledger().is_felt()).await
         })
         .await
 }
 
 /// The copy is made while nobody writes, so that nothing that was acknowledged is missing in it.
-pub(super) async fn replaced(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn replaced(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     stage
         .play(name, AWAY, callers(), async |load| {
@@ -171,29 +175,31 @@ pub(super) async fn replaced(name: &'static str, _: Run) -> Result<Verdict> {
             drop(original);
             std::fs::rename(&copy, &stage.file)?;
             drop(paused);
-            until("the file is missed", FELT, async || load.ledger().errors() > 0).await
+            until("the file is missed", FELT, async || load.ledger().is_felt()).await
         })
         .await
 }
 
 /// A disk that is read-only when the storage starts: nobody can make it so while a file is open for writing.
-pub(super) async fn read_only_at_start(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn read_only_at_start(name: &'static str, run: Run) -> Result<Verdict> {
     let mut disk = Tmpfs::mount(64 * MEBIBYTE)?;
-    let stage = Stage::set(disk.path().join("bot_state.db")).await?;
-    let mut answer = None;
+    let stage = Stage::set(run, disk.path().join("bot_state.db")).await?;
+    let (mut answer, mut readiness) = (None, None);
     let mut verdict = stage
         .play(name, Expected::NONE, callers(), async |load| {
             let _paused = load.pause().await;
-            stage.storage.close().await?;
+            stage.opened.service.close().await?;
             disk.set_read_only(true)?;
-            answer = Some(stage.storage.initialize().await);
+            answer = Some(stage.opened.service.initialize().await);
+            readiness = Some(stage.opened.storage.status().readiness);
             disk.set_read_only(false)?;
-            Ok(stage.storage.initialize().await?)
+            // Where it did not start without its database.
+            Ok(stage.opened.service.initialize().await?)
         })
         .await?;
     match answer {
-        // Without a log beside it a file cannot even be opened there.
-        Some(Err(error)) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unavailable) => {}
+        Some(Err(error)) if error.kind() == ErrorKind::PermissionDenied => {}
+        Some(Ok(())) if readiness == Some(Readiness::Degraded) => {}
         answer => verdict.broken.push(format!("a start on a read-only disk was answered with {answer:?}")),
     }
     drop(stage);
@@ -201,14 +207,14 @@ pub(super) async fn read_only_at_start(name: &'static str, _: Run) -> Result<Ver
 }
 
 /// As a disk that the system made read-only after an error: what is open for writing fails from then on.
-pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     let files = [stage.file.clone(), stage.beside("-wal")];
     let change = |how: &str| {
         let arguments: Vec<_> =
             [OsStr::new(how)].into_iter().chain(files.iter().map(|file| file.as_os_str())).collect();
-        run("chattr", &arguments).context(
+        command("chattr", &arguments).context(
             "files cannot be made immutable: this needs root, and a folder for temporary files (TMPDIR) on ext4, xfs or \
              btrfs",
         )
@@ -217,7 +223,7 @@ pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
     let verdict = stage
         .play(name, expected, callers(), async |load| {
             change("+i")?;
-            let felt = until("the file is read-only", FELT, async || load.ledger().errors() > 0).await;
+            let felt = until("the file is read-only", FELT, async || load.ledger().is_felt()).await;
             sleep(LASTING).await;
             change("-i")?;
             felt
@@ -228,21 +234,21 @@ pub(super) async fn read_only(name: &'static str, _: Run) -> Result<Verdict> {
     verdict
 }
 
-pub(super) async fn corrupt(name: &'static str, _: Run) -> Result<Verdict> {
-    damage(name, Pages::Middle).await
+pub(super) async fn corrupt(name: &'static str, run: Run) -> Result<Verdict> {
+    damage(run, name, Pages::Middle).await
 }
 
-pub(super) async fn corrupt_header(name: &'static str, _: Run) -> Result<Verdict> {
-    damage(name, Pages::First).await
+pub(super) async fn corrupt_header(name: &'static str, run: Run) -> Result<Verdict> {
+    damage(run, name, Pages::First).await
 }
 
 /// Overwrites part of the file, and restores what the storage has not written anew meanwhile.
 ///
 /// The log is empty then, and what connections remember is out of date, so that all is read from the file. The rows are
 /// too many to be remembered.
-async fn damage(name: &str, pages: Pages) -> Result<Verdict> {
+async fn damage(run: Run, name: &str, pages: Pages) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     let mut lists = Vec::new();
     let expected = Expected::errors(&[ErrorKind::CorruptData]);
@@ -251,12 +257,12 @@ async fn damage(name: &str, pages: Pages) -> Result<Verdict> {
             until("there are rows", FELT, async || load.ledger().tally().acknowledged > ROWS).await?;
             let paused = load.pause().await;
             checkpoint(&stage.file)?;
-            run("cp", &[stage.file.as_os_str(), copy.as_os_str()])?;
+            command("cp", &[stage.file.as_os_str(), copy.as_os_str()])?;
             overwrite(&stage.file, pages)?;
             drop(paused);
             let end = Instant::now() + LASTING;
             while Instant::now() < end {
-                lists.push(stage.storage.get_all_message_states().await.map(|states| states.len()));
+                lists.push(stage.opened.service.get_all_message_states().await.map(|states| states.len()));
                 sleep(Duration::from_millis(50)).await;
             }
             let _paused = load.pause().await;
@@ -273,28 +279,28 @@ async fn damage(name: &str, pages: Pages) -> Result<Verdict> {
 }
 
 /// A file that was damaged while nobody had it open is refused, and works once it is restored.
-pub(super) async fn corrupt_at_start(name: &'static str, _: Run) -> Result<Verdict> {
+pub(super) async fn corrupt_at_start(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(folder.database()).await?;
+    let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     let mut refusals = Vec::new();
     let mut verdict = stage
         .play(name, Expected::NONE, growing(), async |load| {
             until("there are rows", FELT, async || load.ledger().tally().acknowledged > ROWS).await?;
             let _paused = load.pause().await;
-            stage.storage.close().await?;
-            run("cp", &[stage.file.as_os_str(), copy.as_os_str()])?;
+            stage.opened.service.close().await?;
+            command("cp", &[stage.file.as_os_str(), copy.as_os_str()])?;
             for pages in [Pages::Middle, Pages::First] {
                 overwrite(&stage.file, pages)?;
-                let refused = match stage.storage.initialize().await {
-                    Ok(()) => stage.storage.get_all_message_states().await.map(|states| states.len()),
+                let refused = match stage.opened.service.initialize().await {
+                    Ok(()) => stage.opened.service.get_all_message_states().await.map(|states| states.len()),
                     Err(error) => Err(error),
                 };
                 refusals.push(refused);
-                stage.storage.close().await?;
-                run("cp", &[copy.as_os_str(), stage.file.as_os_str()])?;
+                stage.opened.service.close().await?;
+                command("cp", &[copy.as_os_str(), stage.file.as_os_str()])?;
             }
-            Ok(stage.storage.initialize().await?)
+            Ok(stage.opened.service.initialize().await?)
         })
         .await?;
     for refusal in refusals {
@@ -347,11 +353,11 @@ fn overwrite(file: &Path, pages: Pages) -> Result<()> {
         "head -c {} /dev/zero | tr '\\0' '{GARBAGE}' | dd of=\"$1\" bs={PAGE} seek={first} conv=notrunc status=none",
         count * PAGE
     );
-    run("sh", &["-c".as_ref(), script.as_ref(), "sh".as_ref(), file.as_os_str()])
+    command("sh", &["-c".as_ref(), script.as_ref(), "sh".as_ref(), file.as_os_str()])
 }
 
 /// Has another process restore the pages that are still damaged: the others were written anew, and are newer than the
 /// copy.
 fn restore(file: &Path, copy: &Path) -> Result<()> {
-    run(writer::path()?.to_string_lossy().as_ref(), &["restore".as_ref(), file.as_os_str(), copy.as_os_str()])
+    command(writer::path()?.to_string_lossy().as_ref(), &["restore".as_ref(), file.as_os_str(), copy.as_os_str()])
 }

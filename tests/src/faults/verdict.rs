@@ -92,7 +92,7 @@ impl Verdict {
                 broken.push(format!("{count} errors of a kind that this fault should not cause: {message}"));
             }
         }
-        if expected.is_felt && tally.errors.is_empty() {
+        if expected.is_felt && tally.errors.is_empty() && tally.spooled == 0 {
             broken.push("nobody felt the fault, so that nothing was tested".into());
         }
         if tally.acknowledged == 0 {
@@ -146,10 +146,11 @@ impl Verdict {
     pub fn sentence(&self) -> String {
         let Self { fault, tally, lost, duplicated, .. } = self;
         format!(
-            "{fault}: {} operations, {} writes checked, {lost} lost, {duplicated} duplicated; errors: {}; longest {:.2?}; \
+            "{fault}: {} operations, {} writes checked ({} spooled), {lost} lost, {duplicated} duplicated; errors: {}; longest {:.2?}; \
              back after {}",
             tally.operations,
             tally.acknowledged,
+            tally.spooled,
             self.errors(),
             tally.longest,
             self.recovered()

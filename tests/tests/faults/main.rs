@@ -21,9 +21,20 @@ macro_rules! faults {
             }
         )*
 
+        mod with_spool {
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() -> Result<()> {
+                    provoke(concat!($name, "+spool")).await
+                }
+            )*
+        }
+
         #[test]
         fn every_fault_has_a_test() {
-            let tested: Vec<_> = [$($name),*].into();
+            let tested = [$($name, concat!($name, "+spool")),*];
             let untested: Vec<_> = FAULTS.iter().map(|fault| fault.name).filter(|name| !tested.contains(name)).collect();
             assert!(untested.is_empty(), "{untested:?}");
         }
