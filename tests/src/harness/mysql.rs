@@ -189,7 +189,7 @@ impl Drop for MysqlDatabase {
     }
 }
 
-fn config(host: &str, port: u16, username: &str, password: &str) -> MysqlConfig {
+pub(super) fn config(host: &str, port: u16, username: &str, password: &str) -> MysqlConfig {
     MysqlConfig {
         hosts: vec![HostPort::new(host, port)],
         host_policy: HostPolicy::Ordered,
