@@ -157,7 +157,10 @@ impl Place {
 
 fn launch(daemon: &Path, template: &Path, place: &Place, cluster: &[Place], user: &str) -> Result<MariaDb> {
     let options = options(place, cluster);
-    MariaDb::launch(daemon, &Launch { template, parent: &in_memory(), port: place.port, user, options: Some(&options), arguments: &[] })
+    MariaDb::launch(
+        daemon,
+        &Launch { template, parent: &in_memory(), port: place.port, user, options: Some(&options), arguments: &[] },
+    )
 }
 
 /// The options of a node. Without the others it is the first of a new cluster.

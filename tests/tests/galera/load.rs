@@ -109,7 +109,7 @@ impl Caller {
             counts.longest = counts.longest.max(took);
             counts.late += usize::from(took > deadline + GRACE);
             match result {
-                Ok(()) => {
+                Ok(_) => {
                     counts.acknowledged += 1;
                     self.acknowledged.store(number, Ordering::Relaxed);
                     false
