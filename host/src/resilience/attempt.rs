@@ -86,7 +86,11 @@ impl Shared {
         let limit = deadline - RESERVE.min(timeout / 10);
         let error = match timeout_at(limit, self.run(timeout, operation)).await {
             Ok(Err(error)) => error,
-            Ok(result) => return result,
+            Ok(result) => {
+                // What is spooled later is later, also where the clock is set back.
+                self.now();
+                return result;
+            }
             Err(_) => {
                 let error = late(None);
                 self.note(&error);
@@ -132,7 +136,7 @@ fn is_spoolable(error: &Error) -> bool {
 /// A write that neither the database nor the spool has taken.
 fn refused(refusal: &SpoolError, why: Option<Error>) -> Error {
     match why {
-        None => Error::new(ErrorKind::Unavailable, refusal.to_string()),
+        None => refusal.clone().into(),
         Some(error) => {
             let message = format!("{refusal}; the database: {}", error.message());
             let both = Error::new(error.kind(), message);

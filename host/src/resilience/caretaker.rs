@@ -14,10 +14,14 @@ use crate::service::StorageService;
 pub(super) async fn tend(shared: Arc<Shared>, mut initializing: Option<JoinHandle<Result<()>>>) {
     while matches!(shared.standing().phase, Phase::Degraded(_)) {
         match initializing.take() {
-            Some(attempt) => {
-                let result = attempt.await;
-                shared.initialized(result.unwrap_or_else(|_| Err(stopped())));
-            }
+            // An upgrade takes its time, but one that has met a dead connection would wait for longer than it is worth.
+            Some(attempt) => match shared.reach().await {
+                Err(error) => {
+                    attempt.abort();
+                    shared.initialized(Err(error));
+                }
+                Ok(()) => shared.initialized(attempt.await.unwrap_or_else(|_| Err(stopped()))),
+            },
             None => {
                 sleep(shared.config().breaker.probe_interval).await;
                 shared.initialize_late().await;
@@ -37,17 +41,21 @@ pub(super) async fn tend(shared: Arc<Shared>, mut initializing: Option<JoinHandl
 impl Shared {
     /// Tries to initialise a storage that was started without its database.
     async fn initialize_late(&self) {
-        // Whether it is there at all is told by something that is quick, unlike an upgrade.
-        let limit = self.config().breaker.probe_timeout;
-        let reached = match timeout(limit, self.storage.schema_version()).await {
-            Ok(reached) => reached.map(drop),
-            Err(_) => Err(Error::new(ErrorKind::Timeout, format!("the database did not answer within {limit:?}"))),
-        };
-        let result = match reached {
-            Err(error) if Breaker::counts(&error) => Err(error),
-            _ => self.storage.initialize().await,
+        let result = match self.reach().await {
+            Ok(()) => self.storage.initialize().await,
+            Err(error) => Err(error),
         };
         self.initialized(result);
+    }
+
+    /// Whether the database is there at all, told by something that is quick, unlike an upgrade. A refusal is an answer.
+    async fn reach(&self) -> Result<()> {
+        let limit = self.config().breaker.probe_timeout;
+        match timeout(limit, self.storage.schema_version()).await {
+            Ok(Err(error)) if Breaker::counts(&error) => Err(error),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, format!("the database did not answer within {limit:?}"))),
+        }
     }
 
     /// Notes what became of an attempt to initialise.

@@ -230,6 +230,9 @@ impl Shared {
 
     /// Notes how something failed that the database was asked for.
     fn note(&self, error: &Error) {
+        if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotInitialized) {
+            return;
+        }
         tracing::debug!(%error, "an attempt failed");
         *lock(&self.last_error) = Some((error.clone(), Instant::now()));
         self.breaker.failed(error);

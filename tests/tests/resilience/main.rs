@@ -3,5 +3,6 @@
 mod breaker;
 mod command;
 mod rig;
+mod shutdown;
 mod spool;
 mod start;
