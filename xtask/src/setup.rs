@@ -37,6 +37,21 @@ pub fn mariadb() -> Result<()> {
     package("mariadbd", "mariadb-server", "Installing MariaDB, which the tests start and stop themselves", advice)
 }
 
+/// Galera, of which tests start a cluster, with the tools that move a node's state.
+pub fn galera() -> Result<()> {
+    let advice = "the tests start a Galera cluster of their own: install the packages galera-4, rsync and lsof";
+    let what = "Installing Galera, of which the tests start and stop a cluster";
+    if !Path::new("/usr/lib/galera/libgalera_smm.so").is_file() {
+        package("libgalera_smm.so", "galera-4", what, advice)?;
+    }
+    for tool in ["rsync", "lsof"] {
+        if !found(tool) {
+            package(tool, tool, &format!("Installing {tool}, with which Galera's nodes move their state"), advice)?;
+        }
+    }
+    Ok(())
+}
+
 /// Valgrind, whose callgrind counts instructions.
 pub fn valgrind() -> Result<()> {
     if found("valgrind") {

@@ -9,6 +9,7 @@ use crate::setup;
 /// Installs what is missing, builds, and runs every test.
 pub fn test(filter: Option<&str>) -> Result<()> {
     setup::mariadb()?;
+    setup::galera()?;
     let Built { command, .. } = build::build(build::DEVELOPMENT)?;
     let mut test = cargo(["test", "--no-fail-fast", "--features", "cofferdam/command"]);
     test.args(filter).env("COFFERDAM_TEST_BIN", command);

@@ -62,6 +62,9 @@ pub enum Upgrade {
         take: &'static str,
         /// Lets it go.
         release: &'static str,
+        /// Codes with which `take` fails on servers that have no such locks. The steps then run without: `repeat_on`
+        /// alone brings hosts that run them at the same time to the same end.
+        missing_on: &'static [&'static str],
         /// Codes with which a statement of a step fails where another bot wrote in between, or another host ran the
         /// same step in spite of the lock. The step is then run again, a few times.
         repeat_on: &'static [&'static str],

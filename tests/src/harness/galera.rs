@@ -2,13 +2,14 @@
 //!
 //! Each node ends with this process, as any [`MariaDb`] does. Ports are free ones, so that several clusters can run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::config::{HostPort, MysqlConfig};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, free_ports, in_memory, template, user_name};
 use super::mysql;
@@ -37,7 +38,17 @@ struct Place {
 }
 
 impl Galera {
-    /// Starts a cluster with an empty database, and waits until all nodes are synced.
+    /// The cluster that all tests of this process take turns with.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn shared() -> Result<MutexGuard<'static, Self>> {
+        static SHARED: OnceCell<Mutex<Galera>> = OnceCell::const_new();
+        Ok(SHARED.get_or_try_init(|| async { Self::start().await.map(Mutex::new) }).await?.lock().await)
+    }
+
+    /// Starts a cluster, and waits until all nodes are synced.
     ///
     /// # Errors
     ///
@@ -51,9 +62,9 @@ impl Galera {
         let ports = free_ports(NODES * 4)?;
         let places: Vec<_> = ports.chunks(4).map(Place::new).collect();
 
-        // One node alone makes the cluster's data. The others begin with a copy of it and need no transfer of state.
-        let first = launch(&daemon, &template(&daemon)?, &places[0], &places[..0], user)?;
-        let mut cluster = Self { nodes: vec![first], places };
+        // One node alone makes the cluster's data. All nodes begin with a copy of it and need no transfer of all state.
+        let seed = launch(&daemon, &template(&daemon)?, &places[0], &[], user)?;
+        let mut cluster = Self { nodes: vec![seed], places };
         cluster.nodes[0].ready().await?;
         cluster.wait_synced(0).await?;
         let mut connection = cluster.administrator(0).await?;
@@ -61,19 +72,17 @@ impl Galera {
         connection.query_drop(format!(r"GRANT ALL ON `cofferdam\_%`.* TO {USER}@'%'")).await?;
         connection.disconnect().await?;
         cluster.nodes[0].stop()?;
-        let data: PathBuf = cluster.nodes[0].datadir();
-        for place in &cluster.places[1..] {
-            cluster.nodes.push(launch(&daemon, &data, place, &cluster.places, user)?);
-        }
-        // The others wait for it.
-        cluster.nodes[0].launch_again()?;
+        let seed = cluster.nodes.remove(0);
         for node in 0..NODES {
+            let place = &cluster.places[node];
+            // The first begins the cluster anew. One that looks for another that is not there yet takes seconds longer.
+            cluster.nodes.push(launch(&daemon, &seed.datadir(), place, &cluster.places[..node], user)?);
             cluster.nodes[node].ready().await?;
             cluster.wait_synced(node).await?;
         }
-        // Should it start again, it joins the others.
-        let options = options(&cluster.places[0], &cluster.places);
-        cluster.nodes[0].set_options(&options)?;
+        for (node, place) in cluster.nodes.iter().zip(&cluster.places) {
+            node.set_options(&options(place, &cluster.places))?;
+        }
         Ok(cluster)
     }
 

@@ -12,8 +12,11 @@ use tokio::time::Instant;
 /// How many callers there are.
 pub const CALLERS: usize = 32;
 
-/// What an operation may take beyond its deadline.
+/// What an operation may take beyond its deadline, where the machine has time for this process.
 const GRACE: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether the machine has.
+const TICK: Duration = Duration::from_millis(5);
 
 /// The callers at work.
 pub struct Load {
@@ -21,6 +24,7 @@ pub struct Load {
     tasks: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
     counts: Arc<Mutex<Counts>>,
+    deadline: Duration,
 }
 
 /// What one caller knows.
@@ -37,8 +41,8 @@ pub struct Counts {
     pub failed: BTreeMap<&'static str, usize>,
     pub examples: BTreeMap<&'static str, String>,
     pub longest: Duration,
-    /// Operations that ended after their deadline and the grace.
-    pub late: usize,
+    /// The longest that the machine left a thread waiting that had nothing to do but to wake up.
+    pub starved: Duration,
 }
 
 impl Load {
@@ -51,12 +55,18 @@ impl Load {
             let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
-                    caller.write(&storage, deadline, &counts).await;
+                    caller.write(&storage, &counts).await;
                 }
             })
         });
         let tasks = tasks.collect();
-        Self { callers, tasks, stop, counts }
+        watch_machine(Arc::clone(&stop), Arc::clone(&counts));
+        Self { callers, tasks, stop, counts, deadline }
+    }
+
+    /// Whether the longest operation took longer than its deadline allows.
+    pub fn is_late(&self, counts: &Counts) -> bool {
+        counts.longest > self.deadline + GRACE + counts.starved
     }
 
     /// What was seen since the last look.
@@ -98,7 +108,7 @@ impl Caller {
         Self { name: format!("caller {caller}"), acknowledged: AtomicU64::new(0), attempted: AtomicU64::new(0) }
     }
 
-    async fn write(&self, storage: &Storage, deadline: Duration, counts: &Mutex<Counts>) {
+    async fn write(&self, storage: &Storage, counts: &Mutex<Counts>) {
         let number = self.attempted.fetch_add(1, Ordering::Relaxed) + 1;
         let state = MessageState::new(self.name.as_str(), None, number.to_string(), 1);
         let began = Instant::now();
@@ -107,7 +117,6 @@ impl Caller {
         let failed = {
             let mut counts = counts.lock().unwrap();
             counts.longest = counts.longest.max(took);
-            counts.late += usize::from(took > deadline + GRACE);
             match result {
                 Ok(_) => {
                     counts.acknowledged += 1;
@@ -128,6 +137,19 @@ impl Caller {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// A thread of its own, which nothing in this process holds up.
+fn watch_machine(stop: Arc<AtomicBool>, counts: Arc<Mutex<Counts>>) {
+    std::thread::spawn(move || {
+        while !stop.load(Ordering::Relaxed) {
+            let began = std::time::Instant::now();
+            std::thread::sleep(TICK);
+            let starved = began.elapsed().saturating_sub(TICK);
+            let mut counts = counts.lock().unwrap();
+            counts.starved = counts.starved.max(starved);
+        }
+    });
 }
 
 /// What was acknowledged and what was attempted, for each row.

@@ -21,6 +21,9 @@ use crate::sql::pause::Pause;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
+/// The least that one of several servers is given: many times what a handshake takes where nothing is wrong.
+const LEAST_SHARE: Duration = Duration::from_millis(100);
+
 /// How long the server may take over a goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -110,11 +113,10 @@ impl Connector {
         for (index, host) in hosts.iter().enumerate() {
             let now = Instant::now();
             let others = (hosts.len() - index - 1) as u32;
-            let share = match others {
-                0 => deadline,
-                others => now + deadline.saturating_duration_since(now) / (others + 1),
-            };
-            let error = match self.connect_to(host, share.min(now + self.timeout), deadline).await {
+            let share = deadline.saturating_duration_since(now) / (others + 1);
+            // What is left may be no time to speak of.
+            let limit = if others == 0 { deadline } else { deadline.min(now + share.max(LEAST_SHARE)) };
+            let error = match self.connect_to(host, limit.min(now + self.timeout), deadline).await {
                 Ok(opened) => {
                     host.is_well();
                     return Ok(opened);
@@ -126,11 +128,17 @@ impl Connector {
             if is_final {
                 return Err(vec![(Arc::clone(host), error)]);
             }
-            host.has_failed();
+            // One that had no time has not failed.
+            if now.elapsed() >= LEAST_SHARE || Instant::now() < limit {
+                host.has_failed();
+            }
             if others > 0 {
                 tracing::warn!(server = %host.address, %error, "a server is passed over");
             }
             errors.push((Arc::clone(host), error));
+            if Instant::now() >= deadline {
+                break;
+            }
         }
         Err(errors)
     }
@@ -247,7 +255,7 @@ fn none_of(errors: &[(Arc<Host>, SqlError)]) -> SqlError {
     let first = codes.next().flatten();
     let code = first.filter(|first| codes.all(|code| code == Some(*first))).map(str::to_owned);
     let reasons: Vec<_> = errors.iter().map(|(_, error)| error.to_string()).collect();
-    let message = format!("none of the {} servers can be used: {}", errors.len(), reasons.join("; "));
+    let message = format!("no server can be used: {}", reasons.join("; "));
     SqlError { code, ..SqlError::new(ErrorKind::Unavailable, message) }
 }
 

@@ -43,8 +43,11 @@ pub(crate) fn initialize<B: Backend>() -> Result<()> {
     let session = Session::write()?;
     match B::UPGRADE {
         Upgrade::Transaction => while session.transaction(|| next_step::<B>(&session))? {},
-        Upgrade::NamedLock { take, release, repeat_on } => {
-            lock(&session, take)?;
+        Upgrade::NamedLock { take, release, missing_on, repeat_on } => {
+            match lock(&session, take) {
+                Err(failure) if failure.has_code(missing_on) => return steps_under_lock::<B>(&session, repeat_on),
+                taken => taken?,
+            }
             let result = steps_under_lock::<B>(&session, repeat_on);
             // A connection that is lost has lost the lock too. Otherwise it goes back to the pool and must not
             // take the lock along.
