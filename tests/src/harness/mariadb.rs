@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -65,6 +66,8 @@ while read -r order; do
 done
 finish KILL
 rm -rf "$folder"
+# What the server itself had started, such as a transfer of state to another node, is in this group too.
+kill -KILL 0
 "#;
 
 /// A running server. It ends, and its folder goes, when this is dropped or this process ends.
@@ -85,12 +88,21 @@ impl MariaDb {
     ///
     /// MariaDB is not installed, or does not start; the error has the end of its log.
     pub async fn start(arguments: &[String]) -> Result<Self> {
+        Self::start_in(&in_memory(), arguments).await
+    }
+
+    /// As [`start`](Self::start), in a folder of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_in(parent: &Path, arguments: &[String]) -> Result<Self> {
         let daemon = find_program(&["mariadbd", "mysqld"])?;
         let template = template(&daemon)?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let server = Self::spawn(&daemon, &template, arguments)?;
+            let server = Self::launch(&daemon, &Launch::alone(&template, parent, arguments)?)?;
             match server.ready().await {
                 Ok(()) => return Ok(server),
                 Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("Address already in use") => {}
@@ -99,43 +111,65 @@ impl MariaDb {
         }
     }
 
-    fn spawn(daemon: &Path, template: &Path, arguments: &[String]) -> Result<Self> {
-        let parent = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+    /// Starts a server's process, and does not wait for it.
+    pub(super) fn launch(daemon: &Path, launch: &Launch<'_>) -> Result<Self> {
+        let parent = launch.parent;
         let folder = tempfile::Builder::new()
             .prefix("cofferdam-mariadb-")
-            .tempdir_in(&parent)
+            .tempdir_in(parent)
             .with_context(|| format!("no folder for a server in {}", parent.display()))?
             .keep();
-        run(Command::new("cp").arg("-R").arg(template).arg(folder.join("data")))?;
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        run(Command::new("cp").arg("-R").arg(launch.template).arg(folder.join("data")))?;
         let mut command = Command::new("sh");
+        command.args(["-c", SUPERVISOR, "mariadb-supervisor"]).arg(&folder).arg(daemon);
+        match launch.options {
+            Some(_) => command.arg(format!("--defaults-file={}", options_in(&folder).display())),
+            None => command.arg("--no-defaults"),
+        };
         command
-            .args(["-c", SUPERVISOR, "mariadb-supervisor"])
-            .arg(&folder)
-            .arg(daemon)
-            .arg("--no-defaults")
-            .arg(format!("--user={}", user_name()?))
+            .arg(format!("--user={}", launch.user))
             .arg(format!("--datadir={}", folder.join("data").display()))
             .arg(format!("--socket={}", folder.join("socket").display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
-            .arg(format!("--port={port}"))
+            .arg(format!("--port={}", launch.port))
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--performance-schema=0"])
             // 2 keeps committed rows when the server is killed.
             .args(["--innodb-flush-log-at-trx-commit=2", "--innodb-doublewrite=0"])
             .args(["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=4M", "--max-connections=200"])
-            .args(arguments)
+            .args(launch.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             // A signal to the group of the tests must not keep the shell from removing the folder.
             .process_group(0);
+        if let Some(options) = launch.options {
+            fs::write(options_in(&folder), options)?;
+        }
+        if launch.user != user_name()? {
+            run(Command::new("chown").args(["-R", launch.user]).arg(&folder))?;
+        }
         let mut supervisor = command.spawn().context("sh does not start")?;
         let orders = supervisor.stdin.take();
         let answers = BufReader::new(supervisor.stdout.take().context("sh has no output")?);
-        Ok(Self { supervisor, orders, answers, folder, port })
+        Ok(Self { supervisor, orders, answers, folder, port: launch.port })
     }
 
-    async fn ready(&self) -> Result<()> {
+    /// Where the server keeps its data.
+    pub(super) fn datadir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Changes the file of options with which the server starts the next time.
+    pub(super) fn set_options(&self, options: &str) -> Result<()> {
+        Ok(fs::write(options_in(&self.folder), options)?)
+    }
+
+    /// Waits until the server accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// It does not start; the error has the end of its log.
+    pub(super) async fn ready(&self) -> Result<()> {
         let deadline = Instant::now() + STARTING;
         loop {
             match mysql_async::Conn::new(self.administrator()).await {
@@ -218,9 +252,14 @@ impl MariaDb {
     ///
     /// It does not start.
     pub async fn start_again(&mut self) -> Result<()> {
-        fs::rename(self.folder.join("log"), self.folder.join("log.before"))?;
-        self.order("start")?;
+        self.launch_again()?;
         self.ready().await
+    }
+
+    /// As [`start_again`](Self::start_again), and does not wait for it.
+    pub(super) fn launch_again(&mut self) -> Result<()> {
+        fs::rename(self.folder.join("log"), self.folder.join("log.before"))?;
+        self.order("start")
     }
 
     fn order(&mut self, order: &str) -> Result<()> {
@@ -241,8 +280,53 @@ impl Drop for MariaDb {
     }
 }
 
+/// How a server is started.
+pub(super) struct Launch<'a> {
+    /// The datadir that its own is copied from.
+    pub template: &'a Path,
+    /// Where its own folder is made.
+    pub parent: &'a Path,
+    /// Its TCP port on 127.0.0.1.
+    pub port: u16,
+    /// The user whose rights it has.
+    pub user: &'a str,
+    /// The text of a file of options. Arguments go before it.
+    pub options: Option<&'a str>,
+    /// What comes after the arguments of the tests.
+    pub arguments: &'a [String],
+}
+
+impl<'a> Launch<'a> {
+    fn alone(template: &'a Path, parent: &'a Path, arguments: &'a [String]) -> Result<Self> {
+        static USER: OnceLock<String> = OnceLock::new();
+        let user = match USER.get() {
+            Some(user) => user,
+            None => {
+                let name = user_name()?;
+                USER.get_or_init(|| name)
+            }
+        };
+        Ok(Self { template, parent, port: free_ports(1)?[0], user, options: None, arguments })
+    }
+}
+
+/// Where a server's files are quickest.
+pub(super) fn in_memory() -> PathBuf {
+    Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir)
+}
+
+fn options_in(folder: &Path) -> PathBuf {
+    folder.join("options.cnf")
+}
+
+/// So many TCP ports on 127.0.0.1 that nobody listens on.
+pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let listeners = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>()?)
+}
+
 /// A datadir that is made once for every version of the server, and copied for each server.
-fn template(daemon: &Path) -> Result<PathBuf> {
+pub(super) fn template(daemon: &Path) -> Result<PathBuf> {
     let version = run(Command::new(daemon).args(["--no-defaults", "--version"]))?;
     let version: String = version.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let cache = cache_folder()?;
@@ -275,7 +359,7 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn find_program(names: &[&str]) -> Result<PathBuf> {
+pub(super) fn find_program(names: &[&str]) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from));
     let folders: Vec<_> = folders.collect();
@@ -286,7 +370,7 @@ fn find_program(names: &[&str]) -> Result<PathBuf> {
         .with_context(|| format!("{} is not there: {MISSING}", names[0]))
 }
 
-fn user_name() -> Result<String> {
+pub(super) fn user_name() -> Result<String> {
     Ok(run(Command::new("id").arg("-un"))?.trim().to_owned())
 }
 

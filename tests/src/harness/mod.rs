@@ -1,9 +1,13 @@
 //! What the tests run on: real servers, files, components and commands.
 
 pub mod command;
+pub mod galera;
 pub mod mariadb;
 pub mod mysql;
 pub mod plugins;
+pub mod proxy;
 pub mod sqlite;
 pub mod storage;
+pub mod tmpfs;
 pub mod wait;
+pub mod writer;

@@ -1,0 +1,189 @@
+//! A Galera cluster of three MariaDB servers of one's own.
+//!
+//! Each node ends with this process, as any [`MariaDb`] does. Ports are free ones, so that several clusters can run.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use cofferdam::config::{HostPort, MysqlConfig};
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, free_ports, in_memory, template, user_name};
+use super::mysql;
+use super::wait::until;
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+
+/// The longest that a node may take until it is synced, so that a test ends.
+const SYNCING: Duration = Duration::from_secs(120);
+
+const LIBRARY: &str = "/usr/lib/galera/libgalera_smm.so";
+
+/// Three nodes with the same data. They end, and their folders go, when this is dropped or this process ends.
+pub struct Galera {
+    nodes: Vec<MariaDb>,
+    places: Vec<Place>,
+}
+
+/// The ports of a node.
+struct Place {
+    port: u16,
+    group: u16,
+    incremental: u16,
+    transfer: u16,
+}
+
+impl Galera {
+    /// Starts a cluster with an empty database, and waits until all nodes are synced.
+    ///
+    /// # Errors
+    ///
+    /// MariaDB or Galera is not installed, or a node does not start; the error has the end of its log.
+    pub async fn start() -> Result<Self> {
+        ensure!(Path::new(LIBRARY).is_file(), "{LIBRARY} is not there: install galera-4, rsync and lsof");
+        let daemon = find_program(&["mariadbd"])?;
+        let user = user_name()?;
+        // The scripts that transfer state refuse to run as root.
+        let user = if user == "root" { "mysql" } else { &user };
+        let ports = free_ports(NODES * 4)?;
+        let places: Vec<_> = ports.chunks(4).map(Place::new).collect();
+
+        // One node alone makes the cluster's data. The others begin with a copy of it and need no transfer of state.
+        let first = launch(&daemon, &template(&daemon)?, &places[0], &places[..0], user)?;
+        let mut cluster = Self { nodes: vec![first], places };
+        cluster.nodes[0].ready().await?;
+        cluster.wait_synced(0).await?;
+        let mut connection = cluster.administrator(0).await?;
+        connection.query_drop(format!("CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'")).await?;
+        connection.query_drop(format!(r"GRANT ALL ON `cofferdam\_%`.* TO {USER}@'%'")).await?;
+        connection.disconnect().await?;
+        cluster.nodes[0].stop()?;
+        let data: PathBuf = cluster.nodes[0].datadir();
+        for place in &cluster.places[1..] {
+            cluster.nodes.push(launch(&daemon, &data, place, &cluster.places, user)?);
+        }
+        // The others wait for it.
+        cluster.nodes[0].launch_again()?;
+        for node in 0..NODES {
+            cluster.nodes[node].ready().await?;
+            cluster.wait_synced(node).await?;
+        }
+        // Should it start again, it joins the others.
+        let options = options(&cluster.places[0], &cluster.places);
+        cluster.nodes[0].set_options(&options)?;
+        Ok(cluster)
+    }
+
+    /// A node, to kill, pause, resume or stop it.
+    pub fn node(&mut self, node: usize) -> &mut MariaDb {
+        &mut self.nodes[node]
+    }
+
+    /// Starts nodes again that were killed or stopped, all at once, and waits until they are synced.
+    ///
+    /// # Errors
+    ///
+    /// One does not start, or is not synced in time.
+    pub async fn start_again(&mut self, nodes: &[usize]) -> Result<()> {
+        for &node in nodes {
+            self.nodes[node].launch_again()?;
+        }
+        for &node in nodes {
+            self.nodes[node].ready().await?;
+            self.wait_synced(node).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a node has everything that the cluster has, and takes part in it.
+    ///
+    /// # Errors
+    ///
+    /// It is not synced in time.
+    pub async fn wait_synced(&self, node: usize) -> Result<()> {
+        let synced = async || self.state(node).await.is_ok_and(|state| state == "Synced Primary");
+        until(&format!("node {node} is synced"), SYNCING, synced).await.with_context(|| self.nodes[node].log())
+    }
+
+    /// What a node says of itself, such as `Synced Primary`.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub async fn state(&self, node: usize) -> Result<String> {
+        let mut connection = self.administrator(node).await?;
+        let rows: Vec<(String, String)> = connection.query("SHOW GLOBAL STATUS LIKE 'wsrep%'").await?;
+        connection.disconnect().await?;
+        let get = |name: &str| rows.iter().find(|row| row.0 == name).map_or("", |row| row.1.as_str());
+        Ok(format!("{} {}", get("wsrep_local_state_comment"), get("wsrep_cluster_status")))
+    }
+
+    /// A connection to a node with every right.
+    ///
+    /// # Errors
+    ///
+    /// The node does not answer.
+    pub async fn administrator(&self, node: usize) -> Result<Conn> {
+        Ok(Conn::new(self.nodes[node].administrator()).await?)
+    }
+
+    /// Makes an empty database, which all nodes have.
+    ///
+    /// # Errors
+    ///
+    /// The first node does not answer.
+    pub async fn create_database(&self, name: &str) -> Result<()> {
+        let mut connection = self.administrator(0).await?;
+        connection.query_drop(format!("CREATE DATABASE `{name}`")).await?;
+        Ok(connection.disconnect().await?)
+    }
+
+    /// How a bot connects to these nodes, in this order.
+    pub fn config(&self, database: &str, nodes: &[usize]) -> MysqlConfig {
+        let hosts = nodes.iter().map(|node| HostPort::new("127.0.0.1", self.places[*node].port)).collect();
+        let config = mysql::config("127.0.0.1", 0, USER, PASSWORD);
+        MysqlConfig { hosts, database: database.to_owned(), ..config }
+    }
+}
+
+impl Place {
+    fn new(ports: &[u16]) -> Self {
+        Self { port: ports[0], group: ports[1], incremental: ports[2], transfer: ports[3] }
+    }
+}
+
+fn launch(daemon: &Path, template: &Path, place: &Place, cluster: &[Place], user: &str) -> Result<MariaDb> {
+    let options = options(place, cluster);
+    MariaDb::launch(
+        daemon,
+        &Launch { template, parent: &in_memory(), port: place.port, user, options: Some(&options), arguments: &[] },
+    )
+}
+
+/// The options of a node. Without the others it is the first of a new cluster.
+fn options(place: &Place, cluster: &[Place]) -> String {
+    let Place { port, group, incremental, transfer } = place;
+    let others: Vec<_> = cluster.iter().map(|place| format!("127.0.0.1:{}", place.group)).collect();
+    // Galera's own limits, which are 5 and 15 seconds, would make tests long.
+    let provider = format!(
+        "gmcast.listen_addr=tcp://127.0.0.1:{group};ist.recv_addr=127.0.0.1:{incremental};gcache.size=16M;\
+         evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;pc.recovery=true"
+    );
+    format!(
+        "[mariadbd]\n\
+         binlog_format=ROW\n\
+         innodb_autoinc_lock_mode=2\n\
+         wsrep_on=ON\n\
+         wsrep_provider={LIBRARY}\n\
+         wsrep_sst_method=rsync\n\
+         wsrep_node_address=127.0.0.1:{group}\n\
+         wsrep_node_incoming_address=127.0.0.1:{port}\n\
+         wsrep_sst_receive_address=127.0.0.1:{transfer}\n\
+         wsrep_cluster_address=gcomm://{}\n\
+         wsrep_provider_options=\"{provider}\"\n",
+        others.join(",")
+    )
+}
