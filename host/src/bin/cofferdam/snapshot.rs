@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cofferdam::migrate::snapshot::{BrokenRules, Phase, Progress};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -120,20 +120,20 @@ impl Watch {
         let template = match phase {
             Phase::Verifying => {
                 bar.set_length(self.file_bytes);
-                "{msg} [{bar:30}] {percent}% {binary_bytes_per_sec}"
+                "{msg} [{wide_bar}] {percent}%, {binary_bytes_per_sec}"
             }
             _ if total > 0 => {
                 bar.set_length(total);
-                "{msg} [{bar:30}] {human_pos} of {human_len} rows, {per_sec}, {eta} left"
+                "{msg} [{wide_bar}] {human_pos} of {human_len} rows, {rate}, {eta} left"
             }
-            _ => "{spinner} {msg} {human_pos} rows, {per_sec}",
+            _ => "{spinner} {msg} {human_pos} rows, {rate}",
         };
         if phase == Phase::MessageStates {
             bar.reset();
         }
         // The templates are good; a bad one would cost the looks.
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(self.what(phase));
     }
@@ -191,6 +191,12 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Rows in a second, without the digits that nobody can read.
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // What cannot be shown keeps nothing from going on.
+    let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
 }
 
 /// Prints the failure as the last event, if events are wanted.
