@@ -81,7 +81,7 @@ impl Contestant for Plugin {
     }
 
     fn upsert(&mut self, state: &MessageState) -> Result<()> {
-        Ok(self.runtime.block_on(self.storage.upsert_message_state(state))?)
+        Ok(self.runtime.block_on(self.storage.upsert_message_state(state)).map(drop)?)
     }
 
     fn list(&mut self) -> Result<usize> {

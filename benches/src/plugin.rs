@@ -85,7 +85,10 @@ impl Operate for Bot {
                 storage.upsert_thread_ownership(&rows.existing_ownership(index)).await?;
                 Ok(1)
             }
-            Operation::Cleanup => Ok(storage.cleanup_old_thread_ownerships(work.max_age(index)).await?),
+            Operation::Cleanup => {
+                let removed = storage.cleanup_old_thread_ownerships(work.max_age(index)).await?;
+                Ok(removed.stored().unwrap_or_default())
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A chat bot's state in SQLite or MySQL, through a storage backend that is a sandboxed WebAssembly component.
 //!
-//! A bot loads a [`Storage`] when it starts and works through [`StorageService`]: eleven asynchronous operations that
+//! A bot loads a [`ResilientStorage`] when it starts and works through [`StorageService`]: eleven asynchronous operations that
 //! mean the same on every backend, each with a deadline, each cancelled by dropping its future, each failing with a
 //! typed [`Error`] that says whether another try can help. Which backend it is, and where its database is, comes from
 //! the environment ([`config::VARIABLES`]); the backend is a file that can be replaced without rebuilding the bot.
@@ -9,18 +9,20 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use cofferdam::{MessageState, Storage, StorageService};
+//! use cofferdam::{MessageState, ResilientStorage, StorageService, Written};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     // Reads DATABASE_TYPE and its friends, and loads sqlite.wasm or mysql.wasm.
-//!     let storage: Arc<dyn StorageService> = Arc::new(Storage::from_env()?);
-//!     // Connects, creates what is missing, upgrades what is old.
+//!     let storage: Arc<dyn StorageService> = Arc::new(ResilientStorage::from_env()?);
+//!     // Connects, creates what is missing, upgrades what is old. Where the database is away, it goes on without.
 //!     storage.initialize().await?;
 //!
 //!     let state = MessageState::new("channel", None, "message", 1_700_000_000);
 //!     match storage.upsert_message_state(&state).await {
-//!         Ok(()) => {}
+//!         Ok(Written::Stored(())) => {}
+//!         // With COFFERDAM_SPOOL: safe on the local disk, and on its way to the database.
+//!         Ok(Written::Spooled) => {}
 //!         Err(error) if error.is_retryable() => eprintln!("try again later: {error}"),
 //!         Err(error) => return Err(error.into()),
 //!     }
@@ -40,8 +42,11 @@
 //!
 //! - [`StorageService`] and [`TransferService`]: the operations, on [`MessageState`] and [`ThreadOwnership`].
 //! - [`Error`] and [`ErrorKind`]: how they fail.
-//! - [`Storage`]: a loaded backend and its database, from [`Storage::from_env`] or [`Storage::builder`].
+//! - [`ResilientStorage`]: what a bot works with. It starts without its database, repeats what can be mended, answers at
+//!   once while the database is away, and keeps writes in a spool. [`resilience`] has its parts and its status.
+//! - [`Storage`]: a loaded backend and its database, without any of that.
 //! - [`config`]: what can be set, and the one place that reads the environment.
+//! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
 //! - [`sql`]: the pools of connections that are lent to backends.
@@ -53,17 +58,21 @@
 
 pub mod clock;
 pub mod config;
+pub mod migrate;
 pub mod plugin;
 pub mod sql;
 
 mod bridge;
 mod error;
+mod hexadecimal;
 mod model;
+pub mod resilience;
 mod service;
 mod storage;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, ThreadOwnership};
+pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, ThreadOwnership, Written};
+pub use resilience::{ResilientStorage, ResilientStorageBuilder};
 pub use service::{StorageService, TransferService};
 pub use storage::{Description, StartError, Storage, StorageBuilder, StorageStatus};

@@ -1,5 +1,7 @@
 //! What a bot remembers.
 
+use crate::error::{Error, ErrorKind, Result};
+
 /// The greatest number of characters in a channel, thread, message or user id.
 pub const MAX_ID_CHARACTERS: usize = 255;
 
@@ -44,6 +46,29 @@ impl MessageState {
             updated_at: 0,
         }
     }
+
+    /// Checks the rules of the ids.
+    pub(crate) fn validate(&self) -> Result<()> {
+        validate_id("channel-id", &self.channel_id)?;
+        self.thread_id.as_deref().map_or(Ok(()), |thread_id| validate_id("thread-id", thread_id))?;
+        validate_id("last-message-id", &self.last_message_id)
+    }
+}
+
+/// Checks an id: 1 to [`MAX_ID_CHARACTERS`] characters, no NUL. Backends do the same, in the same words; this is for
+/// writes that do not reach one. The error names the field and not its value.
+fn validate_id(field: &str, value: &str) -> Result<()> {
+    let problem = if value.is_empty() {
+        "is empty".to_owned()
+    } else if value.len() > MAX_ID_CHARACTERS && value.chars().count() > MAX_ID_CHARACTERS {
+        format!("has {} characters", value.chars().count())
+    } else if value.as_bytes().contains(&0) {
+        "contains a NUL character".to_owned()
+    } else {
+        return Ok(());
+    };
+    let message = format!("{field} {problem}: give 1 to {MAX_ID_CHARACTERS} characters without NUL");
+    Err(Error::new(ErrorKind::InvalidInput, message))
 }
 
 /// A thread that the bot created and answers in without being mentioned. Identified by `thread_id`.
@@ -85,10 +110,17 @@ impl ThreadOwnership {
             updated_at: 0,
         }
     }
+
+    /// Checks the rules of the ids.
+    pub(crate) fn validate(&self) -> Result<()> {
+        validate_id("thread-id", &self.thread_id)?;
+        validate_id("original-user-id", &self.original_user_id)?;
+        validate_id("created-by", &self.created_by)
+    }
 }
 
-/// The key of a message state, where a page of an export ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The key of a message state, where a page of an export ended. Ordered as exports are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey {
     /// The channel.
     pub channel_id: String,
@@ -105,4 +137,29 @@ pub struct ImportOutcome {
     pub replaced: u64,
     /// The key was there with an equal or greater `updated_at`, and was left as it is.
     pub kept: u64,
+}
+
+/// What became of a write that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Written<T = ()> {
+    /// It is in the database, which answered this.
+    Stored(T),
+    /// The database is away: the write is in the spool, survives the end of this process, and goes to the database once
+    /// that is back. Reads of this process see it already.
+    Spooled,
+}
+
+impl<T> Written<T> {
+    /// What the database answered; `None` while the write waits in the spool.
+    pub fn stored(self) -> Option<T> {
+        match self {
+            Self::Stored(answer) => Some(answer),
+            Self::Spooled => None,
+        }
+    }
+
+    /// Whether the write waits in the spool.
+    pub fn is_spooled(&self) -> bool {
+        matches!(self, Self::Spooled)
+    }
 }

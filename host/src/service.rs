@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership};
+use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
 
 /// A bot's storage: eleven operations, the same on every backend.
 ///
@@ -35,7 +35,7 @@ pub trait StorageService: Send + Sync {
     /// Inserts or updates a state, atomically; the last write to arrive wins. `updated_at` becomes now. An
     /// insert keeps `created_at` unless it is 0, which means now. An update changes `last_message_id`,
     /// `last_seen_timestamp` and `updated_at` only.
-    async fn upsert_message_state(&self, state: &MessageState) -> Result<()>;
+    async fn upsert_message_state(&self, state: &MessageState) -> Result<Written>;
 
     /// Every state, newest `last_seen_timestamp` first, then by channel id and thread id bytewise, `None` first.
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>>;
@@ -52,14 +52,14 @@ pub trait StorageService: Send + Sync {
 
     /// Inserts or updates an ownership, atomically. An insert sets `created_at` and `updated_at` to now; an
     /// update changes all but `id`, `thread_id` and `created_at`, and sets `updated_at` to now.
-    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<()>;
+    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written>;
 
     /// Every ownership, newest `creation_time` first, then by thread id bytewise.
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>>;
 
     /// Deletes ownerships with `creation_time < floor(now - max_age)` and returns how many went: one exactly
     /// that old stays. A `max_age` of zero is [`InvalidInput`](crate::ErrorKind::InvalidInput).
-    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<u64>;
+    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>>;
 }
 
 /// Moving data between storages: pages in key order, and imports that keep every value exactly.

@@ -1,8 +1,8 @@
 //! What Cofferdam's tests share.
 //!
 //! [`conformance`] is the suite that every storage must pass, [`memory`] the reference that says what the
-//! operations mean in the plainest way, and [`harness`] starts the real servers, files, components and commands
-//! on which the tests in `tests/` run.
+//! operations mean in the plainest way, [`faults`] what a storage must survive, and [`harness`] starts the real
+//! servers, files, components and commands on which the tests in `tests/` run.
 #![warn(missing_docs)]
 
 use std::any::Any;
@@ -14,6 +14,7 @@ use cofferdam::clock::ManualClock;
 use cofferdam::{Result, StorageService, TransferService};
 
 pub mod conformance;
+pub mod faults;
 pub mod harness;
 pub mod memory;
 

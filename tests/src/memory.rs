@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use cofferdam::clock::{Clock, ManualClock};
 use cofferdam::{
     Error, ErrorKind, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, Result, StorageService,
-    ThreadOwnership, TransferService,
+    ThreadOwnership, TransferService, Written,
 };
 
 use crate::{Harness, Subject};
@@ -135,7 +135,7 @@ impl StorageService for MemoryStorage {
         Ok(tables.messages.get(&(channel_id.to_owned(), thread_id.map(str::to_owned))).cloned())
     }
 
-    async fn upsert_message_state(&self, state: &MessageState) -> Result<()> {
+    async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
         let mut tables = self.opened()?;
         check_state(state)?;
         let now = self.now();
@@ -152,7 +152,7 @@ impl StorageService for MemoryStorage {
                 entry.insert(MessageState { id, created_at, updated_at: now, ..state.clone() });
             }
         }
-        Ok(())
+        Ok(Written::Stored(()))
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
@@ -175,7 +175,7 @@ impl StorageService for MemoryStorage {
         Ok(tables.ownerships.get(thread_id).cloned())
     }
 
-    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<()> {
+    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
         let mut tables = self.opened()?;
         check_ownership(ownership)?;
         let now = self.now();
@@ -184,7 +184,7 @@ impl StorageService for MemoryStorage {
             tables.ownerships.get(&ownership.thread_id).map_or((new_id, now), |stored| (stored.id, stored.created_at));
         let row = ThreadOwnership { id, created_at, updated_at: now, ..ownership.clone() };
         tables.ownerships.insert(row.thread_id.clone(), row);
-        Ok(())
+        Ok(Written::Stored(()))
     }
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
@@ -193,7 +193,7 @@ impl StorageService for MemoryStorage {
         Ok(rows)
     }
 
-    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<u64> {
+    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
         let mut tables = self.opened()?;
         if max_age.is_zero() {
             return Err(invalid("the age of a cleanup is more than zero"));
@@ -201,7 +201,7 @@ impl StorageService for MemoryStorage {
         let cutoff = self.before_now(max_age);
         let before = tables.ownerships.len();
         tables.ownerships.retain(|_, row| row.creation_time >= cutoff);
-        Ok((before - tables.ownerships.len()) as u64)
+        Ok(Written::Stored((before - tables.ownerships.len()) as u64))
     }
 }
 

@@ -64,14 +64,14 @@ impl Operation {
         match self {
             Self::GetState => storage.get_message_state("load 0", None).await.map(drop),
             Self::UpsertState => {
-                storage.upsert_message_state(&MessageState::new(&*name, Some(&name), &*name, seen)).await
+                storage.upsert_message_state(&MessageState::new(&*name, Some(&name), &*name, seen)).await.map(drop)
             }
             Self::GetAllStates => storage.get_all_message_states().await.map(drop),
             Self::Window => storage.get_message_states_within_window(Duration::from_secs(300)).await.map(drop),
             Self::HealthCheck => storage.health_check().await,
             Self::GetOwnership => storage.get_thread_ownership("load 0").await.map(drop),
             Self::UpsertOwnership => {
-                storage.upsert_thread_ownership(&ThreadOwnership::new(&*name, &*name, &*name, i64::MAX)).await
+                storage.upsert_thread_ownership(&ThreadOwnership::new(&*name, &*name, &*name, i64::MAX)).await.map(drop)
             }
             Self::GetAllOwnerships => storage.get_all_thread_ownerships().await.map(drop),
             Self::Cleanup => storage.cleanup_old_thread_ownerships(Duration::from_secs(3600)).await.map(drop),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cofferdam_tests::conformance::{cases, run_all};
-use cofferdam_tests::harness::storage::{MysqlHarness, SqliteHarness};
+use cofferdam_tests::harness::storage::{MysqlHarness, ResilientHarness, SqliteHarness};
 use cofferdam_tests::memory::MemoryHarness;
 
 #[test]
@@ -26,4 +26,14 @@ async fn the_sqlite_backend_conforms() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mysql_backend_conforms() -> anyhow::Result<()> {
     run_all(Arc::new(MysqlHarness)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resilient_storage_with_a_spool_conforms_on_sqlite() -> anyhow::Result<()> {
+    run_all(Arc::new(ResilientHarness::Sqlite)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resilient_storage_with_a_spool_conforms_on_mysql() -> anyhow::Result<()> {
+    run_all(Arc::new(ResilientHarness::Mysql)).await
 }

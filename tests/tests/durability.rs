@@ -215,7 +215,7 @@ async fn one_of_a_group_fails(how: &str) -> Result<()> {
                     give_up(write).await;
                     return Ok(());
                 }
-                write.await
+                write.await.map(drop)
             })
         })
         .collect();

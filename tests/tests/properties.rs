@@ -157,15 +157,18 @@ async fn answer(storage: &dyn Service, clock: &ManualClock, step: &Step) -> Resu
         Step::Get(channel, thread) => {
             storage.get_message_state(channel, thread.as_deref()).await.map(|row| states(row.into_iter().collect()))
         }
-        Step::Upsert(state) => storage.upsert_message_state(state).await.map(nothing),
+        Step::Upsert(state) => storage.upsert_message_state(state).await.map(drop).map(nothing),
         Step::GetAll => storage.get_all_message_states().await.map(states),
         Step::Within(window) => storage.get_message_states_within_window(*window).await.map(states),
         Step::GetOwnership(thread) => {
             storage.get_thread_ownership(thread).await.map(|row| ownerships(row.into_iter().collect()))
         }
-        Step::UpsertOwnership(ownership) => storage.upsert_thread_ownership(ownership).await.map(nothing),
+        Step::UpsertOwnership(ownership) => storage.upsert_thread_ownership(ownership).await.map(drop).map(nothing),
         Step::GetAllOwnerships => storage.get_all_thread_ownerships().await.map(ownerships),
-        Step::Cleanup(age) => storage.cleanup_old_thread_ownerships(*age).await.map(Answer::Count),
+        Step::Cleanup(age) => storage
+            .cleanup_old_thread_ownerships(*age)
+            .await
+            .map(|removed| Answer::Count(removed.stored().unwrap_or(u64::MAX))),
         Step::Export(after, limit) => storage.export_message_states(after.as_ref(), *limit).await.map(states),
         Step::Import(rows) => storage.import_message_states(rows).await.map(Answer::Import),
         Step::ExportOwnerships(after, limit) => {

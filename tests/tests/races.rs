@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::config::HostPort;
-use cofferdam::{MessageState, Storage, StorageService, ThreadOwnership};
+use cofferdam::{MessageState, Storage, StorageService, ThreadOwnership, Written};
 use cofferdam_tests::harness::storage::Home;
 use tokio::sync::Barrier;
 
@@ -23,7 +23,7 @@ enum Key {
 }
 
 impl Key {
-    async fn write(self, storage: &Storage, name: &str, writer: &str) -> cofferdam::Result<()> {
+    async fn write(self, storage: &Storage, name: &str, writer: &str) -> cofferdam::Result<Written> {
         match self {
             Self::Channel => storage.upsert_message_state(&MessageState::new(name, None, writer, 1)).await,
             Self::Thread => storage.upsert_message_state(&MessageState::new("c", Some(name), writer, 1)).await,

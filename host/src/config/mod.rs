@@ -9,11 +9,13 @@ use crate::sql::Engine;
 mod duration;
 mod mysql;
 mod read;
+mod resilience;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, START_WAIT, SpoolConfig};
 pub use duration::{format_duration, parse_duration};
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
@@ -34,6 +36,8 @@ pub struct Config {
     pub pool: PoolConfig,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// What is done while the database is away; of a [`ResilientStorage`](crate::ResilientStorage).
+    pub resilience: ResilienceConfig,
     /// How far back the bot looks after a restart.
     pub message_recovery_window: Duration,
 }

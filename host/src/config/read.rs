@@ -1,6 +1,7 @@
 //! The environment, read and judged.
 
 pub(super) mod mysql;
+mod resilience;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use super::duration::{format_duration, parse_duration};
 use super::variables::variable_named;
 use super::{Config, ConfigError, DatabaseConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -46,6 +48,7 @@ impl Config {
             cache: reader.cache(),
             pool: reader.pool(),
             timeouts: reader.timeouts(),
+            resilience: reader.resilience(),
             message_recovery_window: Duration::from_secs(
                 // Up to a year.
                 60 * u64::from(reader.number("MESSAGE_RECOVERY_WINDOW_MINUTES", 1..=525_600)),
@@ -174,12 +177,12 @@ impl Reader<'_> {
             max_idle: max_idle as usize,
             lifetime: self.duration("DATABASE_CONNECTION_LIFETIME", SECOND..=MONTH),
             idle_timeout: self.duration("DATABASE_IDLE_TIMEOUT", SECOND..=MONTH),
-            acquire_timeout: self.duration("DATABASE_ACQUIRE_TIMEOUT", Duration::from_millis(1)..=HOUR),
+            acquire_timeout: self.duration("DATABASE_ACQUIRE_TIMEOUT", MILLISECOND..=HOUR),
         }
     }
 
     fn timeouts(&mut self) -> Timeouts {
-        let accepted = Duration::from_millis(1)..=24 * HOUR;
+        let accepted = MILLISECOND..=24 * HOUR;
         Timeouts {
             operation: self.duration("COFFERDAM_OPERATION_TIMEOUT", accepted.clone()),
             list: self.duration("COFFERDAM_LIST_TIMEOUT", accepted.clone()),

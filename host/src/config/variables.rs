@@ -78,6 +78,35 @@ pub static VARIABLES: &[Variable] = &[
     variable("COFFERDAM_LIST_TIMEOUT", "30s", "the deadline of an operation that returns a list"),
     variable("COFFERDAM_INITIALIZE_TIMEOUT", "2m", "the deadline of initialising, which may upgrade large tables"),
     variable("COFFERDAM_CLOSE_TIMEOUT", "10s", "the longest that closing waits for operations in flight"),
+    variable(
+        "COFFERDAM_ON_UNAVAILABLE",
+        "degrade",
+        "what a start does while the database is away: `fail`, or `degrade`, which starts without and initialises once it is there; `check` fails unless this is set",
+    ),
+    variable(
+        "COFFERDAM_RETRY_ATTEMPTS",
+        "5",
+        "how often an operation is tried within its deadline where that can help",
+    ),
+    variable(
+        "COFFERDAM_RETRY_FIRST_PAUSE",
+        "50ms",
+        "the pause before the second attempt; it doubles with each further one",
+    ),
+    variable("COFFERDAM_RETRY_LONGEST_PAUSE", "1s", "the longest pause between two attempts"),
+    variable(
+        "COFFERDAM_BREAKER_FAILURES",
+        "5",
+        "failures in a row after which operations are answered at once while the database is away; 0 for never",
+    ),
+    variable("COFFERDAM_BREAKER_PROBE_INTERVAL", "1s", "how often a database that is away is asked whether it is back"),
+    variable("COFFERDAM_BREAKER_PROBE_TIMEOUT", "2s", "the longest that such a probe may take"),
+    variable(
+        "COFFERDAM_SPOOL",
+        "(off)",
+        "a file that keeps writes while the database is away, and puts them there afterwards; of one host alone",
+    ),
+    variable("COFFERDAM_SPOOL_LIMIT", "100000", "the most writes that the spool keeps, one for each row"),
     variable("COFFERDAM_PLUGIN", "(none)", "the backend's component, a file; goes before COFFERDAM_PLUGINS"),
     variable(
         "COFFERDAM_PLUGINS",

@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 use wasmparser::{Encoding, Parser, Payload};
 
 use super::error::PluginError;
+use crate::hexadecimal::hexadecimal;
 
 /// The version of `cofferdam:storage` that this host speaks.
 pub const CONTRACT_VERSION: &str = "0.1.0";
@@ -57,15 +58,6 @@ pub(super) fn read(path: &Path) -> Result<(Inspection, Vec<u8>), PluginError> {
         exports,
     };
     Ok((inspection, bytes))
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The names of the imports and exports of the outermost component.

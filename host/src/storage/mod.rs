@@ -202,10 +202,7 @@ impl Storage {
     fn open_database(&self) -> Result<Arc<dyn Database>> {
         match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
             Phase::Open(database) => Ok(database.clone()),
-            Phase::Closed => {
-                let message = "the storage is not initialised: call initialize first, and nothing after close";
-                Err(Error::new(ErrorKind::NotInitialized, message))
-            }
+            Phase::Closed => Err(not_initialized()),
         }
     }
 
@@ -300,6 +297,12 @@ impl Storage {
         }
         well_formed(unpack(&columns))
     }
+}
+
+/// What comes before `initialize` or after `close`.
+pub(crate) fn not_initialized() -> Error {
+    let message = "the storage is not initialised: call initialize first, and nothing after close";
+    Error::new(ErrorKind::NotInitialized, message)
 }
 
 fn record(span: &Span, started: Instant, outcome: Result<usize, &Error>) {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Phase, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership};
+use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
 use crate::plugin::Entry;
 use crate::plugin::bindings::types;
 use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
@@ -87,12 +87,13 @@ impl StorageService for Storage {
         Ok(state.map(MessageState::from))
     }
 
-    async fn upsert_message_state(&self, state: &MessageState) -> Result<()> {
+    async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
         let timeout = self.timeouts().operation;
         self.operate("upsert_message_state", timeout, one, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_upsert_message_state(store, state.into()).await
         })
         .await
+        .map(Written::Stored)
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
@@ -128,12 +129,13 @@ impl StorageService for Storage {
         Ok(ownership.map(ThreadOwnership::from))
     }
 
-    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<()> {
+    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
         let timeout = self.timeouts().operation;
         self.operate("upsert_thread_ownership", timeout, one, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_upsert_thread_ownership(store, ownership.into()).await
         })
         .await
+        .map(Written::Stored)
     }
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
@@ -144,13 +146,14 @@ impl StorageService for Storage {
         .await
     }
 
-    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<u64> {
+    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
         let name = "cleanup_old_thread_ownerships";
         self.operate(name, self.timeouts().operation, count, async |Entry { plugin, store }| {
             let max_age = nanoseconds(max_age);
             plugin.cofferdam_storage_storage().call_cleanup_old_thread_ownerships(store, max_age).await
         })
         .await
+        .map(Written::Stored)
     }
 }
 

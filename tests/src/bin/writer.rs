@@ -8,8 +8,13 @@
 //! `cofferdam-test-writer load CALLERS sqlite FILE` writes until it is killed: each caller counts a row of its own up
 //! from where it finds it. It prints `found CALLER NUMBER` for each row, then `ready`, then `wrote CALLER NUMBER`
 //! after each answer. Callers with an even number write states, the others ownerships.
+//!
+//! `cofferdam-test-writer lock FILE` locks a SQLite file for writing, prints `locked`, and unlocks it at the end of its
+//! input. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
+//! byte 0xa5 there.
 
 use std::io::{BufRead, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +34,12 @@ async fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["load", callers, ref database @ ..] = arguments[..] {
         return load(&open(database).await?, callers.parse()?).await;
+    }
+    if let ["lock", file] = arguments[..] {
+        return lock(Path::new(file));
+    }
+    if let ["restore", file, copy] = arguments[..] {
+        return restore(Path::new(file), Path::new(copy));
     }
     let storage = open(&arguments).await?;
     say("ready")?;
@@ -58,7 +69,9 @@ async fn open(database: &[&str]) -> Result<Arc<Storage>> {
             };
             mysql_storage(config, Arc::new(SystemClock))?
         }
-        _ => bail!("usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER"),
+        _ => bail!(
+            "usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock FILE, or restore FILE COPY"
+        ),
     };
     storage.initialize().await?;
     Ok(Arc::new(storage))
@@ -69,6 +82,27 @@ fn say(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(format!("{line}\n").as_bytes())?;
     Ok(output.flush()?)
+}
+
+fn lock(file: &Path) -> Result<()> {
+    let connection = rusqlite::Connection::open(file)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.execute_batch("BEGIN EXCLUSIVE")?;
+    say("locked")?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+fn restore(file: &Path, copy: &Path) -> Result<()> {
+    const PAGE: usize = 4096;
+    let (copy, damaged) = (std::fs::read(copy)?, std::fs::read(file)?);
+    let file = std::fs::File::options().write(true).open(file)?;
+    for (number, (page, now)) in copy.chunks(PAGE).zip(damaged.chunks(PAGE)).enumerate() {
+        if now.iter().all(|&byte| byte == 0xa5) {
+            file.write_all_at(page, (number * PAGE) as u64)?;
+        }
+    }
+    Ok(())
 }
 
 async fn write_all(storage: &Arc<Storage>, name: &str) -> Result<()> {
@@ -135,8 +169,8 @@ async fn write(storage: &Storage, caller: usize, number: u64) -> cofferdam::Resu
     let name = format!("caller {caller}");
     let number = number.to_string();
     if caller.is_multiple_of(2) {
-        storage.upsert_message_state(&MessageState::new(name, None, number, 1)).await
+        storage.upsert_message_state(&MessageState::new(name, None, number, 1)).await.map(drop)
     } else {
-        storage.upsert_thread_ownership(&ThreadOwnership::new(name, number, "bot", 1)).await
+        storage.upsert_thread_ownership(&ThreadOwnership::new(name, number, "bot", 1)).await.map(drop)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cofferdam::Written::Stored;
+
 use super::{Case, NOW, Outcome, assert_invalid, ownership, state, threads, upsert_ownerships};
 use crate::Subject;
 
@@ -25,14 +27,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 async fn an_ownership_exactly_that_old_stays(s: &Subject) -> Outcome {
     s.upsert_thread_ownership(&ownership("t", NOW - 3600)).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 0);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(0));
     assert!(s.get_thread_ownership("t").await?.is_some());
     Ok(())
 }
 
 async fn an_ownership_one_second_older_goes(s: &Subject) -> Outcome {
     s.upsert_thread_ownership(&ownership("t", NOW - 3601)).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 1);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(1));
     assert_eq!(s.get_thread_ownership("t").await?, None);
     Ok(())
 }
@@ -42,20 +44,20 @@ async fn cleanup_returns_how_many_went(s: &Subject) -> Outcome {
     for age in ages {
         s.upsert_thread_ownership(&ownership(&age.to_string(), NOW - age)).await?;
     }
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 4);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(4));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["0", "10", "3599", "3600"]);
     Ok(())
 }
 
 async fn cleanup_of_nothing_returns_zero(s: &Subject) -> Outcome {
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 0);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(0));
     Ok(())
 }
 
 async fn cleanup_twice_finds_nothing_the_second_time(s: &Subject) -> Outcome {
     upsert_ownerships(s, &[ownership("t", 1), ownership("u", NOW)]).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 1);
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 0);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(1));
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(0));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["u"]);
     Ok(())
 }
@@ -69,9 +71,9 @@ async fn an_age_of_zero_is_invalid_and_deletes_nothing(s: &Subject) -> Outcome {
 
 async fn a_fraction_of_a_second_rounds_the_age_cutoff_down(s: &Subject) -> Outcome {
     upsert_ownerships(s, &[ownership("stays", NOW - 2), ownership("goes", NOW - 3)]).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_millis(1500)).await?, 1);
+    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_millis(1500)).await?, Stored(1));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["stays"]);
-    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(1)).await?, 1);
+    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(1)).await?, Stored(1));
     Ok(())
 }
 
@@ -80,14 +82,14 @@ async fn cleanup_looks_at_the_creation_time_only(s: &Subject) -> Outcome {
     s.upsert_thread_ownership(&ownership("written long ago", NOW)).await?;
     s.clock().set(NOW);
     s.upsert_thread_ownership(&ownership("written now", NOW - 100_000)).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 1);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(1));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["written long ago"]);
     Ok(())
 }
 
 async fn cleanup_leaves_the_future_alone(s: &Subject) -> Outcome {
     upsert_ownerships(s, &[ownership("t", NOW + 1), ownership("u", i64::MAX)]).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(1)).await?, 0);
+    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(1)).await?, Stored(0));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["u", "t"]);
     Ok(())
 }
@@ -95,15 +97,15 @@ async fn cleanup_leaves_the_future_alone(s: &Subject) -> Outcome {
 async fn cleanup_leaves_message_states_alone(s: &Subject) -> Outcome {
     s.upsert_message_state(&state("t", Some("t"), "m", 1)).await?;
     s.upsert_thread_ownership(&ownership("t", 1)).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 1);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(1));
     assert_eq!(s.get_all_message_states().await?.len(), 1);
     Ok(())
 }
 
 async fn the_longest_age_deletes_nothing_since_1970(s: &Subject) -> Outcome {
     upsert_ownerships(s, &[ownership("t", 0), ownership("u", NOW)]).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(u64::MAX)).await?, 0);
-    assert_eq!(s.cleanup_old_thread_ownerships(Duration::MAX).await?, 0);
+    assert_eq!(s.cleanup_old_thread_ownerships(Duration::from_nanos(u64::MAX)).await?, Stored(0));
+    assert_eq!(s.cleanup_old_thread_ownerships(Duration::MAX).await?, Stored(0));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["u", "t"]);
     Ok(())
 }
@@ -111,7 +113,7 @@ async fn the_longest_age_deletes_nothing_since_1970(s: &Subject) -> Outcome {
 async fn an_age_before_1970_has_an_exact_cutoff(s: &Subject) -> Outcome {
     s.clock().set(100);
     upsert_ownerships(s, &[ownership("t", -3500), ownership("u", -3501), ownership("v", i64::MIN)]).await?;
-    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, 2);
+    assert_eq!(s.cleanup_old_thread_ownerships(HOUR).await?, Stored(2));
     assert_eq!(threads(&s.get_all_thread_ownerships().await?), ["t"]);
     Ok(())
 }

@@ -11,7 +11,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, free_ports, template, user_name};
+use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, free_ports, in_memory, template, user_name};
 use super::mysql;
 use super::wait::until;
 
@@ -180,7 +180,10 @@ impl Place {
 
 fn launch(daemon: &Path, template: &Path, place: &Place, cluster: &[Place], user: &str) -> Result<MariaDb> {
     let options = options(place, cluster);
-    MariaDb::launch(daemon, &Launch { template, port: place.port, user, options: Some(&options), arguments: &[] })
+    MariaDb::launch(
+        daemon,
+        &Launch { template, parent: &in_memory(), port: place.port, user, options: Some(&options), arguments: &[] },
+    )
 }
 
 /// The options of a node. Without the others it is the first of a new cluster.

@@ -88,12 +88,21 @@ impl MariaDb {
     ///
     /// MariaDB is not installed, or does not start; the error has the end of its log.
     pub async fn start(arguments: &[String]) -> Result<Self> {
+        Self::start_in(&in_memory(), arguments).await
+    }
+
+    /// As [`start`](Self::start), in a folder of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_in(parent: &Path, arguments: &[String]) -> Result<Self> {
         let daemon = find_program(&["mariadbd", "mysqld"])?;
         let template = template(&daemon)?;
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let server = Self::launch(&daemon, &Launch::alone(&template, arguments)?)?;
+            let server = Self::launch(&daemon, &Launch::alone(&template, parent, arguments)?)?;
             match server.ready().await {
                 Ok(()) => return Ok(server),
                 Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("Address already in use") => {}
@@ -104,10 +113,10 @@ impl MariaDb {
 
     /// Starts a server's process, and does not wait for it.
     pub(super) fn launch(daemon: &Path, launch: &Launch<'_>) -> Result<Self> {
-        let parent = Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let parent = launch.parent;
         let folder = tempfile::Builder::new()
             .prefix("cofferdam-mariadb-")
-            .tempdir_in(&parent)
+            .tempdir_in(parent)
             .with_context(|| format!("no folder for a server in {}", parent.display()))?
             .keep();
         run(Command::new("cp").arg("-R").arg(launch.template).arg(folder.join("data")))?;
@@ -275,6 +284,8 @@ impl Drop for MariaDb {
 pub(super) struct Launch<'a> {
     /// The datadir that its own is copied from.
     pub template: &'a Path,
+    /// Where its own folder is made.
+    pub parent: &'a Path,
     /// Its TCP port on 127.0.0.1.
     pub port: u16,
     /// The user whose rights it has.
@@ -286,7 +297,7 @@ pub(super) struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    fn alone(template: &'a Path, arguments: &'a [String]) -> Result<Self> {
+    fn alone(template: &'a Path, parent: &'a Path, arguments: &'a [String]) -> Result<Self> {
         static USER: OnceLock<String> = OnceLock::new();
         let user = match USER.get() {
             Some(user) => user,
@@ -295,8 +306,13 @@ impl<'a> Launch<'a> {
                 USER.get_or_init(|| name)
             }
         };
-        Ok(Self { template, port: free_ports(1)?[0], user, options: None, arguments })
+        Ok(Self { template, parent, port: free_ports(1)?[0], user, options: None, arguments })
     }
+}
+
+/// Where a server's files are quickest.
+pub(super) fn in_memory() -> PathBuf {
+    Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir)
 }
 
 fn options_in(folder: &Path) -> PathBuf {

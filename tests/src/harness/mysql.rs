@@ -1,5 +1,6 @@
 //! Databases on a MySQL server: one that the tests start, or the one that `TEST_MYSQL_URL` names.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -57,7 +58,19 @@ impl MysqlServer {
     ///
     /// MariaDB is not installed, or does not start.
     pub async fn start(arguments: &[String]) -> Result<Self> {
-        let process = MariaDb::start(arguments).await?;
+        Self::over(MariaDb::start(arguments).await?).await
+    }
+
+    /// As [`start`](Self::start), in a folder of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_in(folder: &Path, arguments: &[String]) -> Result<Self> {
+        Self::over(MariaDb::start_in(folder, arguments).await?).await
+    }
+
+    async fn over(process: MariaDb) -> Result<Self> {
         let administrator = process.administrator();
         let mut connection = Conn::new(administrator.clone()).await?;
         connection.query_drop(format!("CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'")).await?;

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_trait::async_trait;
 use cofferdam::clock::{Clock, ManualClock, SystemClock};
-use cofferdam::config::{Config, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
-use cofferdam::{StartError, Storage, StorageService};
+use cofferdam::config::{
+    Config, DatabaseConfig, MysqlConfig, PluginSource, PoolConfig, ResilienceConfig, SpoolConfig, SqliteConfig,
+    Timeouts,
+};
+use cofferdam::{ResilientStorage, StartError, Storage, StorageService};
 
 use super::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use super::plugins;
@@ -52,6 +55,7 @@ pub fn config(database: DatabaseConfig, plugin: &str) -> Config {
         cache: Some(PathBuf::from(plugins::CODE_CACHE)),
         pool: PoolConfig::default(),
         timeouts: Timeouts::default(),
+        resilience: ResilienceConfig::default(),
         message_recovery_window: std::time::Duration::from_secs(300),
     }
 }
@@ -155,4 +159,40 @@ impl Harness for MysqlHarness {
     async fn uninitialized(&self) -> Result<Subject> {
         Home::mysql().await?.subject()
     }
+}
+
+/// Makes resilient storages over either component, each with a spool.
+#[derive(Clone, Copy, Debug)]
+pub enum ResilientHarness {
+    /// Over a file of its own.
+    Sqlite,
+    /// Over a database of its own on the shared server.
+    Mysql,
+}
+
+#[async_trait]
+impl Harness for ResilientHarness {
+    fn name(&self) -> &str {
+        match self {
+            Self::Sqlite => "sqlite, resilient",
+            Self::Mysql => "mysql, resilient",
+        }
+    }
+
+    async fn uninitialized(&self) -> Result<Subject> {
+        let home = match self {
+            Self::Sqlite => Home::sqlite()?,
+            Self::Mysql => Home::mysql().await?,
+        };
+        let (clock, spool) = (Arc::new(ManualClock::at(NOW)), SqliteFolder::new()?);
+        let mut config = home.config();
+        config.resilience.spool = Some(spool_in(&spool));
+        let storage = ResilientStorage::builder(config).clock(clock.clone()).build()?;
+        Ok(Subject::new(Arc::new(storage), clock, (home, spool)))
+    }
+}
+
+/// A spool in a folder.
+pub fn spool_in(folder: &SqliteFolder) -> SpoolConfig {
+    SpoolConfig { path: folder.path().join("spool"), limit: SpoolConfig::LIMIT }
 }

@@ -20,6 +20,11 @@ fn every_command_explains_itself() {
         "thread list",
         "thread put",
         "thread cleanup",
+        "export",
+        "import",
+        "spool status",
+        "spool replay",
+        "spool export",
         "bench",
         "demo",
     ] {

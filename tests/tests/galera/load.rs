@@ -118,7 +118,7 @@ impl Caller {
             let mut counts = counts.lock().unwrap();
             counts.longest = counts.longest.max(took);
             match result {
-                Ok(()) => {
+                Ok(_) => {
                     counts.acknowledged += 1;
                     self.acknowledged.store(number, Ordering::Relaxed);
                     false

@@ -72,7 +72,7 @@ async fn all_write(storage: &Arc<Storage>, value: &str, until_done: bool) -> usi
                     match storage.upsert_message_state(&state).await {
                         Err(error) if error.kind() == cofferdam::ErrorKind::Timeout => timed_out += 1,
                         Err(error) => assert!(error.is_retryable(), "{error}"),
-                        Ok(()) => return timed_out,
+                        Ok(_) => return timed_out,
                     }
                     if !until_done {
                         return timed_out;

@@ -4,7 +4,7 @@ mod build;
 mod criterion;
 mod goals;
 mod instructions;
-mod machine;
+pub mod machine;
 mod plot;
 mod report;
 mod results;

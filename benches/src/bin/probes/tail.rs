@@ -132,6 +132,6 @@ impl Run {
     }
 
     async fn write(&self, index: u64) -> Result<()> {
-        Ok(self.storage.upsert_message_state(&self.rows.existing(index)).await?)
+        Ok(self.storage.upsert_message_state(&self.rows.existing(index)).await.map(drop)?)
     }
 }

@@ -1,20 +1,27 @@
 //! `cofferdam check`
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{format_duration, parse_duration};
-use cofferdam::sql::{Engine, PoolStatus, Server};
-use cofferdam::{Storage, StorageService};
+use cofferdam::config::{OnUnavailable, SpoolConfig, format_duration, parse_duration};
+use cofferdam::resilience::Status;
+use cofferdam::resilience::spool::{SpoolContent, inspect};
+use cofferdam::sql::{Engine, Server};
+use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::{open, output};
+use crate::{open, output, spool};
 
 /// Loads the plugin, initialises the database, and asks whether operations would work.
 ///
 /// Initialising creates missing tables and upgrades an older schema, as a starting bot does. A probe that runs beside
 /// another version of the bot must not do that: give it --no-upgrade.
+///
+/// It fails where the database is away, unless COFFERDAM_ON_UNAVAILABLE=degrade says that a bot goes on without: then it
+/// reports what is wrong and succeeds, as a liveness probe should. The circuit breaker and the pool are this process's own;
+/// the spool is the bot's.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -49,11 +56,17 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
 }
 
 struct Report {
-    storage: Storage,
+    storage: ResilientStorage,
+    /// What the database said; an error where it is away and that is no failure.
+    database: Result<Answers, Failure>,
+    status: Status,
+    spool: Option<(PathBuf, SpoolContent)>,
+    load: Duration,
+}
+
+struct Answers {
     server: Server,
     schema_version: Option<u32>,
-    pool: Option<PoolStatus>,
-    load: Duration,
     initialize: Duration,
     health: Duration,
 }
@@ -81,79 +94,127 @@ impl Check {
     }
 
     async fn check(&self) -> Result<Report, Failure> {
-        let mut config = open::config()?;
+        let mut config = open::config_for_check()?;
         // Where the time is short, the storage's own deadlines say better what was too slow.
         let limit = self.timeout.mul_f64(0.9);
         for timeout in [&mut config.timeouts.initialize, &mut config.timeouts.operation, &mut config.timeouts.list] {
             *timeout = limit.min(*timeout);
         }
-        let database = config.database.clone();
+        let may_be_away = config.resilience.on_unavailable == OnUnavailable::Degrade;
+        config.resilience.on_unavailable = OnUnavailable::Fail;
+        // The bot has the spool open; here it is only looked at.
+        let spool = match config.resilience.spool.take().filter(|spool| spool.path.exists()) {
+            Some(SpoolConfig { path, .. }) => {
+                let content = inspect(&path).map_err(|error| Failure::failed(error.to_string()))?;
+                Some((path, content))
+            }
+            None => None,
+        };
 
         let start = Instant::now();
-        let storage = open::load(config).await?;
+        let storage = open::load_resilient(config).await?;
         let load = start.elapsed();
+        let asked = self.ask(&storage).await;
+        let status = storage.status();
+        let database = match asked {
+            Err(failure) if !(may_be_away && failure.is_unavailable()) => return Err(failure.with_remedy()),
+            asked => asked,
+        };
+        storage.close().await.map_err(|error| Failure::from(error).with_remedy())?;
+        Ok(Report { storage, database, status, spool, load })
+    }
 
+    async fn ask(&self, storage: &ResilientStorage) -> Result<Answers, Failure> {
         let start = Instant::now();
         if self.no_upgrade {
-            open::initialize_existing(&storage, &database).await.map_err(Failure::with_remedy)?;
-        } else {
-            storage.initialize().await.map_err(|error| Failure::from(error).with_remedy())?;
+            let database = storage.storage().config().database.clone();
+            open::initialize_existing(storage.storage(), &database).await?;
         }
+        storage.initialize().await?;
         let initialize = start.elapsed();
-
-        let remedied = |error: cofferdam::Error| Failure::from(error).with_remedy();
         let start = Instant::now();
-        storage.health_check().await.map_err(remedied)?;
+        storage.health_check().await?;
         let health = start.elapsed();
-
-        let server = storage.server().await.map_err(remedied)?;
-        let schema_version = storage.schema_version().await.map_err(remedied)?;
-        let pool = storage.status().pool;
-        storage.close().await.map_err(remedied)?;
-        Ok(Report { storage, server, schema_version, pool, load, initialize, health })
+        let server = storage.storage().server().await?;
+        let schema_version = storage.storage().schema_version().await?;
+        Ok(Answers { server, schema_version, initialize, health })
     }
 }
 
 impl Report {
     fn text(&self) -> String {
-        let backend = self.storage.backend();
-        let schema = match self.schema_version {
-            Some(version) => format!("version {version}"),
-            None => "none".into(),
-        };
-        let pool = match self.pool {
+        let backend = self.storage.storage().backend();
+        let pool = match self.status.storage.pool {
             Some(pool) => format!("{} of {} connections open, {} idle", pool.open, pool.max, pool.idle),
             None => "closed".into(),
         };
+        let mut lines =
+            vec![("plugin", format!("{} {}", output::escaped(&backend.name), output::escaped(&backend.version)))];
+        match &self.database {
+            Ok(database) => {
+                let schema = match database.schema_version {
+                    Some(version) => format!("version {version}"),
+                    None => "none".into(),
+                };
+                let server = &database.server;
+                lines.extend([
+                    ("server", format!("{} {}", engine_name(server.engine), output::escaped(&server.version))),
+                    ("schema", schema),
+                    ("pool", pool),
+                    ("load", milliseconds(self.load)),
+                    ("initialize", milliseconds(database.initialize)),
+                    ("health", format!("ok, {}", milliseconds(database.health))),
+                ]);
+            }
+            Err(failure) => {
+                lines.extend([("load", milliseconds(self.load)), ("health", format!("degraded: {}", failure.line()))])
+            }
+        }
+        if let Some((_, content)) = &self.spool {
+            lines.push(("spool", format!("{} writes wait", content.entries.len())));
+        }
         let mut columns = output::Columns::new(&[], &[]);
-        for (name, value) in [
-            ("plugin", format!("{} {}", output::escaped(&backend.name), output::escaped(&backend.version))),
-            ("server", format!("{} {}", engine_name(self.server.engine), output::escaped(&self.server.version))),
-            ("schema", schema),
-            ("pool", pool),
-            ("load", milliseconds(self.load)),
-            ("initialize", milliseconds(self.initialize)),
-            ("health", format!("ok, {}", milliseconds(self.health))),
-        ] {
+        for (name, value) in lines {
             columns.add([name.to_owned(), value]);
         }
         columns.text()
     }
 
     fn json(&self) -> Value {
-        let backend = self.storage.backend();
+        let backend = self.storage.storage().backend();
+        let Status { breaker, storage, last_error, .. } = &self.status;
+        let database = self.database.as_ref().ok();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
         json!({
             "ok": true,
+            "readiness": if database.is_some() { "ready" } else { "degraded" },
+            "error": self.database.as_ref().err().map(Failure::json),
             "plugin": { "name": backend.name, "version": backend.version },
-            "server": { "engine": engine_name(self.server.engine), "version": self.server.version },
-            "schema_version": self.schema_version,
-            "pool": self.pool.map(|pool| json!({
+            "server": database.map(|database| json!({
+                "engine": engine_name(database.server.engine), "version": database.server.version,
+            })),
+            "schema_version": database.and_then(|database| database.schema_version),
+            "breaker": {
+                "state": breaker.state.name(),
+                "failures": breaker.failures,
+                "opened": breaker.opened,
+                "next_probe_seconds": seconds(breaker.next_probe),
+            },
+            "pool": storage.pool.map(|pool| json!({
                 "max": pool.max, "open": pool.open, "idle": pool.idle, "waiting": pool.waiting,
             })),
+            "spool": self.spool.as_ref().map(|(path, content)| spool::summary(path, content)),
+            "last_error": last_error.as_ref().map(|last| json!({
+                "kind": last.error.kind().name(),
+                "code": last.error.code(),
+                "message": last.error.message(),
+                "seconds_ago": last.age.as_secs_f64(),
+            })),
+            "plugin_restarts": storage.discarded_instances,
             "seconds": {
                 "load": self.load.as_secs_f64(),
-                "initialize": self.initialize.as_secs_f64(),
-                "health": self.health.as_secs_f64(),
+                "initialize": seconds(database.map(|database| database.initialize)),
+                "health": seconds(database.map(|database| database.health)),
             },
         })
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cofferdam::config::ConfigError;
+use cofferdam::migrate::snapshot::SnapshotError;
 use cofferdam::plugin::PluginError;
 use cofferdam::{ErrorKind, StartError};
 use serde_json::{Value, json};
@@ -27,8 +28,10 @@ pub const USAGE: u8 = 2;
 pub const UNAVAILABLE: u8 = 3;
 /// What was asked for is not there.
 pub const NOT_FOUND: u8 = 4;
-/// Something was measured, but some operations failed or were answered wrongly.
+/// Something was done, but not for all: operations failed or were answered wrongly, or rows were left out.
 pub const FAULTY: u8 = 5;
+/// A snapshot is truncated or damaged, or has a row that breaks a rule.
+pub const DAMAGED: u8 = 6;
 
 impl Failure {
     fn new(exit: u8, kind: &'static str, message: impl Into<String>) -> Self {
@@ -99,7 +102,13 @@ impl Failure {
         json!({ "exit_code": self.exit, "kind": self.kind, "code": self.code, "message": self.line() })
     }
 
-    fn line(&self) -> String {
+    /// Whether the database is away or too slow.
+    pub fn is_unavailable(&self) -> bool {
+        self.exit == UNAVAILABLE
+    }
+
+    /// What is wrong, in one line.
+    pub fn line(&self) -> String {
         self.message.lines().map(escaped).collect::<Vec<_>>().join("; ")
     }
 
@@ -145,6 +154,32 @@ impl From<ConfigError> for Failure {
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StorageFull};
+        let message = error.to_string();
+        let (exit, kind) = match error {
+            SnapshotError::Storage(error) => return error.into(),
+            SnapshotError::Batch { source, .. } => return Self { message, ..source.into() },
+            SnapshotError::Io { source, .. } => match source.kind() {
+                NotFound | PermissionDenied => (USAGE, "file"),
+                StorageFull | FileTooLarge | QuotaExceeded => (FAILED, "storage-full"),
+                _ => (FAILED, "file"),
+            },
+            SnapshotError::Exists { .. } => (USAGE, "exists"),
+            SnapshotError::Folder { .. } | SnapshotError::Special { .. } => (USAGE, "file"),
+            SnapshotError::NotSnapshot { .. } => (USAGE, "not-a-snapshot"),
+            SnapshotError::NewerVersion { .. } => (USAGE, "newer-version"),
+            SnapshotError::Truncated { .. } => (DAMAGED, "truncated"),
+            SnapshotError::Corrupted { .. } => (DAMAGED, "corrupted"),
+            SnapshotError::Row { .. } => (DAMAGED, "broken-rule"),
+            SnapshotError::Changed => (UNAVAILABLE, "changed"),
+            _ => (FAILED, "failed"),
+        };
+        Self::new(exit, kind, message)
     }
 }
 

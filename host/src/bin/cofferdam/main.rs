@@ -3,11 +3,15 @@
 mod bench;
 mod check;
 mod demo;
+mod export;
 mod failure;
+mod import;
 mod open;
 mod output;
 mod plugin;
 mod signals;
+mod snapshot;
+mod spool;
 mod state;
 mod thread;
 
@@ -40,6 +44,10 @@ enum Command {
     State(state::State),
     #[command(subcommand)]
     Thread(thread::Thread),
+    Export(export::Export),
+    Import(import::Import),
+    #[command(subcommand)]
+    Spool(spool::Spool),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -53,6 +61,9 @@ impl Command {
             Self::Plugin(command) => signals.or(command.run()).await,
             Self::State(command) => signals.or(command.run()).await,
             Self::Thread(command) => signals.or(command.run()).await,
+            Self::Export(command) => signals.or(command.run()).await,
+            Self::Import(command) => signals.or(command.run()).await,
+            Self::Spool(command) => signals.or(command.run()).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,
@@ -68,7 +79,8 @@ Exit codes:
   2  the command line, the environment or a file that they name is wrong
   3  the database is away, too slow or too busy: worth another try
   4  what was asked for is not there
-  5  bench has measured, and operations failed or were answered wrongly";
+  5  bench has measured, and operations failed or were answered wrongly; import has left rows out
+  6  a snapshot is truncated or damaged, or has a row that breaks a rule";
 
 fn main() -> ExitCode {
     let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, Storage, StorageService};
+use cofferdam::{Config, ResilientStorage, Storage, StorageService};
 
 use crate::failure::Failure;
 
@@ -24,10 +24,20 @@ pub fn config() -> Result<Config, Failure> {
 
 /// The same where these variables have these values, whatever the environment says.
 pub fn config_with(variables: &[(&str, OsString)]) -> Result<Config, Failure> {
-    let mut config = Config::from_lookup(&|name| {
+    configure(&|name| {
         let given = variables.iter().find(|(given, _)| *given == name).map(|(_, value)| value.clone());
         given.or_else(|| std::env::var_os(name))
-    })?;
+    })
+}
+
+/// The same for a check, which fails where the database is away unless the environment says otherwise.
+pub fn config_for_check() -> Result<Config, Failure> {
+    let default = |name: &str| (name == "COFFERDAM_ON_UNAVAILABLE").then(|| "fail".into());
+    configure(&|name| std::env::var_os(name).filter(|value| !value.is_empty()).or_else(|| default(name)))
+}
+
+fn configure(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, Failure> {
+    let mut config = Config::from_lookup(lookup)?;
     if let DatabaseConfig::Mysql(mysql) = &mut config.database {
         mysql.connect_attempts = 1;
     }
@@ -37,6 +47,14 @@ pub fn config_with(variables: &[(&str, OsString)]) -> Result<Config, Failure> {
 /// Loads the backend, away from the threads of the runtime.
 pub async fn load(config: Config) -> Result<Storage, Failure> {
     match tokio::task::spawn_blocking(move || Storage::builder(config).build()).await {
+        Ok(storage) => Ok(storage?),
+        Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
+    }
+}
+
+/// Loads the backend for something that works for long.
+pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure> {
+    match tokio::task::spawn_blocking(move || ResilientStorage::builder(config).build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
@@ -69,6 +87,13 @@ pub async fn existing() -> Result<Storage, Failure> {
     let database = config.database.clone();
     let storage = load(config).await?;
     initialize_existing(&storage, &database).await?;
+    Ok(storage)
+}
+
+/// Opens the database that the environment names as a starting bot does, which creates and upgrades tables.
+pub async fn created() -> Result<Storage, Failure> {
+    let storage = load(config()?).await?;
+    storage.initialize().await?;
     Ok(storage)
 }
 

@@ -124,7 +124,7 @@ impl Put {
         let state = MessageState::new(self.channel, self.thread.as_deref(), self.message, seen);
         let storage = open::existing().await?;
         let result = match storage.upsert_message_state(&state).await {
-            Ok(()) => storage.get_message_state(&state.channel_id, state.thread_id.as_deref()).await,
+            Ok(_) => storage.get_message_state(&state.channel_id, state.thread_id.as_deref()).await,
             Err(error) => Err(error),
         };
         let stored = open::close(storage, result).await?;

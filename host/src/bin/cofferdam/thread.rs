@@ -114,7 +114,7 @@ impl Put {
         let ownership = ThreadOwnership::new(self.thread, self.user, self.bot, made);
         let storage = open::existing().await?;
         let result = match storage.upsert_thread_ownership(&ownership).await {
-            Ok(()) => storage.get_thread_ownership(&ownership.thread_id).await,
+            Ok(_) => storage.get_thread_ownership(&ownership.thread_id).await,
             Err(error) => Err(error),
         };
         let stored = open::close(storage, result).await?;
@@ -142,7 +142,8 @@ impl Cleanup {
     async fn run(self) -> Result<(), Failure> {
         let storage = open::existing().await?;
         let result = storage.cleanup_old_thread_ownerships(self.older_than).await;
-        let removed = open::close(storage, result).await?;
+        // A storage without a spool stores.
+        let removed = open::close(storage, result).await?.stored().unwrap_or_default();
         match self.json {
             true => output::print_json(&json!({ "removed": removed })),
             false => output::print(&format!("{removed} ownerships removed")),

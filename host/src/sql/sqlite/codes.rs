@@ -145,6 +145,23 @@ pub(super) fn error(error: rusqlite::Error) -> SqlError {
     }
 }
 
+/// Whether a connection that met this error is to be closed: what it remembers of the file, or the way in which it has
+/// it open, may be the reason.
+pub(super) fn spoils_connection(error: &rusqlite::Error) -> bool {
+    let primary = error.sqlite_error().map(|error| error.extended_code & 0xff);
+    matches!(
+        primary,
+        Some(
+            ffi::SQLITE_READONLY
+                | ffi::SQLITE_IOERR
+                | ffi::SQLITE_CORRUPT
+                | ffi::SQLITE_CANTOPEN
+                | ffi::SQLITE_PROTOCOL
+                | ffi::SQLITE_NOTADB
+        )
+    )
+}
+
 /// Whether another process holds the lock that the call needs.
 pub(super) fn is_busy(error: &SqlError) -> bool {
     error.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_BUSY"))

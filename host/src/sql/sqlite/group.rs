@@ -161,7 +161,7 @@ fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
         results.push(result);
     }
     if let Err(error) = raw.host(host::COMMIT) {
-        if raw.roll_back() {
+        if raw.roll_back() && !raw.is_spoiled() {
             // A constraint that is checked at the end, such as a deferred foreign key: whose fault it is shows only
             // when each commits for itself.
             return run_each_alone(pool, raw, jobs);

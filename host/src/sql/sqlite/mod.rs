@@ -7,6 +7,7 @@ mod connection;
 mod group;
 mod guard;
 mod pace;
+mod place;
 mod pool;
 mod raw;
 #[cfg(test)]

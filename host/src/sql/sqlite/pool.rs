@@ -1,17 +1,18 @@
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant as StdInstant;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::codes;
 use super::connection::busy_pause;
 use super::group::{Crowd, Job};
 use super::pace::{Pace, run_slow};
+use super::place::Place;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::sql::PoolStatus;
@@ -26,12 +27,14 @@ const CHECKPOINT_PAGES: usize = 1000;
 /// The writer stays open until the pool is closed: it holds nothing that grows old, and closing it would take the
 /// write-ahead log along. Readers come and go with the limits of the configuration.
 pub(super) struct Pool {
-    path: PathBuf,
+    place: Arc<Place>,
     config: PoolConfig,
     writer: Arc<tokio::sync::Mutex<Option<Raw>>>,
     writer_open: AtomicBool,
     permits: Arc<Semaphore>,
     idle: Mutex<VecDeque<Idle>>,
+    /// Grows when the readers of before are not to be used any more.
+    generation: AtomicU64,
     readers_open: AtomicUsize,
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
@@ -59,14 +62,16 @@ impl Pool {
     /// Opens the writer, and with it creates the file.
     pub fn open(path: PathBuf, config: PoolConfig) -> Result<Self> {
         let wal_pages = Arc::new(AtomicUsize::new(0));
-        let writer = Raw::open(&path, Role::Writer, &wal_pages)?;
+        let place = Arc::new(Place::new(path));
+        let writer = place.settle(true, || Raw::open(&place, Role::Writer, true, &wal_pages))?;
         Ok(Self {
-            path,
+            place,
             config,
             writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
             writer_open: AtomicBool::new(true),
             permits: Arc::new(Semaphore::new(readers(&config))),
             idle: Mutex::default(),
+            generation: AtomicU64::new(0),
             readers_open: AtomicUsize::new(0),
             waiting: Arc::default(),
             gate: Arc::default(),
@@ -97,8 +102,12 @@ impl Pool {
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(()) }
     }
 
+    fn path(&self) -> &Path {
+        self.place.path()
+    }
+
     fn closed_error(&self) -> SqlError {
-        SqlError::new(ErrorKind::Unavailable, format!("the database {} is closed", self.path.display()))
+        SqlError::new(ErrorKind::Unavailable, format!("the database {} is closed", self.path().display()))
     }
 
     /// Something that has to come back before the pool may close.
@@ -109,20 +118,108 @@ impl Pool {
     /// Leases a reader.
     pub async fn reader(self: &Arc<Self>, deadline: Instant) -> Result<ReaderLease> {
         self.check_open()?;
-        let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
-            format!("{} reading connections to {}", readers(&self.config), self.path.display())
-        })
-        .await?
-        .ok_or_else(|| self.closed_error())?;
-        let raw = match self.take_idle() {
-            Some(raw) => raw,
-            None => {
-                let raw = run_slow(|| Raw::open(&self.path, Role::Reader, &self.wal_pages))?;
-                self.readers_open.fetch_add(1, Ordering::Relaxed);
-                raw
+        let now = StdInstant::now();
+        if self.place.is_lost() || !self.place.look(now) {
+            self.find_again(deadline).await?;
+        }
+        loop {
+            let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
+                format!("{} reading connections to {}", readers(&self.config), self.path().display())
+            })
+            .await?
+            .ok_or_else(|| self.closed_error())?;
+            let generation = self.generation.load(Ordering::Acquire);
+            let opened = match self.take_idle(now) {
+                Some(raw) => Ok(raw),
+                None => self.place.check().and_then(|()| {
+                    let open = || Raw::open(&self.place, Role::Reader, false, &self.wal_pages);
+                    let raw = run_slow(|| self.place.join(open))?;
+                    self.readers_open.fetch_add(1, Ordering::Relaxed);
+                    Ok(raw)
+                }),
+            };
+            let raw = match opened {
+                Ok(raw) => raw,
+                Err(_) if self.place.is_lost() && Instant::now() < deadline => {
+                    // Whoever takes up the file again waits for the permits of all.
+                    drop(permit);
+                    self.find_again(deadline).await?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let (pool, ticket) = (Arc::clone(self), self.ticket());
+            return Ok(ReaderLease { raw: Some(raw), generation, pool, _ticket: ticket, _permit: permit });
+        }
+    }
+
+    /// Takes up the file again after its path named another, or none.
+    async fn find_again(self: &Arc<Self>, deadline: Instant) -> Result<()> {
+        let guard = timeout_at(deadline, Arc::clone(&self.writer).lock_owned());
+        let mut guard = guard.await.map_err(|_| self.waited_too_long())?;
+        self.reopen(&mut guard, deadline).await
+    }
+
+    /// Opens the writer where it had to be closed, or where the path named another file or none: then all connections are
+    /// closed first. Nothing is created.
+    async fn reopen(&self, writer: &mut Option<Raw>, deadline: Instant) -> Result<()> {
+        let lost = self.place.is_lost();
+        // Somebody else may have been here in between.
+        if !lost && writer.is_some() {
+            return Ok(());
+        }
+        let _alone = if lost || self.place.check().is_err() {
+            let alone = self.close_all(writer, deadline).await?;
+            if !self.place.is_file() {
+                return Err(self.place.error());
             }
+            Some(alone)
+        } else {
+            None
         };
-        Ok(ReaderLease { raw: Some(raw), pool: Arc::clone(self), _ticket: self.ticket(), _permit: permit })
+        let open = || Raw::open(&self.place, Role::Writer, false, &self.wal_pages);
+        *writer = Some(run_slow(|| self.place.settle(false, open))?);
+        self.writer_open.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Waits until nobody reads or copies the log, closes every connection, and keeps others from opening one as long as
+    /// the result lives.
+    ///
+    /// A new connection beside an old one would share what SQLite keeps in memory about the file's log, and take the one
+    /// log for the other.
+    async fn close_all(
+        &self,
+        writer: &mut Option<Raw>,
+        deadline: Instant,
+    ) -> Result<(SemaphorePermit<'_>, tokio::sync::MutexGuard<'_, ()>)> {
+        self.retire_readers();
+        let late = |_| SqlError::timeout("closing the connections to a file that was removed or replaced");
+        let all = u32::try_from(readers(&self.config)).unwrap_or(u32::MAX);
+        let readers = timeout_at(deadline, self.permits.acquire_many(all)).await.map_err(late)?;
+        let readers = readers.map_err(|_| self.closed_error())?;
+        let checkpoint = timeout_at(deadline, self.checkpoint.lock()).await.map_err(late)?;
+        if let Some(raw) = writer.take() {
+            self.writer_open.store(false, Ordering::Relaxed);
+            tracing::warn!(path = %self.path().display(), "the database file or its log was removed or replaced");
+            run_slow(|| self.bring_log_home(raw));
+        }
+        Ok((readers, checkpoint))
+    }
+
+    /// Copies the log of a lost file into it, whatever its name is now, and empties the log, which then does no harm to a
+    /// file that took the place of the other.
+    fn bring_log_home(&self, raw: Raw) {
+        if let Err(error) = raw.checkpoint(rusqlite::wal::CheckpointMode::TRUNCATE) {
+            tracing::warn!(path = %self.path().display(), %error, "the log of a lost file was not copied into it");
+        }
+    }
+
+    /// Closes the readers that nobody uses, and the others when they come back.
+    fn retire_readers(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        self.readers_open.fetch_sub(idle.len(), Ordering::Relaxed);
     }
 
     /// Takes the writer, waiting for those before.
@@ -156,9 +253,8 @@ impl Pool {
         deadline: Instant,
     ) -> Result<WriterLease> {
         self.check_open()?;
-        if guard.is_none() {
-            *guard = Some(run_slow(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
-            self.writer_open.store(true, Ordering::Relaxed);
+        if guard.is_none() || self.place.is_lost() {
+            self.reopen(&mut guard, deadline).await?;
         }
         let lease = WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() };
         if lease.raw().is_some_and(|raw| !raw.is_logged().unwrap_or(false)) {
@@ -183,7 +279,11 @@ impl Pool {
                         return Err(self.busy());
                     }
                 }
-                result => return result.map(|()| lease),
+                result => {
+                    // Those of before would open the log when they are next used, whatever is there then.
+                    self.retire_readers();
+                    return result.map(|()| lease);
+                }
             }
         }
     }
@@ -213,15 +313,14 @@ impl Pool {
             code: Some("SQLITE_BUSY".to_owned()),
             ..SqlError::new(
                 ErrorKind::Conflict,
-                format!("another process kept {} locked until the deadline", self.path.display()),
+                format!("another process kept {} locked until the deadline", self.path().display()),
             )
         }
     }
 
-    fn take_idle(&self) -> Option<Raw> {
+    fn take_idle(&self, now: StdInstant) -> Option<Raw> {
         // Closing a connection takes system calls, which nobody should wait for behind this lock.
         let mut expired = Vec::new();
-        let now = StdInstant::now();
         let mut idle = lock(&self.idle);
         let found = loop {
             match idle.pop_back() {
@@ -236,9 +335,15 @@ impl Pool {
         found
     }
 
-    fn put_back(&self, raw: Raw) {
+    fn put_back(&self, raw: Raw, generation: u64) {
         let now = StdInstant::now();
-        let keep = raw.clean() && !self.is_expired(&raw, now) && !self.gate.is_closed();
+        let clean = raw.clean();
+        if raw.is_spoiled() {
+            // The others would meet the same, each for itself.
+            self.retire_readers();
+        }
+        let is_current = generation == self.generation.load(Ordering::Acquire);
+        let keep = clean && is_current && !self.is_expired(&raw, now) && !self.gate.is_closed();
         let mut dropped = Vec::new();
         let mut idle = lock(&self.idle);
         if keep && idle.len() < self.config.max_idle {
@@ -275,13 +380,15 @@ impl Pool {
             return;
         };
         self.checkpointed.store(pages, Ordering::Relaxed);
-        let (path, wal_pages) = (self.path.clone(), Arc::clone(&self.wal_pages));
+        let (place, wal_pages) = (Arc::clone(&self.place), Arc::clone(&self.wal_pages));
         runtime.spawn_blocking(move || {
             let _running = running;
-            let result = Raw::open(&path, Role::Checkpointer, &wal_pages)
+            let result = place
+                .check()
+                .and_then(|()| place.join(|| Raw::open(&place, Role::Checkpointer, false, &wal_pages)))
                 .and_then(|raw| raw.checkpoint(rusqlite::wal::CheckpointMode::PASSIVE));
             if let Err(error) = result {
-                tracing::debug!(path = %path.display(), %error, "a checkpoint failed; the next one makes up for it");
+                tracing::debug!(path = %place.path().display(), %error, "a checkpoint failed; the next one makes up for it");
             }
         });
     }
@@ -301,7 +408,7 @@ impl Pool {
         let running = timeout_at(deadline, Arc::clone(&self.checkpoint).lock_owned()).await;
         if let Some(raw) = writer.take() {
             self.writer_open.store(false, Ordering::Relaxed);
-            let path = self.path.clone();
+            let path = self.path().to_owned();
             let last = tokio::task::spawn_blocking(move || {
                 if let Err(error) = raw.checkpoint(rusqlite::wal::CheckpointMode::TRUNCATE) {
                     tracing::debug!(path = %path.display(), %error, "the last checkpoint failed; opening makes up for it");
@@ -334,6 +441,7 @@ impl Drop for Blocked<'_> {
 /// A reader, which goes back when this is dropped.
 pub(super) struct ReaderLease {
     raw: Option<Raw>,
+    generation: u64,
     pool: Arc<Pool>,
     _ticket: Ticket,
     /// After the connection, so that whoever gets the permit finds it.
@@ -343,7 +451,7 @@ pub(super) struct ReaderLease {
 impl Drop for ReaderLease {
     fn drop(&mut self) {
         if let Some(raw) = self.raw.take() {
-            self.pool.put_back(raw);
+            self.pool.put_back(raw, self.generation);
         }
     }
 }
@@ -365,7 +473,11 @@ impl Drop for WriterLease {
     fn drop(&mut self) {
         let pool = &self.pool;
         let clean = self.guard.as_ref().is_some_and(Raw::clean);
-        if !clean || pool.gate.is_closed() {
+        if self.raw().is_some_and(Raw::is_spoiled) {
+            pool.retire_readers();
+        }
+        // One whose file is lost is closed by whoever takes up the file again.
+        if !clean && !pool.place.is_lost() || pool.gate.is_closed() {
             pool.writer_open.store(false, Ordering::Relaxed);
             *self.guard = None;
         }

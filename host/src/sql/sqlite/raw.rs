@@ -1,9 +1,8 @@
 //! One open connection to a SQLite file, and the statements that run on it. Everything here blocks.
 
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -13,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::codes;
 use super::guard::{self, Guard, host};
+use super::place::Place;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
 use crate::sql::{Statement, Value};
@@ -92,29 +92,43 @@ pub(super) struct Raw {
     connection: Connection,
     guard: Arc<Guard>,
     stop: Arc<Stop>,
+    place: Arc<Place>,
+    /// Whether a commit found that the file is not at its path any more.
+    is_moved: Arc<AtomicBool>,
     opened: Instant,
+    /// Whether it is to be closed because of an error that it met.
+    spoiled: Cell<bool>,
     logged: Cell<bool>,
     /// What its results are built in, empty while one is.
     buffers: Cell<Option<Box<Buffers>>>,
 }
 
 impl Raw {
-    /// Opens the file. The writer creates it where it is missing, and notes the pages of the write-ahead log in
-    /// `wal_pages` after each commit.
-    pub fn open(path: &Path, role: Role, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
+    /// Opens the file. The writer notes the pages of the write-ahead log in `wal_pages` after each commit, and has
+    /// commits fail to a file that is not at its path any more.
+    ///
+    /// `create` makes a file that is missing.
+    pub fn open(place: &Arc<Place>, role: Role, create: bool, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
+        let path = place.path();
         let attempt = || -> rusqlite::Result<Self> {
             let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            if role == Role::Writer {
+            if create {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
             let mut connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(OPEN_WAIT)?;
             configure(&connection, role)?;
+            let is_moved = Arc::<AtomicBool>::default();
             if role == Role::Writer {
-                let pages = Arc::clone(wal_pages);
+                let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
                 connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
                     pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
-                    Ok(())
+                    place.check().map_err(|_| {
+                        is_moved.store(true, Ordering::Relaxed);
+                        // SQLite makes a plain error of it, whatever it is.
+                        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY_DBMOVED);
+                        rusqlite::Error::SqliteFailure(code, None)
+                    })
                 }))?;
             }
             let stop = Arc::new(Stop::new());
@@ -126,7 +140,10 @@ impl Raw {
                 connection,
                 guard,
                 stop,
+                place: Arc::clone(place),
+                is_moved,
                 opened: Instant::now(),
+                spoiled: Cell::new(false),
                 logged: Cell::new(false),
                 buffers: Cell::default(),
             })
@@ -184,7 +201,9 @@ impl Raw {
 
     fn journal_mode(&self, pragma: &str) -> Result<String> {
         self.stop.never();
-        self.guard.as_host(|| self.connection.query_row(pragma, [], |row| row.get(0))).map_err(codes::error)
+        self.guard
+            .as_host(|| self.connection.query_row(pragma, [], |row| row.get(0)))
+            .map_err(|error| self.error(error))
     }
 
     /// Whether a transaction is open. SQLite ends one by itself after some errors.
@@ -197,13 +216,19 @@ impl Raw {
         self.stop.never();
         let connection = &self.connection;
         let run = || connection.prepare_cached(text).and_then(|mut statement| statement.raw_execute());
-        self.guard.as_host(run).map(drop).map_err(codes::error)
+        self.guard.as_host(run).map(drop).map_err(|error| self.error(error))
     }
 
-    /// Ends a lease: rolls back what is open. `false` where that fails and the connection is to be closed.
+    /// Ends a lease: rolls back what is open. `false` where that fails, or because of an earlier error, the connection is
+    /// to be closed.
     pub fn clean(&self) -> bool {
         self.stop.end_lease();
-        self.roll_back()
+        self.roll_back() && !self.is_spoiled()
+    }
+
+    /// Whether it is to be closed because of an error that it met.
+    pub fn is_spoiled(&self) -> bool {
+        self.spoiled.get()
     }
 
     /// Rolls back what is open. `false` where that fails.
@@ -214,7 +239,7 @@ impl Raw {
     /// Copies the write-ahead log into the file.
     pub fn checkpoint(&self, mode: rusqlite::wal::CheckpointMode) -> Result<()> {
         self.stop.never();
-        self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(codes::error)
+        self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(|error| self.error(error))
     }
 
     /// Runs a statement and packs its rows.
@@ -308,8 +333,17 @@ impl Raw {
         Ok(prepared)
     }
 
+    /// An error of a call, after which the connection may have to be closed.
+    fn error(&self, error: rusqlite::Error) -> SqlError {
+        let is_moved = self.is_moved.load(Ordering::Relaxed);
+        if is_moved || codes::spoils_connection(&error) {
+            self.spoiled.set(true);
+        }
+        if is_moved { self.place.error() } else { codes::error(error) }
+    }
+
     fn explain(&self, error: rusqlite::Error) -> SqlError {
-        let error = self.guard.explain(codes::error(error));
+        let error = self.guard.explain(self.error(error));
         if error.kind == ErrorKind::Timeout {
             return SqlError { code: error.code, ..SqlError::timeout("running a statement") };
         }

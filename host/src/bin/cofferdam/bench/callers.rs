@@ -104,5 +104,5 @@ async fn write(storage: &Storage, rows: &Rows, row: usize) -> Result<Duration, S
     let answer = storage.upsert_message_state(&state).await;
     let elapsed = start.elapsed();
     rows.end_write(row, answer.is_ok());
-    answer.map(|()| elapsed).map_err(|error| error.to_string())
+    answer.map(|_| elapsed).map_err(|error| error.to_string())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use cofferdam::{Config, MessageState, Storage, StorageService, ThreadOwnership};
+use cofferdam::{Config, MessageState, ResilientStorage, StorageService, ThreadOwnership};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -54,7 +54,7 @@ impl DemoBot {
     pub async fn run(self) -> Result<(), Failure> {
         let config = Config::from_env()?;
         let window = config.message_recovery_window;
-        let storage = open::load(config).await?;
+        let storage = open::load_resilient(config).await?;
         storage.initialize().await?;
         // Both before the first event flows: a thread's message is answered only by who knows that it owns the thread.
         let owned: HashSet<u64> =
@@ -80,7 +80,7 @@ impl DemoBot {
 }
 
 struct Bot {
-    storage: Storage,
+    storage: ResilientStorage,
     gateway: Connection,
     /// Its own user id.
     id: u64,
@@ -182,7 +182,7 @@ impl Bot {
             let channel = message.channel_id.to_string();
             let thread = self.threads.contains(&message.channel_id).then_some(channel.as_str());
             let state = MessageState::new(&channel, thread, message.id.to_string(), output::now());
-            retried(async || self.storage.upsert_message_state(&state).await).await?;
+            self.storage.upsert_message_state(&state).await?;
         }
         self.last.insert(message.channel_id, message.id);
         Ok(addressed)
@@ -203,24 +203,10 @@ impl Bot {
             self.id.to_string(),
             thread.thread_metadata.create_timestamp.as_second(),
         );
-        retried(async || self.storage.upsert_thread_ownership(&ownership).await).await?;
+        self.storage.upsert_thread_ownership(&ownership).await?;
         self.owned.insert(thread.id);
         Ok(())
     }
-}
-
-/// Repeats a write, which an upsert allows, while the database is away or busy: up to five times within some seconds.
-async fn retried(write: impl AsyncFn() -> cofferdam::Result<()>) -> cofferdam::Result<()> {
-    let mut pause = Duration::from_millis(100);
-    for _ in 1..5 {
-        match write().await {
-            Err(error) if error.is_retryable() => tracing::warn!(%error, "a write is repeated"),
-            result => return result,
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
-    write().await
 }
 
 /// The bot's end of the gateway.

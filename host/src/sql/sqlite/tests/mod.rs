@@ -3,6 +3,7 @@
 mod deadlines;
 mod groups;
 mod leases;
+mod place;
 mod refusals;
 mod rows;
 

@@ -1,0 +1,166 @@
+//! Rows from a storage into a file, page by page. Pages are encoded, compressed and written on a thread of their own,
+//! while the next page is fetched.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::error::SnapshotError;
+use super::file::Target;
+use super::format::{Header, Row};
+use super::progress::{Phase, Progress};
+use super::rules::BrokenRules;
+use super::write::{Compression, Writer, Written};
+use crate::error::{Error, ErrorKind};
+use crate::model::MessageKey;
+use crate::service::TransferService;
+
+/// Rows that are fetched at a time: enough for the cost of a page to vanish, a few hundred kilobytes as a rule, and 15
+/// MB where every id is as long as it may be.
+const PAGE: u32 = 5000;
+
+/// Pages that may wait for being written.
+const PAGES_WAITING: usize = 2;
+
+/// What an export wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The number of states.
+    pub message_states: u64,
+    /// The number of ownerships.
+    pub thread_ownerships: u64,
+    /// Bytes, as they are stored.
+    pub bytes: u64,
+    /// The SHA-256 of the lines before the trailer, in hexadecimal.
+    pub sha256: String,
+    /// Rows that are in the snapshot and that an import refuses.
+    pub broken: BrokenRules,
+}
+
+/// Writes all rows into `out`, and returns it flushed. Cancelled by dropping its future; `out` is then left without a
+/// trailer.
+///
+/// # Errors
+///
+/// [`SnapshotError::Storage`] and [`SnapshotError::Io`].
+pub async fn export<W: Write + Send + 'static>(
+    service: &dyn TransferService,
+    header: &Header,
+    out: W,
+    compression: Compression,
+    progress: &Arc<Progress>,
+) -> Result<(W, Exported), SnapshotError> {
+    let (pages, mut written) = mpsc::channel::<Vec<Row>>(PAGES_WAITING);
+    let (whole, is_whole) = std::sync::mpsc::channel::<()>();
+    let (header, counts) = (header.clone(), progress.clone());
+    let writer = tokio::task::spawn_blocking(move || {
+        let mut writer = Writer::new(out, compression, &header, counts.clone())?;
+        while let Some(page) = written.blocking_recv() {
+            writer.write(&page)?;
+            counts.add_rows(page.len());
+        }
+        // Pages also end where the export failed or was dropped, and that must not get a trailer.
+        match is_whole.recv() {
+            Ok(()) => writer.finish().map(Some),
+            Err(_) => Ok(None),
+        }
+    });
+    let fetched = fetch(service, &pages, progress).await;
+    drop(pages);
+    match fetched {
+        // The writer has stopped, and says why.
+        Ok(Fetched::Unwanted) => drop(whole),
+        Ok(Fetched::All) => {
+            // It waits for this until the end.
+            let _ = whole.send(());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let stopped = || Error::new(ErrorKind::Internal, "the runtime stopped while the snapshot was being written");
+    let (out, written) = writer.await.map_err(|_| stopped())??.ok_or_else(stopped)?;
+    progress.enter(Phase::Done);
+    let Written { message_states, thread_ownerships, sha256, bytes, broken } = written;
+    Ok((out, Exported { message_states, thread_ownerships, bytes, sha256, broken }))
+}
+
+/// Writes all rows into a file. Until it is whole it has another name, which ends in `.partial`, and which goes where the
+/// future is dropped. Its owner alone may read it.
+///
+/// `replace` lets it take the place of an ordinary file; otherwise an existing one is an error, also where it appears
+/// meanwhile.
+///
+/// # Errors
+///
+/// As [`export`], and [`SnapshotError::Exists`], [`SnapshotError::Folder`] and [`SnapshotError::Special`].
+pub async fn export_to_file(
+    service: &dyn TransferService,
+    header: &Header,
+    path: &Path,
+    replace: bool,
+    compression: Compression,
+    progress: &Arc<Progress>,
+) -> Result<Exported, SnapshotError> {
+    let target = Target::create(path, replace)?;
+    let (_, exported) = export(service, header, target.file()?, compression, progress).await?;
+    let committed = tokio::task::spawn_blocking(move || target.commit()).await;
+    committed
+        .map_err(|_| Error::new(ErrorKind::Internal, "the runtime stopped while the snapshot was being written"))??;
+    Ok(exported)
+}
+
+enum Fetched {
+    All,
+    /// Nobody takes pages any more.
+    Unwanted,
+}
+
+async fn fetch(
+    service: &dyn TransferService,
+    pages: &mpsc::Sender<Vec<Row>>,
+    progress: &Progress,
+) -> Result<Fetched, Error> {
+    progress.enter(Phase::MessageStates);
+    let mut after: Option<MessageKey> = None;
+    loop {
+        let page = service.export_message_states(after.as_ref(), PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        for state in &page {
+            let key = MessageKey { channel_id: state.channel_id.clone(), thread_id: state.thread_id.clone() };
+            if after.as_ref().is_some_and(|after| *after >= key) {
+                return Err(disorder());
+            }
+            after = Some(key);
+        }
+        if pages.send(page.into_iter().map(Row::State).collect()).await.is_err() {
+            return Ok(Fetched::Unwanted);
+        }
+        if is_last {
+            break;
+        }
+    }
+    progress.enter(Phase::ThreadOwnerships);
+    let mut after: Option<String> = None;
+    loop {
+        let page = service.export_thread_ownerships(after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE as usize;
+        for ownership in &page {
+            if after.as_ref().is_some_and(|after| *after >= ownership.thread_id) {
+                return Err(disorder());
+            }
+            after = Some(ownership.thread_id.clone());
+        }
+        if pages.send(page.into_iter().map(Row::Ownership).collect()).await.is_err() {
+            return Ok(Fetched::Unwanted);
+        }
+        if is_last {
+            return Ok(Fetched::All);
+        }
+    }
+}
+
+/// A page that does not go on where the one before ended: without an end, or with rows left out.
+fn disorder() -> Error {
+    Error::new(ErrorKind::Internal, "the backend exports rows out of the order of their keys: use a corrected plugin")
+}

@@ -1,0 +1,276 @@
+//! Keeps a bot working while its database is away: layers over a [`Storage`].
+//!
+//! From the outside in, an operation meets
+//!
+//! - `breaker`, which answers at once while the database is known to be away;
+//! - the operation's deadline, which covers all that follows;
+//! - `retry`, which repeats what another try can mend;
+//! - `spool`, which takes a write that could not be stored.
+//!
+//! `caretaker` works in the background: it initialises a storage that was started without its database, asks a
+//! database that is away whether it is back, and empties the spool.
+
+mod attempt;
+mod breaker;
+mod caretaker;
+mod lifecycle;
+mod operations;
+mod retry;
+mod status;
+
+pub mod spool;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::breaker::Breaker;
+pub use self::breaker::{BreakerState, BreakerStatus};
+use self::spool::{Journal, Replay, ReplayCounts};
+pub use self::status::{LastError, Readiness, SpoolStatus, Status};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plugin::Limits;
+use crate::storage::{StartError, Storage};
+
+/// A bot's storage that outlives its database: it starts without it, repeats what can be mended, answers at once while
+/// the database is away, keeps writes in a spool where one is configured, and comes back by itself.
+///
+/// Share it as `Arc<dyn StorageService>`. A single operation may wait as long as its deadline
+/// ([`Timeouts`](crate::config::Timeouts)) and no longer; [`ResilienceConfig`](crate::config::ResilienceConfig) has the
+/// rest. Dropping it without [`close`](crate::StorageService::close) ends its work in the background; what is in the spool
+/// stays there for the next start.
+pub struct ResilientStorage {
+    shared: Arc<Shared>,
+    /// Held by `initialize` and `close`, which exclude each other.
+    opening: tokio::sync::Mutex<()>,
+    caretaker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Builds a [`ResilientStorage`] with more than a [`Config`].
+pub struct ResilientStorageBuilder {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+}
+
+impl ResilientStorageBuilder {
+    /// Another wall clock for the backend and the spool, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Other limits than [`Limits::standard`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Loads the component. Blocks while it is compiled, up to half a second, unless its code is cached.
+    ///
+    /// # Errors
+    ///
+    /// As [`StorageBuilder::build`](crate::StorageBuilder::build).
+    pub fn build(self) -> Result<ResilientStorage, StartError> {
+        let Self { config, clock, limits } = self;
+        let breaker = Breaker::new(config.resilience.breaker);
+        let storage = Arc::new(Storage::builder(config).clock(clock.clone()).limits(limits).build()?);
+        let shared = Shared {
+            storage,
+            clock,
+            breaker,
+            standing: RwLock::default(),
+            last_error: Mutex::default(),
+            wake: Notify::new(),
+            latest: AtomicI64::new(i64::MIN),
+            replayed: Arc::default(),
+        };
+        Ok(ResilientStorage {
+            shared: Arc::new(shared),
+            opening: tokio::sync::Mutex::default(),
+            caretaker: Mutex::default(),
+        })
+    }
+}
+
+impl ResilientStorage {
+    /// A storage as the environment describes it: see [`Config::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`] and [`ResilientStorageBuilder::build`].
+    pub fn from_env() -> Result<Self, StartError> {
+        Self::builder(Config::from_env()?).build()
+    }
+
+    /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
+    pub fn builder(config: Config) -> ResilientStorageBuilder {
+        ResilientStorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard() }
+    }
+
+    /// The storage underneath, without any of this: its plugin, its configuration, its database.
+    pub fn storage(&self) -> &Storage {
+        &self.shared.storage
+    }
+
+    /// What the storage is doing.
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        let standing = shared.standing();
+        let last_error = lock(&shared.last_error).clone();
+        Status {
+            readiness: standing.readiness(),
+            breaker: shared.breaker.status(),
+            storage: shared.storage.status(),
+            spool: standing.journal.map(|journal| shared.spool_status(&journal)),
+            last_error: last_error.map(|(error, at)| LastError { error, age: at.elapsed() }),
+        }
+    }
+}
+
+impl Drop for ResilientStorage {
+    fn drop(&mut self) {
+        self.dismiss();
+    }
+}
+
+/// What operations and the caretaker work on.
+struct Shared {
+    storage: Arc<Storage>,
+    clock: Arc<dyn Clock>,
+    breaker: Breaker,
+    standing: RwLock<Standing>,
+    last_error: Mutex<Option<(Error, Instant)>>,
+    /// There is something to do for the caretaker.
+    wake: Notify,
+    /// The greatest time that a write was given, in seconds since the Unix epoch.
+    latest: AtomicI64,
+    replayed: Arc<ReplayCounts>,
+}
+
+/// How far a storage has come.
+#[derive(Clone, Default)]
+struct Standing {
+    phase: Phase,
+    /// Open from `initialize` to `close`, where a spool is configured.
+    journal: Option<Arc<Journal>>,
+}
+
+#[derive(Clone, Default)]
+enum Phase {
+    #[default]
+    Closed,
+    /// Started without the database, for this reason.
+    Degraded(Error),
+    Ready,
+}
+
+impl Standing {
+    fn readiness(&self) -> Readiness {
+        match self.phase {
+            Phase::Closed => Readiness::Closed,
+            Phase::Degraded(_) => Readiness::Degraded,
+            Phase::Ready => Readiness::Ready,
+        }
+    }
+}
+
+impl Shared {
+    fn config(&self) -> &ResilienceConfig {
+        &self.storage.config().resilience
+    }
+
+    fn timeouts(&self) -> &Timeouts {
+        &self.storage.config().timeouts
+    }
+
+    fn standing(&self) -> Standing {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_phase(&self, phase: Phase) -> Phase {
+        std::mem::replace(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner).phase, phase)
+    }
+
+    fn set_journal(&self, journal: Option<Arc<Journal>>) -> Option<Arc<Journal>> {
+        std::mem::replace(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner).journal, journal)
+    }
+
+    /// Refuses what comes before `initialize` and after `close`, and says whether the database is there otherwise.
+    fn check(&self) -> Result<Result<()>> {
+        match &self.standing.read().unwrap_or_else(PoisonError::into_inner).phase {
+            Phase::Ready => Ok(self.breaker.check()),
+            Phase::Closed => Err(crate::storage::not_initialized()),
+            Phase::Degraded(error) => {
+                let interval = format_duration(self.config().breaker.probe_interval);
+                let message = format!(
+                    "the database has not been there since the start; it is asked again every {interval}; the last failure: {error}"
+                );
+                Ok(Err(Error::new(ErrorKind::Unavailable, message)))
+            }
+        }
+    }
+
+    /// The spool, where something waits in it. Refuses what comes before `initialize` and after `close`.
+    fn waiting(&self) -> Result<Option<Arc<Journal>>> {
+        let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);
+        match standing.phase {
+            Phase::Closed => Err(crate::storage::not_initialized()),
+            _ => Ok(standing.journal.clone().filter(|journal| journal.depth() > 0)),
+        }
+    }
+
+    /// Notes how something failed that the database was asked for.
+    fn note(&self, error: &Error) {
+        if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotInitialized) {
+            return;
+        }
+        tracing::debug!(%error, "an attempt failed");
+        *lock(&self.last_error) = Some((error.clone(), Instant::now()));
+        self.breaker.failed(error);
+        if self.breaker.probe_due().is_some() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Now, in whole seconds since the Unix epoch, and never earlier than a write before.
+    fn now(&self) -> i64 {
+        let now = i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX);
+        self.latest.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    fn replay(&self, journal: Arc<Journal>) -> Replay {
+        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone(), counts: self.replayed.clone() }
+    }
+
+    fn spool_status(&self, journal: &Journal) -> SpoolStatus {
+        let (depth, oldest) = {
+            let view = journal.view();
+            (view.len(), view.oldest())
+        };
+        let now = i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX);
+        let age = |accepted_at: i64| Duration::from_secs(u64::try_from(now - accepted_at).unwrap_or_default());
+        SpoolStatus {
+            path: journal.path().to_owned(),
+            depth,
+            limit: self.config().spool.as_ref().map_or(0, |spool| spool.limit),
+            oldest: oldest.map(age),
+            replayed: self.replayed.stored.load(Ordering::Relaxed),
+            superseded: self.replayed.superseded.load(Ordering::Relaxed),
+            rejected: journal.rejected(),
+            damaged: journal.damaged().map(|(path, _)| path.clone()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,158 @@
+//! The operations.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::spool::SpooledWrite;
+use super::{ResilientStorage, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
+use crate::service::{StorageService, TransferService};
+
+impl Shared {
+    /// The state as the spool is to keep it.
+    fn spooled_state(&self, state: &MessageState) -> Result<SpooledWrite> {
+        state.validate()?;
+        let now = self.now();
+        let created_at = if state.created_at == 0 { now } else { state.created_at };
+        Ok(SpooledWrite::State(MessageState { id: 0, created_at, updated_at: now, ..state.clone() }))
+    }
+
+    fn spooled_ownership(&self, ownership: &ThreadOwnership) -> Result<SpooledWrite> {
+        ownership.validate()?;
+        let now = self.now();
+        Ok(SpooledWrite::Ownership(ThreadOwnership { id: 0, created_at: now, updated_at: now, ..ownership.clone() }))
+    }
+
+    fn spooled_cleanup(&self, max_age: Duration) -> Result<SpooledWrite> {
+        if max_age.is_zero() {
+            return Err(Error::new(ErrorKind::InvalidInput, "max-age is 0: give at least 1"));
+        }
+        Ok(SpooledWrite::Cleanup { cutoff: self.seconds_before_now(max_age) })
+    }
+
+    /// `floor(now - age)` in seconds since the Unix epoch, as backends reckon.
+    fn seconds_before_now(&self, age: Duration) -> i64 {
+        let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
+        let then = nanoseconds(self.clock.now()).saturating_sub(nanoseconds(age)).div_euclid(1_000_000_000);
+        i64::try_from(then).unwrap_or(i64::MIN)
+    }
+}
+
+#[async_trait]
+impl StorageService for ResilientStorage {
+    async fn initialize(&self) -> Result<()> {
+        self.start().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.stop().await
+    }
+
+    async fn get_message_state(&self, channel_id: &str, thread_id: Option<&str>) -> Result<Option<MessageState>> {
+        let shared = &*self.shared;
+        if let Some(journal) = shared.waiting()?
+            && let Some(state) = journal.view().state(channel_id, thread_id)
+        {
+            return Ok(Some(state.clone()));
+        }
+        shared.run(shared.timeouts().operation, || shared.storage.get_message_state(channel_id, thread_id)).await
+    }
+
+    async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
+        let shared = &*self.shared;
+        shared.write(|| shared.spooled_state(state), || shared.storage.upsert_message_state(state)).await
+    }
+
+    async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
+        let shared = &*self.shared;
+        // Before the database is read: what leaves the spool meanwhile may be in its answer or not.
+        let waiting = shared.waiting()?.map(|journal| journal.view().clone());
+        let stored = shared.run(shared.timeouts().list, || shared.storage.get_all_message_states()).await?;
+        Ok(match waiting {
+            Some(view) => view.over_states(stored, |_| true),
+            None => stored,
+        })
+    }
+
+    async fn get_message_states_within_window(&self, window: Duration) -> Result<Vec<MessageState>> {
+        let shared = &*self.shared;
+        let waiting = shared.waiting()?.map(|journal| journal.view().clone());
+        let cutoff = shared.seconds_before_now(window);
+        let operation = || shared.storage.get_message_states_within_window(window);
+        let stored = shared.run(shared.timeouts().list, operation).await?;
+        Ok(match waiting {
+            Some(view) => view.over_states(stored, |state| state.last_seen_timestamp >= cutoff),
+            None => stored,
+        })
+    }
+
+    async fn health_check(&self) -> Result<()> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().operation, || shared.storage.health_check()).await
+    }
+
+    async fn get_thread_ownership(&self, thread_id: &str) -> Result<Option<ThreadOwnership>> {
+        let shared = &*self.shared;
+        let waiting = shared.waiting()?.map(|journal| {
+            let view = journal.view();
+            (view.ownership(thread_id).map(|row| row.cloned()), view.cleanups())
+        });
+        let cleanups = match waiting {
+            Some((Some(row), _)) => return Ok(row),
+            Some((None, cleanups)) => cleanups,
+            None => Vec::new(),
+        };
+        let operation = || shared.storage.get_thread_ownership(thread_id);
+        let stored = shared.run(shared.timeouts().operation, operation).await?;
+        Ok(stored.filter(|row| cleanups.iter().all(|cutoff| row.creation_time >= *cutoff)))
+    }
+
+    async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
+        let shared = &*self.shared;
+        let operation = || shared.storage.upsert_thread_ownership(ownership);
+        shared.write(|| shared.spooled_ownership(ownership), operation).await
+    }
+
+    async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
+        let shared = &*self.shared;
+        let waiting = shared.waiting()?.map(|journal| journal.view().clone());
+        let operation = || shared.storage.get_all_thread_ownerships();
+        let stored = shared.run(shared.timeouts().list, operation).await?;
+        Ok(match waiting {
+            Some(view) => view.over_ownerships(stored),
+            None => stored,
+        })
+    }
+
+    async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
+        let shared = &*self.shared;
+        let operation = || shared.storage.cleanup_old_thread_ownerships(max_age);
+        shared.write(|| shared.spooled_cleanup(max_age), operation).await
+    }
+}
+
+/// Goes to the database alone: what waits in the spool is not exported, and imports do not wait there.
+#[async_trait]
+impl TransferService for ResilientStorage {
+    async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().list, || shared.storage.export_message_states(after, limit)).await
+    }
+
+    async fn import_message_states(&self, states: &[MessageState]) -> Result<ImportOutcome> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().list, || shared.storage.import_message_states(states)).await
+    }
+
+    async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().list, || shared.storage.export_thread_ownerships(after, limit)).await
+    }
+
+    async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().list, || shared.storage.import_thread_ownerships(ownerships)).await
+    }
+}

@@ -1,0 +1,377 @@
+//! The spool's file: opening it for one process alone, and what becomes of a damaged one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+
+use super::entry::{Columns, SpoolEntry};
+use super::error::SpoolError;
+
+/// The format of the file, in its `user_version`.
+const FORMAT: i64 = 1;
+
+/// The size of SQLite's pages where nobody asks for another one.
+const PAGE: usize = 4096;
+
+/// Numbers are never used again, so that an entry that was replaced while it was on its way to the database is told
+/// from the one that replaced it.
+const SCHEMA: &str = "
+CREATE TABLE spooled_writes (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    thread TEXT NULL,
+    first TEXT NOT NULL,
+    second TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    checksum BLOB NOT NULL
+);
+CREATE TABLE rejected_writes (
+    sequence INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    thread TEXT NULL,
+    first TEXT NOT NULL,
+    second TEXT NOT NULL,
+    time INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    accepted_at INTEGER NOT NULL,
+    checksum BLOB NOT NULL,
+    reason TEXT NOT NULL
+);
+PRAGMA user_version = 1;
+";
+
+const COLUMNS: &str = "sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum";
+
+pub(super) const REJECT: &str =
+    "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
+
+pub(super) const INSERT: &str = "
+INSERT INTO spooled_writes (kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// What was found in a file.
+#[derive(Default)]
+pub(super) struct Content {
+    pub entries: Vec<SpoolEntry>,
+    /// Rows that are not what was written.
+    pub unreadable: u64,
+}
+
+/// A spool that this process alone has.
+pub(super) struct SpoolFile {
+    pub connection: Connection,
+    /// Where a damaged file was put, and how many of its writes could not be read.
+    pub damaged: Option<(PathBuf, u64)>,
+    /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
+    _lock: File,
+}
+
+impl SpoolFile {
+    /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
+    /// damaged one kept beside it.
+    pub fn open(path: &Path) -> Result<(Self, Content), SpoolError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|error| SpoolError::io(folder, &error))?;
+        }
+        let (lock, was_ours) = lock(path)?;
+        match read(path) {
+            Ok(Some((connection, content))) if content.unreadable == 0 => {
+                Ok((Self { connection, damaged: None, _lock: lock }, content))
+            }
+            Ok(None) => Ok((Self { connection: create(path)?, damaged: None, _lock: lock }, Content::default())),
+            Err(error @ (SpoolError::NotSpool { .. } | SpoolError::Newer { .. })) => Err(error),
+            Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) if !was_ours => {
+                Err(SpoolError::NotSpool { path: path.to_owned(), reason })
+            }
+            Ok(Some(_)) | Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, .. }) => {
+                let (connection, damaged, content) = renew(path)?;
+                let unreadable = content.unreadable;
+                tracing::error!(
+                    spool = %path.display(), kept = %damaged.display(), saved = content.entries.len(), unreadable,
+                    "the spool was damaged: what could be read goes on in a new one"
+                );
+                Ok((Self { connection, damaged: Some((damaged, unreadable)), _lock: lock }, content))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What is in a spool that another process may have open, with the writes that the database refused and why.
+pub(super) fn inspect(path: &Path) -> Result<(Content, Vec<(SpoolEntry, String)>), SpoolError> {
+    if !path.exists() {
+        return Err(SpoolError::NotFound { path: path.to_owned() });
+    }
+    let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrong)?;
+    connection.busy_timeout(Duration::from_secs(2)).map_err(wrong)?;
+    judge(path, &connection)?;
+    let content = read_all(&connection).map_err(wrong)?;
+    let rejected = read_rejected(&connection).map_err(wrong)?;
+    Ok((content, rejected))
+}
+
+/// How many writes the database refused.
+pub(super) fn count_rejected(connection: &Connection) -> rusqlite::Result<usize> {
+    let count: i64 = connection.query_row("SELECT count(*) FROM rejected_writes", (), |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+fn read_rejected(connection: &Connection) -> rusqlite::Result<Vec<(SpoolEntry, String)>> {
+    let mut statement =
+        connection.prepare(&format!("SELECT {COLUMNS}, reason FROM rejected_writes ORDER BY sequence"))?;
+    let mut rows = statement.query(())?;
+    let mut rejected = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(entry) = entry(row)? {
+            rejected.push((entry, row.get(11)?));
+        }
+    }
+    Ok(rejected)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Takes the spool for this process. The lock goes with the process, however that ends. The second value is whether
+/// there was a spool here before.
+fn lock(path: &Path) -> Result<(File, bool), SpoolError> {
+    let name = with_suffix(path, "-lock");
+    let was_ours = name.exists();
+    let wrong = |error: &std::io::Error| SpoolError::io(&name, error);
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|error| wrong(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok((file, was_ours)),
+        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(wrong(&error)),
+    }
+}
+
+/// Opens a file for writing with the least that has to hold: what is acknowledged is on the disk.
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(2))?;
+    connection
+        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 1048576;")?;
+    Ok(connection)
+}
+
+/// `None` where there is no file, or an empty one.
+fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.len() > 0 => {}
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(SpoolError::io(path, &error)),
+        _ => return Ok(None),
+    }
+    let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
+    let connection = connect(path).map_err(wrong)?;
+    judge(path, &connection)?;
+    let check: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(wrong)?;
+    let mut content = read_all(&connection).map_err(wrong)?;
+    if check != "ok" {
+        content.unreadable = content.unreadable.max(1);
+    }
+    Ok(Some((connection, content)))
+}
+
+fn create(path: &Path) -> Result<Connection, SpoolError> {
+    let make = || {
+        let connection = connect(path)?;
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT"))?;
+        Ok(connection)
+    };
+    make().map_err(|error| SpoolError::sqlite(path, &error))
+}
+
+/// Whether a file that SQLite can read is a spool of this version.
+fn judge(path: &Path, connection: &Connection) -> Result<(), SpoolError> {
+    let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
+    let tables: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM sqlite_master WHERE name IN ('spooled_writes', 'rejected_writes')",
+            (),
+            |row| row.get(0),
+        )
+        .map_err(wrong)?;
+    if tables != 2 {
+        return Err(SpoolError::NotSpool {
+            path: path.to_owned(),
+            reason: "it is a database without its tables".into(),
+        });
+    }
+    let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(wrong)?;
+    if version > FORMAT {
+        return Err(SpoolError::Newer { path: path.to_owned(), version, known: FORMAT });
+    }
+    Ok(())
+}
+
+pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Content> {
+    let mut content = Content::default();
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM spooled_writes ORDER BY sequence"))?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        content.add(row);
+    }
+    Ok(content)
+}
+
+impl Content {
+    fn add(&mut self, row: &Row<'_>) {
+        match entry(row) {
+            Ok(Some(entry)) => self.entries.push(entry),
+            Ok(None) | Err(_) => self.unreadable += 1,
+        }
+    }
+}
+
+/// `None` where the row is not what was written.
+fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
+    let (key, thread): (String, Option<String>) = (row.get(2)?, row.get(3)?);
+    let (first, second): (String, String) = (row.get(4)?, row.get(5)?);
+    let columns = Columns {
+        kind: row.get(1)?,
+        key: &key,
+        thread: thread.as_deref(),
+        first: &first,
+        second: &second,
+        time: row.get(6)?,
+        created_at: row.get(7)?,
+        updated_at: row.get(8)?,
+        accepted_at: row.get(9)?,
+    };
+    if row.get_ref(10)?.as_blob()? != columns.checksum() {
+        return Ok(None);
+    }
+    let (sequence, accepted_at) = (row.get(0)?, columns.accepted_at);
+    Ok(columns.write().map(|write| SpoolEntry { sequence, accepted_at, write }))
+}
+
+/// Moves a damaged spool aside and puts what can be read into a new one.
+fn renew(path: &Path) -> Result<(Connection, PathBuf, Content), SpoolError> {
+    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let damaged = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
+    for suffix in ["-wal", ""] {
+        let from = with_suffix(path, suffix);
+        if from.exists() {
+            std::fs::rename(&from, with_suffix(&damaged, suffix)).map_err(wrong)?;
+        }
+    }
+    // An index of the log that no longer belongs to it.
+    let _ = std::fs::remove_file(with_suffix(path, "-shm"));
+    let content = salvage(path, &damaged)?;
+    let connection = create(path)?;
+    let copy = || {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut statement = connection
+            .prepare(&format!("INSERT INTO spooled_writes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
+        for entry in &content.entries {
+            let row = Columns::of(&entry.write, entry.accepted_at);
+            statement.execute(rusqlite::params![
+                entry.sequence,
+                row.kind,
+                row.key,
+                row.thread,
+                row.first,
+                row.second,
+                row.time,
+                row.created_at,
+                row.updated_at,
+                row.accepted_at,
+                row.checksum()
+            ])?;
+        }
+        connection.execute_batch("COMMIT")
+    };
+    copy().map_err(|error: rusqlite::Error| SpoolError::sqlite(path, &error))?;
+    Ok((connection, damaged, content))
+}
+
+/// Reads what can be read of a damaged file, from copies of it.
+fn salvage(path: &Path, damaged: &Path) -> Result<Content, SpoolError> {
+    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
+    let copy = with_suffix(path, ".salvage");
+    let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(&copy, suffix));
+    let mut best = Content { entries: Vec::new(), unreadable: 1 };
+    for with_new_header in [false, true] {
+        for (part, suffix) in parts.iter().zip(["", "-wal", "-shm"]) {
+            let _ = std::fs::remove_file(part);
+            let from = with_suffix(damaged, suffix);
+            if from.exists() {
+                std::fs::copy(&from, part).map_err(wrong)?;
+            }
+        }
+        if with_new_header {
+            replace_first_page(&copy)?;
+        }
+        if let Ok(content) = read_one_by_one(&copy)
+            && content.entries.len() > best.entries.len()
+        {
+            best = Content { unreadable: content.unreadable.max(1), ..content };
+        }
+    }
+    parts.iter().for_each(|part| drop(std::fs::remove_file(part)));
+    Ok(best)
+}
+
+/// Puts the first page of a new spool in place of a file's own. It holds the header, and where the tables begin, which is
+/// the same in every spool, since all are made in the same way.
+fn replace_first_page(path: &Path) -> Result<(), SpoolError> {
+    let fresh = with_suffix(path, ".fresh");
+    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
+    let _ = std::fs::remove_file(&fresh);
+    drop(create(&fresh)?);
+    let mut page = std::fs::read(&fresh).map_err(wrong)?;
+    let _ = std::fs::remove_file(&fresh);
+    page.truncate(PAGE);
+    if let Some(size) = page.get_mut(28..32) {
+        // Unknown: SQLite takes the size of the file.
+        size.fill(0);
+    }
+    let mut file = OpenOptions::new().write(true).open(path).map_err(wrong)?;
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&page)).map_err(wrong)
+}
+
+/// Looks for each row by its number, so that a damaged page costs the rows on it and no others.
+fn read_one_by_one(path: &Path) -> rusqlite::Result<Content> {
+    let connection = Connection::open(path)?;
+    let greatest = |text| connection.query_row(text, (), |row| row.get::<_, Option<i64>>(0)).optional();
+    let greatest = [
+        greatest("SELECT seq FROM sqlite_sequence WHERE name = 'spooled_writes'"),
+        greatest("SELECT max(sequence) FROM spooled_writes"),
+    ];
+    let greatest = greatest.into_iter().flatten().flatten().flatten().max();
+    let least = connection.query_row("SELECT min(sequence) FROM spooled_writes", (), |row| row.get(0));
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM spooled_writes WHERE sequence = ?"))?;
+    let mut content = Content::default();
+    // Where the last number is lost, as many as a spool of the usual size can have used.
+    for sequence in least.unwrap_or(1)..=greatest.unwrap_or(1_000_000) {
+        let found = (|| {
+            let mut rows = statement.query([sequence])?;
+            match rows.next()? {
+                Some(row) => entry(row).map(Some),
+                None => Ok(None),
+            }
+        })();
+        match found {
+            Ok(None) => {}
+            Ok(Some(Some(entry))) => content.entries.push(entry),
+            Ok(Some(None)) | Err(_) => content.unreadable += 1,
+        }
+    }
+    Ok(content)
+}

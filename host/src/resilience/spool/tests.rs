@@ -1,0 +1,154 @@
+//! Spools that somebody else has damaged, in every class of place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::journal::Journal;
+use super::*;
+use crate::config::SpoolConfig;
+use crate::model::MessageState;
+
+const WRITES: usize = 2_000;
+
+fn config(folder: &Path) -> SpoolConfig {
+    SpoolConfig { path: folder.join("spool"), limit: 10_000 }
+}
+
+fn state(number: usize) -> SpooledWrite {
+    SpooledWrite::State(MessageState::new(format!("channel {number}"), None, format!("message {number}"), 1))
+}
+
+/// Writes so many, from many tasks at once.
+async fn fill(config: &SpoolConfig, writes: usize) {
+    let journal = std::sync::Arc::new(Journal::open(config).unwrap());
+    let tasks: Vec<_> = (0..writes)
+        .map(|number| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.accept(state(number), 1).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    journal.close().await;
+}
+
+fn kept_files(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.to_string_lossy().contains(".damaged-")).collect()
+}
+
+fn overwrite(path: &Path, from: usize, length: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let end = bytes.len().min(from + length);
+    bytes[from..end].iter_mut().for_each(|byte| *byte = !*byte);
+    fs::write(path, bytes).unwrap();
+}
+
+/// Opens a damaged spool and says how many of its writes are left, each as it was written.
+fn salvaged(config: &SpoolConfig) -> usize {
+    let journal = Journal::open(config).unwrap();
+    assert!(journal.damaged().is_some());
+    assert_eq!(kept_files(config.path.parent().unwrap()).len(), 1, "the damaged file is kept");
+    let entries = journal.view().oldest_writes(usize::MAX);
+    for entry in &entries {
+        let SpooledWrite::State(state) = &entry.write else { panic!("{entry:?}") };
+        assert_eq!(state.channel_id.replace("channel", "message"), state.last_message_id);
+    }
+    entries.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_there_when_it_is_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill(&config, WRITES).await;
+    let journal = Journal::open(&config).unwrap();
+    assert_eq!(journal.depth(), WRITES);
+    assert!(journal.damaged().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_header_loses_nothing() {
+    for (from, length) in [(0, 16), (16, 84), (0, 100), (0, 4096)] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        fill(&config, WRITES).await;
+        overwrite(&config.path, from, length);
+        assert_eq!(salvaged(&config), WRITES, "{length} bytes from {from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_middle_costs_the_writes_that_it_hit() {
+    for length in [1, 100, 4096] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        fill(&config, WRITES).await;
+        let size = usize::try_from(fs::metadata(&config.path).unwrap().len()).unwrap();
+        // In a page of rows, of which there are some 50.
+        overwrite(&config.path, size / 2 / 4096 * 4096 + 1000, length);
+        let left = salvaged(&config);
+        assert!((WRITES - 200..=WRITES).contains(&left), "{left} left after {length} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_costs_what_was_on_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill(&config, WRITES).await;
+    let size = fs::metadata(&config.path).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&config.path).unwrap().set_len(size - 3 * 4096 - 7).unwrap();
+    let left = salvaged(&config);
+    assert!((WRITES - 300..WRITES).contains(&left), "{left} left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_tail_of_the_log_is_as_if_it_had_not_been_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let copy = self::config(&folder.path().join("copy"));
+    fs::create_dir(folder.path().join("copy")).unwrap();
+    let journal = Journal::open(&config).unwrap();
+    for number in 0..50 {
+        journal.accept(state(number), 1).await.unwrap();
+    }
+    // The files as a crash leaves them, the last commit half on the disk.
+    let log = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    fs::copy(&config.path, &copy.path).unwrap();
+    fs::copy(log(&config.path), log(&copy.path)).unwrap();
+    let size = fs::metadata(log(&copy.path)).unwrap().len();
+    fs::OpenOptions::new().write(true).open(log(&copy.path)).unwrap().set_len(size - 100).unwrap();
+    let journal = Journal::open(&copy).unwrap();
+    assert_eq!(journal.depth(), 49);
+    assert!(journal.damaged().is_none());
+}
+
+#[tokio::test]
+async fn what_is_no_spool_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    for (content, reason) in [(&b"a text that is no database at all"[..], "not a database"), (&[0; 8192], "")] {
+        fs::write(&config.path, content).unwrap();
+        let _ = fs::remove_file(folder.path().join("spool-lock"));
+        let error = Journal::open(&config).err().unwrap();
+        assert!(matches!(error, SpoolError::NotSpool { .. }), "{error:?}");
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(fs::read(&config.path).unwrap(), content);
+    }
+    let other = rusqlite::Connection::open(folder.path().join("other")).unwrap();
+    other.execute_batch("CREATE TABLE message_states (id)").unwrap();
+    let error = Journal::open(&SpoolConfig { path: folder.path().join("other"), limit: 1 }).err().unwrap();
+    assert!(error.to_string().contains("is no spool (it is a database without its tables)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_later_format_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill(&config, 1).await;
+    rusqlite::Connection::open(&config.path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
+    let error = Journal::open(&config).err().unwrap();
+    assert!(error.to_string().ends_with("has format 2, and this host knows 1: update the host"), "{error}");
+}

@@ -1,0 +1,75 @@
+//! What a storage is doing, for those who watch it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::breaker::BreakerStatus;
+use crate::error::Error;
+use crate::storage::StorageStatus;
+
+/// How far a storage has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Never initialised, or closed.
+    Closed,
+    /// Started without its database, which is initialised once it is there.
+    Degraded,
+    /// Initialised. Whether the database answers at the moment is the circuit breaker's to say.
+    Ready,
+}
+
+impl Readiness {
+    /// The name, such as `degraded`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Degraded => "degraded",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// What a [`ResilientStorage`](crate::ResilientStorage) is doing.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// How far it has come.
+    pub readiness: Readiness,
+    /// The circuit breaker.
+    pub breaker: BreakerStatus,
+    /// The pool of connections, and the plugin's instances with their restarts.
+    pub storage: StorageStatus,
+    /// The spool, where there is one and it is open.
+    pub spool: Option<SpoolStatus>,
+    /// The last operation that failed, also where a repetition of it succeeded.
+    pub last_error: Option<LastError>,
+}
+
+/// What waits in the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolStatus {
+    /// Its file.
+    pub path: PathBuf,
+    /// Writes that wait for the database.
+    pub depth: usize,
+    /// The most that may wait.
+    pub limit: usize,
+    /// How long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Writes that were put into the database since the start.
+    pub replayed: u64,
+    /// Writes that were left out since the start, because the row in the database was newer or the same already.
+    pub superseded: u64,
+    /// Writes that the database refused for good, which the file keeps.
+    pub rejected: usize,
+    /// Where the file that was found damaged at the start was put.
+    pub damaged: Option<PathBuf>,
+}
+
+/// How an operation failed, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// The error.
+    pub error: Error,
+    /// How long ago.
+    pub age: Duration,
+}

@@ -1,0 +1,60 @@
+//! `cofferdam-test-writer`: another process on the same database.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+use super::plugins;
+
+/// Where it is. Cargo builds it for the tests of this crate.
+///
+/// # Errors
+///
+/// It is not built.
+pub fn path() -> Result<PathBuf> {
+    let path: PathBuf = [plugins::TARGET_DIR, plugins::PROFILE, "cofferdam-test-writer"].iter().collect();
+    ensure!(path.is_file(), "{} is not there: cargo build --bin cofferdam-test-writer", path.display());
+    Ok(path)
+}
+
+/// Another process that has a SQLite file locked for writing, until this is dropped.
+pub struct Locker(Child);
+
+impl Locker {
+    /// Locks the file, waiting for its turn.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be locked.
+    pub fn start(file: &Path) -> Result<Self> {
+        let mut command = Command::new(path()?);
+        let mut process = command.arg("lock").arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("output")?).read_line(&mut line)?;
+        let locker = Self(process);
+        ensure!(line == "locked\n", "the file was not locked; the error is above");
+        Ok(locker)
+    }
+
+    /// Unlocks it, and waits until that is done.
+    ///
+    /// # Errors
+    ///
+    /// The process failed.
+    pub fn unlock(mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        let status = self.0.wait()?;
+        ensure!(status.success(), "the process that locked the file ended with {status}");
+        Ok(())
+    }
+}
+
+impl Drop for Locker {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

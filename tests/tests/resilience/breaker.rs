@@ -1,0 +1,69 @@
+//! The circuit breaker and the repetition of operations.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cofferdam::resilience::BreakerState;
+use cofferdam::{ErrorKind, StorageService};
+use mysql_async::prelude::Queryable;
+use tokio::time::Instant;
+
+use crate::rig::{Rig, message, start, state, until_closed, until_open};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_at_once_while_the_database_is_away_and_closes_by_itself() -> Result<()> {
+    let mut rig = Rig::new().await?;
+    let storage = start(rig.config()).await?;
+    storage.upsert_message_state(&state("c", "before")).await?;
+    rig.kill()?;
+    until_open(&storage).await?;
+    let error = storage.get_message_state("c", None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("the database is left alone after "), "{error}");
+    assert!(storage.status().breaker.opened >= 1);
+
+    rig.start_again().await?;
+    until_closed(&storage).await?;
+    assert_eq!(message(&storage, "c").await?.as_deref(), Some("before"));
+    assert_eq!(storage.status().breaker.failures, 0);
+    Ok(storage.close().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_costs_an_operation_its_deadline_and_those_after_it_nothing() -> Result<()> {
+    let mut rig = Rig::new().await?;
+    let storage = start(rig.config()).await?;
+    rig.server.process().context("a process")?.pause()?;
+    // Its deadline plus what the issue of a timer may take on a busy machine.
+    let start = Instant::now();
+    let error = storage.get_message_state("c", None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(start.elapsed() < Duration::from_secs(3));
+    until_open(&storage).await?;
+    assert_eq!(storage.get_message_state("c", None).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    rig.server.process().context("a process")?.resume()?;
+    until_closed(&storage).await?;
+    storage.upsert_message_state(&state("c", "after")).await?;
+    Ok(storage.close().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_ridden_through() -> Result<()> {
+    let rig = Rig::new().await?;
+    let storage = start(rig.config()).await?;
+    let mut administrator = rig.server.administrator().await?;
+    for round in 0..20 {
+        storage.upsert_message_state(&state("c", &round.to_string())).await?;
+        let connections: Vec<u64> = administrator
+            .query("SELECT id FROM information_schema.processlist WHERE user = 'cofferdam' AND command = 'Sleep'")
+            .await?;
+        for id in connections {
+            // It may have ended by itself.
+            let _ = administrator.query_drop(format!("KILL CONNECTION {id}")).await;
+        }
+        let expected = round.to_string();
+        assert_eq!(message(&storage, "c").await?, Some(expected));
+    }
+    assert_eq!(storage.status().breaker.state, BreakerState::Closed);
+    Ok(storage.close().await?)
+}
