@@ -109,7 +109,8 @@ pub(super) async fn locked_briefly(name: &'static str, run: Run) -> Result<Verdi
 
 pub(super) async fn locked(name: &'static str, run: Run) -> Result<Verdict> {
     // A caller whose turn comes at its deadline only may still get the lock in time to be late.
-    lock(run, name, Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout]), 2 * DEADLINE + DEADLINE / 2).await
+    let expected = Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout, ErrorKind::Unavailable]);
+    lock(run, name, expected, 2 * DEADLINE + DEADLINE / 2).await
 }
 
 async fn lock(run: Run, name: &str, expected: Expected, lasting: Duration) -> Result<Verdict> {
