@@ -43,6 +43,7 @@
 //! - [`Storage`]: a loaded backend and its database, from [`Storage::from_env`] or [`Storage::builder`].
 //! - [`config`]: what can be set, and the one place that reads the environment.
 //! - [`clock`]: what "now" is to a backend; tests set it.
+//! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
 //! - [`sql`]: the pools of connections that are lent to backends.
 //!
@@ -53,6 +54,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod migrate;
 pub mod plugin;
 pub mod sql;
 

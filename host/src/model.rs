@@ -87,8 +87,8 @@ impl ThreadOwnership {
     }
 }
 
-/// The key of a message state, where a page of an export ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The key of a message state, where a page of an export ended. Ordered as pages are: bytewise, and no thread first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey {
     /// The channel.
     pub channel_id: String,

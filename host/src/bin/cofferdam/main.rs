@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod failure;
+mod migrate;
 mod open;
 mod output;
 mod plugin;
@@ -40,6 +41,7 @@ enum Command {
     State(state::State),
     #[command(subcommand)]
     Thread(thread::Thread),
+    Migrate(migrate::Migrate),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -53,6 +55,7 @@ impl Command {
             Self::Plugin(command) => signals.or(command.run()).await,
             Self::State(command) => signals.or(command.run()).await,
             Self::Thread(command) => signals.or(command.run()).await,
+            Self::Migrate(command) => signals.or(command.run()).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,
@@ -68,7 +71,9 @@ Exit codes:
   2  the command line, the environment or a file that they name is wrong
   3  the database is away, too slow or too busy: worth another try
   4  what was asked for is not there
-  5  bench has measured, and operations failed or were answered wrongly";
+  5  bench has measured, and operations failed or were answered wrongly
+  6  migrate is through, but for rows that cannot be moved, or that a rollback did not touch
+  7  migrate has compared, and both sides differ";
 
 fn main() -> ExitCode {
     let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();

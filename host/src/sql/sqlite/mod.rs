@@ -22,7 +22,7 @@ use self::pool::Pool;
 use crate::config::{PoolConfig, SqliteConfig};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{
-    Access, Connection, Database, Engine, PoolStatus, ResultLimits, Rows, Server, Statement, Value, Work,
+    Access, Connection, Database, Engine, PoolStatus, ReadOnly, ResultLimits, Rows, Server, Statement, Value, Work,
 };
 
 /// Opens a SQLite file. Creates it and its folder where they are missing. The first write switches it to write-ahead
@@ -63,6 +63,16 @@ pub fn open(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database
         })?;
     }
     Ok(Arc::new(SqliteDatabase(Arc::new(Pool::open(path.clone(), *pool)?))))
+}
+
+/// Opens a SQLite file that is there, for reading alone: nothing of the file is changed, not even by opening it. Leases
+/// that write are refused.
+///
+/// # Errors
+///
+/// As [`open`], and [`ErrorKind::Unavailable`] where there is no such file.
+pub fn open_read_only(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
+    Ok(Arc::new(ReadOnly::new(Arc::new(SqliteDatabase(Arc::new(Pool::open_read_only(config.path.clone(), *pool)?))))))
 }
 
 struct SqliteDatabase(Arc<Pool>);

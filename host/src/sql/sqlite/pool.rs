@@ -28,6 +28,8 @@ const CHECKPOINT_PAGES: usize = 1000;
 pub(super) struct Pool {
     path: PathBuf,
     config: PoolConfig,
+    /// What its readers are: [`Role::Reader`], or [`Role::Observer`] where nothing may be written at all.
+    readers: Role,
     writer: Arc<tokio::sync::Mutex<Option<Raw>>>,
     writer_open: AtomicBool,
     permits: Arc<Semaphore>,
@@ -60,12 +62,33 @@ impl Pool {
     pub fn open(path: PathBuf, config: PoolConfig) -> Result<Self> {
         let wal_pages = Arc::new(AtomicUsize::new(0));
         let writer = Raw::open(&path, Role::Writer, &wal_pages)?;
-        Ok(Self {
+        Ok(Self::with(path, config, Role::Reader, Some(writer), wal_pages))
+    }
+
+    /// Opens a reader, to see that it can be read. There is never a writer.
+    pub fn open_read_only(path: PathBuf, config: PoolConfig) -> Result<Self> {
+        let wal_pages = Arc::new(AtomicUsize::new(0));
+        let reader = Raw::open(&path, Role::Observer, &wal_pages)?;
+        let pool = Self::with(path, config, Role::Observer, None, wal_pages);
+        pool.readers_open.fetch_add(1, Ordering::Relaxed);
+        pool.put_back(reader);
+        Ok(pool)
+    }
+
+    fn with(
+        path: PathBuf,
+        config: PoolConfig,
+        readers: Role,
+        writer: Option<Raw>,
+        wal_pages: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            writer_open: AtomicBool::new(writer.is_some()),
             path,
+            permits: Arc::new(Semaphore::new(self::readers(&config))),
             config,
-            writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
-            writer_open: AtomicBool::new(true),
-            permits: Arc::new(Semaphore::new(readers(&config))),
+            readers,
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             idle: Mutex::default(),
             readers_open: AtomicUsize::new(0),
             waiting: Arc::default(),
@@ -78,7 +101,7 @@ impl Pool {
             wal_pages,
             checkpointed: AtomicUsize::new(0),
             checkpoint: Arc::default(),
-        })
+        }
     }
 
     pub fn status(&self) -> PoolStatus {
@@ -117,7 +140,7 @@ impl Pool {
         let raw = match self.take_idle() {
             Some(raw) => raw,
             None => {
-                let raw = run_slow(|| Raw::open(&self.path, Role::Reader, &self.wal_pages))?;
+                let raw = run_slow(|| Raw::open(&self.path, self.readers, &self.wal_pages))?;
                 self.readers_open.fetch_add(1, Ordering::Relaxed);
                 raw
             }

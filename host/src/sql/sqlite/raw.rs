@@ -35,6 +35,8 @@ pub(super) enum Role {
     Writer,
     /// One of those that cannot.
     Reader,
+    /// As a reader, of a file that this process does not write at all.
+    Observer,
     /// Copies the write-ahead log into the file.
     Checkpointer,
 }
@@ -103,7 +105,11 @@ impl Raw {
     /// `wal_pages` after each commit.
     pub fn open(path: &Path, role: Role, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
         let attempt = || -> rusqlite::Result<Self> {
-            let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let access = match role {
+                Role::Observer => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            };
+            let mut flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             if role == Role::Writer {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
@@ -135,6 +141,7 @@ impl Raw {
             let error = codes::error(error);
             let what = match error.kind {
                 ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
+                ErrorKind::PermissionDenied if role == Role::Observer => "cannot be read by this user",
                 ErrorKind::PermissionDenied => "cannot be written by this user",
                 _ => "cannot be opened",
             };
@@ -142,7 +149,7 @@ impl Raw {
             SqlError { message, ..error }
         })?;
         // SQLite opens a file that it may not write for reading, and says so only at the first write.
-        if raw.connection.is_readonly(c"main").unwrap_or(false) {
+        if role != Role::Observer && raw.connection.is_readonly(c"main").unwrap_or(false) {
             return Err(SqlError {
                 code: Some("SQLITE_READONLY".to_owned()),
                 ..SqlError::new(
@@ -326,7 +333,7 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     // The pool starts checkpoints, where they hold up no commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000;")?;
-    if role == Role::Reader {
+    if matches!(role, Role::Reader | Role::Observer) {
         connection.execute_batch("PRAGMA query_only = ON")?;
     }
     // The first look into the file, so that one that is no database is refused here.
