@@ -61,6 +61,8 @@ pub struct Overview {
     pub thread_ownerships: TableOverview,
     /// How many rows a page that is read should have.
     pub page_rows: u32,
+    /// How many rows a page that is written should have.
+    pub batch_rows: u32,
     /// The newest run into this database that was not forgotten.
     pub last_run: Option<Run>,
 }

@@ -45,7 +45,7 @@ pub trait Observer: Send {
     fn written(&mut self, run: &Run) -> io::Result<()>;
 }
 
-/// Moves everything from one side to the other, or what an interrupted run left to move. `overview` is the source's.
+/// Moves everything from one side to the other, or what an interrupted run left to move. The overviews are of both.
 ///
 /// Every value is kept exactly, ids aside. For a key on both sides the row with the greater `updated_at` wins; equal keeps
 /// the destination's.
@@ -57,12 +57,12 @@ pub trait Observer: Send {
 pub async fn run(
     from: &Side,
     to: &Side,
-    overview: &Overview,
+    overviews: (&Overview, &Overview),
     options: Options,
     observer: &mut dyn Observer,
 ) -> Result<Run> {
     let lease = Held::take(to).await?;
-    let result = run_with(from, to, overview, options, observer, &lease).await;
+    let result = run_with(from, to, overviews, options, observer, &lease).await;
     lease.release().await;
     result
 }
@@ -70,7 +70,7 @@ pub async fn run(
 async fn run_with(
     from: &Side,
     to: &Side,
-    overview: &Overview,
+    overviews: (&Overview, &Overview),
     options: Options,
     observer: &mut dyn Observer,
     lease: &Held,
@@ -85,7 +85,8 @@ async fn run_with(
     let mut run = to.storage().begin_run(owner, from.label()).await.map_err(|error| to.failed(error))?;
     observer.begins(&run)?;
     let storage = std::sync::Arc::clone(from.storage());
-    let mut pages = Pages::read(storage, run.position.clone(), overview.page_rows, options.patience);
+    let rows = overviews.0.page_rows.max(overviews.1.batch_rows);
+    let mut pages = Pages::read(storage, run.position.clone(), rows, options.patience);
     while let Some(page) = pages.next().await.map_err(|error| from.failed(error))? {
         let (merged, rejects): (&[MessageState], &[Reject]) = match &page {
             Page::MessageStates(page) => (&page.merged, &page.rejects),

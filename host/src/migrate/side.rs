@@ -91,18 +91,18 @@ impl Side {
                 None
             }
         };
-        let exists = match &file {
-            Some(path) => look(path)?,
-            None => true,
-        };
         let builder = Storage::builder(config);
-        let builder = if mode == Mode::Read { builder.read_only() } else { builder };
+        let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
         let storage = match tokio::task::spawn_blocking(move || builder.build()).await {
             Ok(storage) => Arc::new(storage.map_err(start)?),
             Err(error) => {
                 let error = Error::new(ErrorKind::Internal, format!("loading the plugin failed: {error}"));
                 return Err(MigrateError::Storage { side: name, error });
             }
+        };
+        let exists = match &file {
+            Some(path) => look(path)?,
+            None => true,
         };
         let side = Self { storage, label, name, file, exists: exists || mode == Mode::Write };
         if side.exists {
@@ -137,7 +137,7 @@ impl Side {
     /// Where it cannot be read, or is newer than its backend knows.
     pub async fn survey(&self) -> Result<Overview> {
         if !self.exists {
-            return Ok(Overview { page_rows: 1, ..Overview::default() });
+            return Ok(Overview { page_rows: 1, batch_rows: 1, ..Overview::default() });
         }
         self.storage.survey().await.map_err(|error| self.failed(error))
     }
@@ -204,12 +204,12 @@ fn look_at(path: &Path, side: &str, may_be_missing: bool) -> Result<bool> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_be_missing => return Ok(false),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return unusable("there is no such file: check the path".into(), true);
+            return unusable(format!("there is no file {}: check the path", path.display()), true);
         }
         Err(error) => return unusable(format!("the file cannot be looked at: {error}"), false),
     };
     if metadata.is_dir() {
-        return unusable("this is a folder: name a file in it".into(), false);
+        return unusable(format!("{} is a folder: name a file in it", path.display()), false);
     }
     let mut head = [0; 16];
     let read = File::open(path).and_then(|mut file| {
@@ -226,7 +226,7 @@ fn look_at(path: &Path, side: &str, may_be_missing: bool) -> Result<bool> {
         // SQLite takes an empty file for a database without tables.
         Ok(0) => Ok(true),
         Ok(16) if &head == b"SQLite format 3\0" => Ok(true),
-        Ok(_) => unusable("this is not a SQLite database: check the path".into(), false),
+        Ok(_) => unusable(format!("{} is not a SQLite database: check the path", path.display()), false),
         Err(error) => unusable(format!("the file cannot be read: {error}: check its owner and mode"), false),
     }
 }

@@ -153,6 +153,9 @@ impl Storage {
     }
 }
 
+/// The most rows of a page, whatever a backend asks for: what both sides and the host hold of it is a hundred megabytes.
+const MOST_ROWS: u32 = 100_000;
+
 fn states(page: &migration::MessageStatesPage) -> usize {
     page.rows.ids.len()
 }
@@ -185,7 +188,8 @@ impl From<migration::Overview> for Overview {
             message_states: overview.message_states.into(),
             thread_ownerships: overview.thread_ownerships.into(),
             // A page of nothing would have no end.
-            page_rows: overview.page_rows.clamp(1, 1 << 20),
+            page_rows: overview.page_rows.clamp(1, MOST_ROWS),
+            batch_rows: overview.batch_rows.clamp(1, MOST_ROWS),
             last_run: overview.last_run.map(Run::from),
         }
     }

@@ -59,7 +59,15 @@ pub struct StorageBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    read_only: bool,
+    purpose: Purpose,
+}
+
+/// What a database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    Read,
+    Bulk,
 }
 
 impl StorageBuilder {
@@ -67,7 +75,14 @@ impl StorageBuilder {
     /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file has to be there.
     #[must_use]
     pub fn read_only(mut self) -> Self {
-        self.read_only = true;
+        self.purpose = Purpose::Read;
+        self
+    }
+
+    /// Opens the database for writing much at a time: SQLite's writer gets a cache of 32 MiB.
+    #[must_use]
+    pub(crate) fn bulk(mut self) -> Self {
+        self.purpose = Purpose::Bulk;
         self
     }
 
@@ -92,7 +107,7 @@ impl StorageBuilder {
     /// Where the component is missing, is none, speaks another version of the contract, or is for another
     /// database than the configured one.
     pub fn build(self) -> Result<Storage, StartError> {
-        let Self { config, clock, limits, read_only } = self;
+        let Self { config, clock, limits, purpose } = self;
         let path = config.plugin.resolve(engine_of(&config.database)).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
         let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
@@ -100,7 +115,7 @@ impl StorageBuilder {
         if plugin != configured {
             return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
         }
-        Ok(Storage { instances, config, read_only, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
+        Ok(Storage { instances, config, purpose, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
     }
 }
 
@@ -118,7 +133,7 @@ fn engine_of(database: &DatabaseConfig) -> Engine {
 pub struct Storage {
     instances: Instances,
     config: Config,
-    read_only: bool,
+    purpose: Purpose,
     database: RwLock<Phase>,
     /// Held by `initialize` and `close`, which exclude each other.
     opening: tokio::sync::Mutex<()>,
@@ -146,7 +161,7 @@ impl Storage {
 
     /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
     pub fn builder(config: Config) -> StorageBuilder {
-        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard(), read_only: false }
+        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard(), purpose: Purpose::Serve }
     }
 
     /// What the backend says of itself.
@@ -247,11 +262,12 @@ impl Storage {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Arc<dyn Database>> {
-        let (config, pool, read_only) = (self.config.database.clone(), self.config.pool, self.read_only);
+        let (config, pool, purpose) = (self.config.database.clone(), self.config.pool, self.purpose);
         // Opening a file may create folders and recover a journal.
         let opened = tokio::task::spawn_blocking(move || match &config {
-            DatabaseConfig::Sqlite(sqlite) if read_only => sql::sqlite::open_read_only(sqlite, &pool),
-            DatabaseConfig::Mysql(mysql) if read_only => {
+            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Read => sql::sqlite::open_read_only(sqlite, &pool),
+            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Bulk => sql::sqlite::open_bulk(sqlite, &pool),
+            DatabaseConfig::Mysql(mysql) if purpose == Purpose::Read => {
                 sql::mysql::open(mysql, &pool).map(|database| Arc::new(sql::ReadOnly::new(database)) as _)
             }
             DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),

@@ -140,6 +140,8 @@ pub struct Migration {
     /// How many rows a page of schema version 1 should have: more where [`legacy`](Self::legacy) looks at the whole
     /// table for every page.
     pub legacy_page_rows: u32,
+    /// How many rows one transaction should write: more where it rewrites every page of an index that it touches.
+    pub batch_rows: u32,
     /// Reads tables of version 1, whose text may compare otherwise.
     pub legacy: Scan,
     /// What tells this database from any other, as one text that the same database always gives.

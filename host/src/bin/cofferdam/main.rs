@@ -90,6 +90,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if !matches!(cli.command, Command::Bench(_)) {
         builder.worker_threads(2);
     }
+    if matches!(cli.command, Command::Migrate(_)) {
+        // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
+        builder.max_blocking_threads(4);
+    }
     let runtime = builder
         .enable_all()
         .build()

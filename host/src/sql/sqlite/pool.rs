@@ -30,6 +30,8 @@ pub(super) struct Pool {
     config: PoolConfig,
     /// What its readers are: [`Role::Reader`], or [`Role::Observer`] where nothing may be written at all.
     readers: Role,
+    /// What opens the writer again where it had to be closed.
+    writes: Role,
     writer: Arc<tokio::sync::Mutex<Option<Raw>>>,
     writer_open: AtomicBool,
     permits: Arc<Semaphore>,
@@ -59,10 +61,10 @@ struct Idle {
 
 impl Pool {
     /// Opens the writer, and with it creates the file.
-    pub fn open(path: PathBuf, config: PoolConfig) -> Result<Self> {
+    pub fn open(path: PathBuf, config: PoolConfig, role: Role) -> Result<Self> {
         let wal_pages = Arc::new(AtomicUsize::new(0));
-        let writer = Raw::open(&path, Role::Writer, &wal_pages)?;
-        Ok(Self::with(path, config, Role::Reader, Some(writer), wal_pages))
+        let writer = Raw::open(&path, role, &wal_pages)?;
+        Ok(Self { writes: role, ..Self::with(path, config, Role::Reader, Some(writer), wal_pages) })
     }
 
     /// Opens a reader, to see that it can be read. There is never a writer.
@@ -88,6 +90,7 @@ impl Pool {
             permits: Arc::new(Semaphore::new(self::readers(&config))),
             config,
             readers,
+            writes: Role::Writer,
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             idle: Mutex::default(),
             readers_open: AtomicUsize::new(0),
@@ -180,7 +183,7 @@ impl Pool {
     ) -> Result<WriterLease> {
         self.check_open()?;
         if guard.is_none() {
-            *guard = Some(run_slow(|| Raw::open(&self.path, Role::Writer, &self.wal_pages))?);
+            *guard = Some(run_slow(|| Raw::open(&self.path, self.writes, &self.wal_pages))?);
             self.writer_open.store(true, Ordering::Relaxed);
         }
         let lease = WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() };

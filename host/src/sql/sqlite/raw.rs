@@ -33,12 +33,20 @@ const OPEN_WAIT: Duration = Duration::from_secs(2);
 pub(super) enum Role {
     /// The one that writes.
     Writer,
+    /// As the writer, with a cache for transactions of many thousand rows.
+    BulkWriter,
     /// One of those that cannot.
     Reader,
     /// As a reader, of a file that this process does not write at all.
     Observer,
     /// Copies the write-ahead log into the file.
     Checkpointer,
+}
+
+impl Role {
+    fn writes(self) -> bool {
+        matches!(self, Self::Writer | Self::BulkWriter)
+    }
 }
 
 /// What stops a running statement, looked at by the progress handler.
@@ -110,13 +118,13 @@ impl Raw {
                 _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
             };
             let mut flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            if role == Role::Writer {
+            if role.writes() {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
             let mut connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(OPEN_WAIT)?;
             configure(&connection, role)?;
-            if role == Role::Writer {
+            if role.writes() {
                 let pages = Arc::clone(wal_pages);
                 connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
                     pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
@@ -333,6 +341,9 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     // The pool starts checkpoints, where they hold up no commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000;")?;
+    if role == Role::BulkWriter {
+        connection.execute_batch("PRAGMA cache_size = -32768")?;
+    }
     if matches!(role, Role::Reader | Role::Observer) {
         connection.execute_batch("PRAGMA query_only = ON")?;
     }

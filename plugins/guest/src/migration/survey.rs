@@ -27,6 +27,7 @@ pub(super) fn survey<B: Backend>() -> Result<Overview> {
         message_states,
         thread_ownerships: table(tables.thread_ownerships, B::MIGRATION.survey_thread_ownerships)?,
         page_rows: if tables.is_current() { PAGE_ROWS } else { B::MIGRATION.legacy_page_rows },
+        batch_rows: B::MIGRATION.batch_rows,
         last_run: if run::has_tables::<B>(Access::Read)? { run::last(&Session::read()?)? } else { None },
     })
 }

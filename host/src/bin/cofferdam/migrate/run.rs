@@ -30,15 +30,16 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
         return Err(Failure::usage(obstacle));
     }
     let to = Side::open(Role::To, &spec("--to", &sides.to)?, Mode::Write, &environment).await?;
+    let destination = to.survey().await?;
     let mut watch = Watch::new(options, planned.from.rows());
     let how = Options { stop_on_reject: options.stop_on_reject, patience: options.patience };
-    let result = migrate::run(&from, &to, &planned.from, how, &mut watch).await;
+    let result = migrate::run(&from, &to, (&planned.from, &destination), how, &mut watch).await;
     watch.progress.end();
     let run = result?;
     watch.tell_end(&run.tally)?;
     let mut verdict = None;
     if !options.no_verify {
-        let overviews = (&planned.from, &to.survey().await?);
+        let overviews = (&planned.from, &destination);
         verdict = Some(compare(&from, &to, overviews, options.patience, options.json, true).await?);
     }
     to.close().await?;
