@@ -32,7 +32,7 @@ pub fn spec(home: &Home) -> String {
         Home::Sqlite(folder) => format!("sqlite:{}", folder.database().display()),
         Home::Mysql(database) => {
             let config = database.config();
-            format!("mysql://{}@{}:{}/{}", config.username, config.host, config.port, config.database)
+            format!("mysql://{}@{}/{}", config.username, config.hosts[0], config.database)
         }
     }
 }

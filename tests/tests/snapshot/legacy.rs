@@ -67,7 +67,7 @@ async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
         assert!(stderr.contains(&told) && stderr.lines().count() == 1, "{stderr}");
         for to in empty_homes().await? {
             let parts = [&*told, "nothing was imported", "--skip-broken"];
-            run_wrong(&mut command(&to, &["import", text(&file)]), 6, &parts);
+            run_wrong(&mut command(&to, &["import", text(&file)]), 8, &parts);
             assert_same(&Rows::of(&to).await?, &Rows::default());
             let mut import = command(&to, &["import", text(&file), "--skip-broken"]);
             let (_, stderr) = run(&mut import, 6);
