@@ -157,6 +157,8 @@ async fn survive(
 
 fn judge(name: &str, kills: u64, ledger: &Ledger, found: &look::Found) -> Verdict {
     let mut verdict = Verdict::of(name, &EXPECTED, ledger, None, found);
+    // Their callers are in other processes.
+    verdict.tally.longest = Duration::ZERO;
     verdict.notes.push(format!("{kills} hosts were killed"));
     verdict
 }
