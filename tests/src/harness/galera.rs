@@ -161,7 +161,23 @@ impl Galera {
     pub async fn create_database(&self, name: &str) -> Result<()> {
         let mut connection = self.administrator(0).await?;
         connection.query_drop(format!("CREATE DATABASE `{name}`")).await?;
-        Ok(connection.disconnect().await?)
+        connection.disconnect().await?;
+        self.settle().await
+    }
+
+    /// Waits until every node has what was written on any. A client that connects does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// A node does not answer.
+    pub async fn settle(&self) -> Result<()> {
+        for node in 0..self.nodes.len() {
+            let mut connection = self.administrator(node).await?;
+            connection.query_drop("SET SESSION wsrep_sync_wait = 1").await?;
+            connection.query_drop("SELECT COUNT(*) FROM mysql.db").await?;
+            connection.disconnect().await?;
+        }
+        Ok(())
     }
 
     /// How a bot connects to these nodes, in this order.

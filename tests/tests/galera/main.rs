@@ -203,6 +203,7 @@ async fn hosts_on_different_nodes_start_together_and_see_each_others_writes() {
                 connection.exec_drop(insert, (format!("channel {}", row % 20), row.to_string(), row)).await.unwrap();
             }
         }
+        cluster.settle().await.unwrap();
         // Named locks are each node's own: what keeps these apart is that each step can be run again from any point.
         let opening = (0..NODES).map(|node| {
             let config = cluster.config(DATABASE, &[node]);

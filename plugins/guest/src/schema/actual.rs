@@ -36,7 +36,7 @@ impl Family {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub table: String,
     pub name: String,
@@ -47,7 +47,7 @@ pub(super) struct Column {
 }
 
 /// The tables of ours that exist, their unique keys and the version that is recorded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Actual {
     pub columns: Vec<Column>,
     /// Table, and columns with `,` between them.

@@ -20,6 +20,9 @@ use crate::{script, time};
 /// which it has a dozen, has got further.
 const STEP_ATTEMPTS: usize = 20;
 
+/// How often a mismatch is looked at.
+const MISMATCH_LOOKS: usize = 3;
+
 /// How long one call waits for the named lock, in seconds: short against the time that a host allows for a call.
 const LOCK_WAIT_SECONDS: i64 = 2;
 
@@ -74,8 +77,15 @@ pub(crate) fn tables<B: Backend>(session: &Session) -> Result<Tables> {
 
 /// Creates what is missing and upgrades what is older. A current schema costs a few reads.
 pub(crate) fn initialize<B: Backend>() -> Result<()> {
-    if missing::<B>(&Session::read()?)?.is_none() {
-        return Ok(());
+    let repeat_on = match B::UPGRADE {
+        Upgrade::NamedLock { repeat_on, .. } => repeat_on,
+        Upgrade::Transaction => &[],
+    };
+    match missing::<B>(&Session::read()?) {
+        Ok(None) => return Ok(()),
+        // Another host is at it.
+        Err(failure) if failure.has_code(repeat_on) => {}
+        found => drop(found?),
     }
     let session = Session::write()?;
     match B::UPGRADE {
@@ -113,10 +123,22 @@ pub(crate) fn explain<B: Backend>() -> Option<Failure> {
 }
 
 /// The version that the database has, where steps are missing.
+///
+/// The tables are described by several queries. Where another host changes them in between, the whole is what never was:
+/// a mismatch counts once it was seen the same several times in a row.
 fn missing<B: Backend>(session: &Session) -> Result<Option<u32>> {
-    match plan(&Actual::read::<B>(session)?, known_version::<B>(), B::THREADLESS_KEY)? {
-        Plan::Current => Ok(None),
-        Plan::Upgrade { from } => Ok(Some(from)),
+    let mut actual = Actual::read::<B>(session)?;
+    let mut looks = 1;
+    loop {
+        match plan(&actual, known_version::<B>(), B::THREADLESS_KEY) {
+            Ok(Plan::Current) => return Ok(None),
+            Ok(Plan::Upgrade { from }) => return Ok(Some(from)),
+            Err(failure) if looks == MISMATCH_LOOKS => return Err(failure),
+            Err(_) => {}
+        }
+        let again = Actual::read::<B>(session)?;
+        looks = if again == actual { looks + 1 } else { 1 };
+        actual = again;
     }
 }
 
