@@ -130,6 +130,7 @@ faults! {
     "mysql/host-killed", "hosts are killed at random moments, also while the server is away", hosts::mysql;
     "mysql/soak", "faults of network and server at random, for long", outage::soak;
     "sqlite/host-killed", "hosts are killed at random moments, also while the file is locked", hosts::sqlite;
+    "sqlite/traps", "the backend traps now and then, before its work or after", sqlite::traps;
     "sqlite/disk-full", "the disk fills up and is enlarged", sqlite::disk_full;
     "sqlite/locked-briefly", "another process locks the file for less than the deadline", sqlite::locked_briefly;
     "sqlite/locked", "another process locks the file for longer than the deadline", sqlite::locked;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::ErrorKind;
+use cofferdam::config::{Config, PluginSource};
 use cofferdam::resilience::Readiness;
 use tokio::time::{Instant, sleep};
 
@@ -19,6 +20,7 @@ use super::look;
 use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
+use crate::harness::plugins;
 use crate::harness::sqlite::SqliteFolder;
 use crate::harness::storage::sqlite_config;
 use crate::harness::tmpfs::Tmpfs;
@@ -44,7 +46,13 @@ struct Stage {
 
 impl Stage {
     async fn set(run: Run, file: PathBuf) -> Result<Self> {
-        let opened = Opened::on(sqlite_config(&file), run.guard).await?;
+        Self::with(run, file, plugins::SQLITE).await
+    }
+
+    /// With another backend than the usual one.
+    async fn with(run: Run, file: PathBuf, plugin: &str) -> Result<Self> {
+        let config = Config { plugin: PluginSource::File(plugin.into()), ..sqlite_config(&file) };
+        let opened = Opened::on(config, run.guard).await?;
         Ok(Self { file, opened })
     }
 
@@ -100,6 +108,23 @@ pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
         })
         .await?;
     drop(stage);
+    Ok(verdict)
+}
+
+/// The backend traps in one operation of fifty, before its work or after.
+pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
+    let folder = SqliteFolder::new()?;
+    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM).await?;
+    let expected = Expected::errors(&[ErrorKind::Internal, ErrorKind::Unavailable]);
+    let lasting = if run.full { 10 * LASTING } else { LASTING };
+    let mut verdict = stage
+        .play(name, expected, callers(), async |_| {
+            sleep(lasting).await;
+            Ok(())
+        })
+        .await?;
+    let restarts = stage.opened.storage.status().storage.discarded_instances;
+    verdict.notes.push(format!("{restarts} instances were thrown away"));
     Ok(verdict)
 }
 

@@ -56,6 +56,7 @@ faults! {
     mysql_outage: "mysql/outage",
     mysql_host_killed: "mysql/host-killed",
     sqlite_host_killed: "sqlite/host-killed",
+    sqlite_traps: "sqlite/traps",
     sqlite_disk_full: "sqlite/disk-full",
     sqlite_locked_briefly: "sqlite/locked-briefly",
     sqlite_locked: "sqlite/locked",
