@@ -80,23 +80,19 @@ async fn one_database_under_two_names_is_refused_before_anything_is_written() ->
     let Home::Sqlite(place) = &file else { unreachable!("it is a file") };
     let (link, hard) = (folder.path().join("link.db"), folder.path().join("hard.db"));
     std::os::unix::fs::symlink(place.database(), &link)?;
-    for path in [&link] {
-        let other = format!("sqlite:{}", path.display());
-        wrong(between(&file, folder.path(), &spec(&file), &other, &["--execute"]), 2, &["the same database"]);
-    }
+    let other = format!("sqlite:{}", link.display());
+    wrong(between(&file, folder.path(), &spec(&file), &other, &["--execute"]), 2, &["the same database"]);
     if std::fs::hard_link(place.database(), &hard).is_ok() {
         let other = format!("sqlite:{}", hard.display());
         wrong(between(&file, folder.path(), &spec(&file), &other, &["--execute"]), 2, &["the same database"]);
     }
     let other = spec(&server).replace("127.0.0.1", "localhost");
-    if MysqlServer::shared().await?.administrator().await.is_ok() {
-        wrong(between(&server, folder.path(), &spec(&server), &other, &["--execute"]), 2, &["the same database"]);
-    }
-    assert_eq!(without_tables(&server).await?, 0);
+    wrong(between(&server, folder.path(), &spec(&server), &other, &["--execute"]), 2, &["the same database"]);
+    assert_eq!(own_tables(&server).await?, 0);
     Ok(())
 }
 
-async fn without_tables(home: &Home) -> Result<u64> {
+async fn own_tables(home: &Home) -> Result<u64> {
     let Home::Mysql(database) = home else { return Ok(0) };
     let mut connection = database.connect().await?;
     let count: Option<u64> = connection

@@ -105,6 +105,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if matches!(cli.command, Command::Migrate(_)) {
         // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
         builder.max_blocking_threads(4);
+        share_memory();
     }
     let runtime = builder
         .enable_all()
@@ -114,6 +115,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
     // A component that is still being compiled, or a read of standard input, must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// Lets all threads take memory from two places. By default each has one of its own, and keeps there what another thread
+/// could use for the next page.
+fn share_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. With
+    // `M_ARENA_MAX` it changes where memory comes from later, and nothing that was handed out.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
