@@ -1,5 +1,7 @@
 //! The backend for SQLite, which panics now and then before or after its work.
 
+#[path = "../../../../plugins/sqlite/src/migration.rs"]
+mod moving;
 #[path = "../../../../plugins/sqlite/src/schema.rs"]
 mod schema;
 #[path = "../../../../plugins/sqlite/src/statements.rs"]
@@ -10,8 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use cofferdam_guest::bindings::cofferdam::storage::types::{
     Duration, Error, MessageState, MessageStates, ThreadOwnership, ThreadOwnerships,
 };
-use cofferdam_guest::bindings::exports::cofferdam::storage::{backend, storage, transfer};
-use cofferdam_guest::{Backend, Component, Engine, RecordVersion, Statements, Upgrade};
+use cofferdam_guest::bindings::exports::cofferdam::storage::{backend, migration, storage, transfer};
+use cofferdam_guest::{Backend, Component, Engine, Migration, RecordVersion, Statements, Upgrade};
 
 /// One operation in so many panics, before its work or after.
 const RARELY: u64 = 50;
@@ -23,6 +25,7 @@ impl Backend for Sqlite {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Sqlite;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const MIGRATION: Migration = moving::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
     const UPGRADE: Upgrade = Upgrade::Transaction;
@@ -115,6 +118,71 @@ impl transfer::Guest for TrapsAtRandom {
 
     fn import_thread_ownerships(ownerships: ThreadOwnerships) -> Result<transfer::ImportOutcome, Error> {
         perhaps(|| Sound::import_thread_ownerships(ownerships))
+    }
+}
+
+impl migration::Guest for TrapsAtRandom {
+    fn survey() -> Result<migration::Overview, Error> {
+        perhaps(Sound::survey)
+    }
+
+    fn read_message_states(
+        after: Option<migration::MessageKey>,
+        limit: u32,
+    ) -> Result<migration::MessageStatesPage, Error> {
+        perhaps(|| Sound::read_message_states(after, limit))
+    }
+
+    fn read_thread_ownerships(after: Option<String>, limit: u32) -> Result<migration::ThreadOwnershipsPage, Error> {
+        perhaps(|| Sound::read_thread_ownerships(after, limit))
+    }
+
+    fn held_lease() -> Result<Option<migration::Lease>, Error> {
+        perhaps(Sound::held_lease)
+    }
+
+    fn take_lease(owner: String, instead_of: Option<migration::Lease>) -> Result<bool, Error> {
+        perhaps(|| Sound::take_lease(owner, instead_of))
+    }
+
+    fn keep_lease(owner: String) -> Result<(), Error> {
+        perhaps(|| Sound::keep_lease(owner))
+    }
+
+    fn drop_lease(owner: String) -> Result<(), Error> {
+        perhaps(|| Sound::drop_lease(owner))
+    }
+
+    fn begin(owner: String, source: String) -> Result<migration::Run, Error> {
+        perhaps(|| Sound::begin(owner, source))
+    }
+
+    fn write_message_states(
+        owner: String,
+        progress: migration::Progress,
+        states: MessageStates,
+    ) -> Result<migration::Run, Error> {
+        perhaps(|| Sound::write_message_states(owner, progress, states))
+    }
+
+    fn write_thread_ownerships(
+        owner: String,
+        progress: migration::Progress,
+        ownerships: ThreadOwnerships,
+    ) -> Result<migration::Run, Error> {
+        perhaps(|| Sound::write_thread_ownerships(owner, progress, ownerships))
+    }
+
+    fn finish(owner: String, run: u32) -> Result<migration::Run, Error> {
+        perhaps(|| Sound::finish(owner, run))
+    }
+
+    fn undo(owner: String) -> Result<Option<migration::Undone>, Error> {
+        perhaps(|| Sound::undo(owner))
+    }
+
+    fn forget(owner: String) -> Result<(), Error> {
+        perhaps(|| Sound::forget(owner))
     }
 }
 
