@@ -38,6 +38,9 @@ const MEBIBYTE: u64 = 1 << 20;
 /// What callers see of a file that is gone or failing.
 const AWAY: Expected = Expected::errors(&[ErrorKind::Unavailable]);
 
+/// As [`AWAY`], where the file may be opened anew before a write meets it, or the write be repeated.
+const UNNOTICED: Expected = Expected { is_felt: false, ..AWAY };
+
 /// A file, and a storage on it.
 struct Stage {
     file: PathBuf,
@@ -181,9 +184,9 @@ pub(super) async fn log_removed(name: &'static str, run: Run) -> Result<Verdict>
     let folder = SqliteFolder::new()?;
     let stage = Stage::set(run, folder.database()).await?;
     stage
-        .play(name, AWAY, callers(), async |load| {
+        .play(name, UNNOTICED, callers(), async |_| {
             std::fs::remove_file(stage.beside("-wal"))?;
-            until("the log is missed", FELT, async || load.ledger().is_felt()).await
+            until("there is a log again", FELT, async || stage.beside("-wal").exists()).await
         })
         .await
 }
@@ -194,14 +197,16 @@ pub(super) async fn replaced(name: &'static str, run: Run) -> Result<Verdict> {
     let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     stage
-        .play(name, AWAY, callers(), async |load| {
+        .play(name, UNNOTICED, callers(), async |load| {
             let paused = load.pause().await;
             let original = rusqlite::Connection::open(&stage.file)?;
             original.execute("VACUUM INTO ?", (copy.to_string_lossy(),))?;
             drop(original);
             std::fs::rename(&copy, &stage.file)?;
             drop(paused);
-            until("the file is missed", FELT, async || load.ledger().is_felt()).await
+            // Readers look every 100 milliseconds, writers at once.
+            sleep(LASTING / 3).await;
+            Ok(())
         })
         .await
 }
