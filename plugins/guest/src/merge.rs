@@ -8,6 +8,9 @@ use crate::bindings::exports::cofferdam::storage::transfer::ImportOutcome;
 /// parameters, of which SQLite takes 32,766 and MySQL 65,535, and at most 3 MB, of which MariaDB takes 16.
 const SIZES: [usize; 4] = [1000, 100, 10, 1];
 
+/// The most keys that one statement looks for: SQLite takes conditions that are nested 1,000 deep.
+pub(crate) const FIND: usize = 100;
+
 /// The keys of an import in their order, what is stored for each, and which row is to be written.
 ///
 /// The order is what keeps two imports that run at the same time from locking the same rows in different orders.

@@ -6,7 +6,7 @@ use crate::bindings::cofferdam::storage::types::{Error, MessageStates, ThreadOwn
 use crate::bindings::exports::cofferdam::storage::transfer::{Guest, ImportOutcome, MessageKey};
 use crate::dialect::Backend;
 use crate::error::{Result, operation};
-use crate::merge::{Merge, pieces};
+use crate::merge::{FIND, Merge, pieces};
 use crate::rows;
 use crate::session::{self, Session};
 use crate::table::{Key, Packed, View};
@@ -76,7 +76,7 @@ fn import_once<B: Backend>(given: &View<'_>, session: &Session) -> Result<Import
     let mut merge = Merge::new((0..given.count()).map(|row| given.key(row)));
     let keys: Vec<Key<'_>> = merge.keys().copied().collect();
     let mut parameters = Vec::new();
-    for keys in pieces(&keys) {
+    for keys in pieces(&keys).flat_map(|keys| keys.chunks(FIND)) {
         parameters.clear();
         for key in keys {
             given.table.push_key(*key, &mut parameters);

@@ -6,7 +6,7 @@ use crate::bindings::cofferdam::storage::sql::{self, Value};
 use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
 use crate::dialect::{Backend, Repeated};
 use crate::error::{Failure, Result};
-use crate::merge::pieces;
+use crate::merge::{FIND, pieces};
 use crate::session::Session;
 use crate::table::{Key, Packed, Table, View};
 use crate::validate::invalid;
@@ -139,7 +139,7 @@ impl Stored {
         }
         let mut found = Vec::new();
         let mut parameters = Vec::new();
-        for keys in pieces(keys).flat_map(|keys| keys.chunks(100)) {
+        for keys in pieces(keys).flat_map(|keys| keys.chunks(FIND)) {
             parameters.clear();
             keys.iter().for_each(|key| table.push_key(*key, &mut parameters));
             let rows = session.query_repeated(table.find::<B>(), keys.len(), &parameters)?;
