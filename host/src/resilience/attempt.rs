@@ -66,9 +66,11 @@ impl Shared {
         Err(error)
     }
 
-    /// Runs a write. Where the database does not take it, the spool does, if there is one.
+    /// Runs a write. Where the database does not take it, the spool does, if there is one. `stored` is the answer for a write
+    /// that has gone through the spool, where that can be told.
     pub(super) async fn write<T, F: Future<Output = Result<Written<T>>>>(
         &self,
+        stored: Option<T>,
         spooled: impl Fn() -> Result<SpooledWrite>,
         operation: impl Fn() -> F,
     ) -> Result<Written<T>> {
@@ -77,10 +79,16 @@ impl Shared {
         let deadline = Instant::now() + timeout;
         // Behind an earlier write to the same row, or it would be overwritten by that one.
         if journal.depth() > 0 {
-            self.check()?.ok();
+            let is_there = self.check()?.is_ok();
             let write = spooled()?;
             if journal.view().precedes(&write) {
-                return self.spool(&journal, write, deadline, None).await;
+                let sequence = self.spool(&journal, write, deadline, None).await?;
+                let limit = deadline.min(Instant::now() + PATIENCE);
+                let refused = journal.rejected();
+                let has_left = is_there && timeout_at(limit, journal.until_left(sequence)).await.is_ok();
+                // One of those that were refused meanwhile may be this one.
+                let has_left = has_left && journal.rejected() == refused;
+                return Ok(stored.filter(|_| has_left).map_or(Written::Spooled, Written::Stored));
             }
         }
         let limit = deadline - RESERVE.min(timeout / 10);
@@ -98,27 +106,31 @@ impl Shared {
             }
         };
         match is_spoolable(&error) {
-            true => self.spool(&journal, spooled()?, deadline, Some(error)).await,
+            true => self.spool(&journal, spooled()?, deadline, Some(error)).await.map(|_| Written::Spooled),
             false => Err(error),
         }
     }
 
-    async fn spool<T>(
+    async fn spool(
         &self,
         journal: &Arc<Journal>,
         write: SpooledWrite,
         deadline: Instant,
         why: Option<Error>,
-    ) -> Result<Written<T>> {
+    ) -> Result<i64> {
         let result = timeout_at(deadline, journal.accept(write, self.now())).await;
         self.wake.notify_one();
         match result {
-            Ok(Ok(())) => Ok(Written::Spooled),
+            Ok(Ok(sequence)) => Ok(sequence),
             Ok(Err(refusal)) => Err(refused(&refusal, why)),
             Err(_) => Err(late(why.as_ref())),
         }
     }
 }
+
+/// How long a write that has queued up in the spool waits for the database to have it. Without that, a row that is written
+/// again at once would never leave the spool.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whether a write that failed like this is one for the spool: the database is away, has no time, or takes no writes for
 /// now, for which a full disk and a changed password count too.

@@ -90,7 +90,7 @@ impl ResilientStorageBuilder {
             standing: RwLock::default(),
             last_error: Mutex::default(),
             wake: Notify::new(),
-            latest: AtomicI64::new(i64::MIN),
+            latest: Arc::new(AtomicI64::new(i64::MIN)),
             replayed: Arc::default(),
         };
         Ok(ResilientStorage {
@@ -152,7 +152,7 @@ struct Shared {
     /// There is something to do for the caretaker.
     wake: Notify,
     /// The greatest time that a write was given, in seconds since the Unix epoch.
-    latest: AtomicI64,
+    latest: Arc<AtomicI64>,
     replayed: Arc<ReplayCounts>,
 }
 
@@ -248,7 +248,13 @@ impl Shared {
     }
 
     fn replay(&self, journal: Arc<Journal>) -> Replay {
-        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone(), counts: self.replayed.clone() }
+        Replay {
+            journal,
+            storage: self.storage.clone(),
+            clock: self.clock.clone(),
+            counts: self.replayed.clone(),
+            latest: self.latest.clone(),
+        }
     }
 
     fn spool_status(&self, journal: &Journal) -> SpoolStatus {

@@ -62,7 +62,7 @@ impl StorageService for ResilientStorage {
 
     async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
         let shared = &*self.shared;
-        shared.write(|| shared.spooled_state(state), || shared.storage.upsert_message_state(state)).await
+        shared.write(Some(()), || shared.spooled_state(state), || shared.storage.upsert_message_state(state)).await
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
@@ -112,7 +112,7 @@ impl StorageService for ResilientStorage {
     async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
         let shared = &*self.shared;
         let operation = || shared.storage.upsert_thread_ownership(ownership);
-        shared.write(|| shared.spooled_ownership(ownership), operation).await
+        shared.write(Some(()), || shared.spooled_ownership(ownership), operation).await
     }
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
@@ -129,7 +129,7 @@ impl StorageService for ResilientStorage {
     async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
         let shared = &*self.shared;
         let operation = || shared.storage.cleanup_old_thread_ownerships(max_age);
-        shared.write(|| shared.spooled_cleanup(max_age), operation).await
+        shared.write(None, || shared.spooled_cleanup(max_age), operation).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
@@ -23,13 +23,15 @@ pub struct Journal {
     thread: Option<JoinHandle<()>>,
     view: Arc<Mutex<View>>,
     rejected: Arc<AtomicUsize>,
+    /// Writes have left the spool.
+    left: Notify,
     path: PathBuf,
     damaged: Option<(PathBuf, u64)>,
 }
 
 struct Order {
     work: Work,
-    answer: oneshot::Sender<Result<(), SpoolError>>,
+    answer: oneshot::Sender<Result<i64, SpoolError>>,
 }
 
 enum Work {
@@ -69,7 +71,7 @@ impl Journal {
                 let closing = writer.run(&arriving);
                 drop(writer);
                 // After the file is closed and its lock is free.
-                closing.map(|answer| answer.send(Ok(())));
+                closing.map(|answer| answer.send(Ok(0)));
             })
             .map_err(|error| SpoolError::io(&config.path, &error))?;
         Ok(Self {
@@ -77,6 +79,7 @@ impl Journal {
             thread: Some(thread),
             view,
             rejected,
+            left: Notify::new(),
             path: config.path.clone(),
             damaged,
         })
@@ -105,19 +108,34 @@ impl Journal {
         lock(&self.view)
     }
 
-    /// Accepts a write: once this succeeds it survives the end of the process and of the machine.
-    pub async fn accept(&self, write: SpooledWrite, accepted_at: i64) -> Result<(), SpoolError> {
+    /// Accepts a write and gives it a number: once this succeeds it survives the end of the process and of the machine.
+    pub async fn accept(&self, write: SpooledWrite, accepted_at: i64) -> Result<i64, SpoolError> {
         self.order(Work::Accept { write, accepted_at }).await
+    }
+
+    /// Waits until a write has left the spool, for the database or for a later write to its row.
+    pub async fn until_left(&self, sequence: i64) {
+        loop {
+            let left = self.left.notified();
+            if !self.view().holds(sequence) {
+                return;
+            }
+            left.await;
+        }
     }
 
     /// Removes writes that are in the database.
     pub async fn remove(&self, sequences: Vec<i64>) -> Result<(), SpoolError> {
-        self.order(Work::Remove(sequences)).await
+        self.order(Work::Remove(sequences)).await?;
+        self.left.notify_waiters();
+        Ok(())
     }
 
     /// Puts a write aside that the database refuses for good.
     pub async fn reject(&self, sequence: i64, reason: String) -> Result<(), SpoolError> {
-        self.order(Work::Reject { sequence, reason }).await
+        self.order(Work::Reject { sequence, reason }).await?;
+        self.left.notify_waiters();
+        Ok(())
     }
 
     /// Closes the file after all that was ordered before. What comes later is refused.
@@ -126,7 +144,7 @@ impl Journal {
         lock(&self.orders).take();
     }
 
-    async fn order(&self, work: Work) -> Result<(), SpoolError> {
+    async fn order(&self, work: Work) -> Result<i64, SpoolError> {
         let (answer, answered) = oneshot::channel();
         let sent = lock(&self.orders).as_ref().is_some_and(|orders| orders.send(Order { work, answer }).is_ok());
         let closed = || SpoolError::Unusable {
@@ -171,7 +189,7 @@ struct Writer {
 
 impl Writer {
     /// Works until it is told to close, and returns to whom that is to be answered, or until nobody is there any more.
-    fn run(&mut self, arriving: &mpsc::Receiver<Order>) -> Option<oneshot::Sender<Result<(), SpoolError>>> {
+    fn run(&mut self, arriving: &mpsc::Receiver<Order>) -> Option<oneshot::Sender<Result<i64, SpoolError>>> {
         let mut closing = None;
         while closing.is_none()
             && let Ok(first) = arriving.recv()
@@ -196,13 +214,13 @@ impl Writer {
         for order in batch {
             let result = match &whole {
                 Ok(()) => self.perform(&mut lock(&self.view), order.work),
-                Err(_) => Ok(()),
+                Err(_) => Ok(0),
             };
             match result {
                 // May have left half of an order behind.
                 Err(error @ SpoolError::Unusable { .. }) => {
                     whole = Err(error);
-                    answers.push((order.answer, Ok(())));
+                    answers.push((order.answer, Ok(0)));
                 }
                 result => answers.push((order.answer, result)),
             }
@@ -216,7 +234,7 @@ impl Writer {
             *view = self.reload(std::mem::take(&mut view));
         }
         for (answer, result) in answers {
-            let _ = answer.send(result.and_then(|()| whole.clone()));
+            let _ = answer.send(result.and_then(|sequence| whole.clone().map(|()| sequence)));
         }
     }
 
@@ -231,7 +249,8 @@ impl Writer {
         }
     }
 
-    fn perform(&self, view: &mut View, work: Work) -> Result<(), SpoolError> {
+    /// The number is that of an accepted write.
+    fn perform(&self, view: &mut View, work: Work) -> Result<i64, SpoolError> {
         let failed = |error: rusqlite::Error| SpoolError::sqlite(&self.path, &error);
         match work {
             Work::Accept { mut write, accepted_at } => {
@@ -243,6 +262,7 @@ impl Writer {
                 put_after(&mut write, earlier);
                 let sequence = insert(&self.file.connection, &write, accepted_at, &superseded).map_err(failed)?;
                 view.add(SpoolEntry { sequence, accepted_at, write });
+                return Ok(sequence);
             }
             Work::Remove(sequences) => {
                 for sequence in sequences {
@@ -261,7 +281,7 @@ impl Writer {
             }
             Work::Close => {}
         }
-        Ok(())
+        Ok(0)
     }
 }
 

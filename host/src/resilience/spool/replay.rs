@@ -1,7 +1,7 @@
 //! Putting the spool's writes into the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
@@ -43,6 +43,8 @@ pub(in crate::resilience) struct Replay {
     pub storage: Arc<Storage>,
     pub clock: Arc<dyn Clock>,
     pub counts: Arc<ReplayCounts>,
+    /// The greatest time that a write was given.
+    pub latest: Arc<AtomicI64>,
 }
 
 /// Rows of one table, each with the number of its write.
@@ -162,6 +164,10 @@ impl Replay {
             }
         }
         self.counts.add(0, superseded.len() as u64);
+        // What is written from now on is later, also than what got the next second.
+        if let Some(latest) = rows.rows.iter().map(R::updated_at).max() {
+            self.latest.fetch_max(latest, Ordering::Relaxed);
+        }
         self.journal.remove(superseded).await?;
         match R::import(&self.storage, &rows.rows).await {
             Ok(kept) => {
@@ -237,9 +243,14 @@ impl<R> Rows<R> {
     }
 }
 
-/// Whether an error can come from the rows themselves, so that trying the same again leads nowhere.
+/// Whether an error comes from the row itself, so that trying the same again leads nowhere: the backend refuses it, or the
+/// database does, with its code. A plugin that has trapped is tried again.
 fn is_of_a_row(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Internal)
+    match error.kind() {
+        ErrorKind::InvalidInput => true,
+        ErrorKind::Internal => error.code().is_some(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,11 @@ impl View {
         self.entries.len()
     }
 
+    /// Whether a write is still here.
+    pub fn holds(&self, sequence: i64) -> bool {
+        self.entries.contains_key(&sequence)
+    }
+
     /// When the oldest of them was accepted.
     pub fn oldest(&self) -> Option<i64> {
         self.entries.values().map(|entry| entry.accepted_at).next()
