@@ -273,9 +273,9 @@ impl wit::HostConnection for SqlView<'_> {
 
     async fn commit(&mut self, lease: Resource<Lease>) -> Result<(), Failure> {
         self.on_lease(&lease, async |lease, deadline| {
-            lease.connection.commit(deadline).await?;
+            // Whatever becomes of it, no transaction is open afterwards: the guest has left none.
             lease.in_transaction = false;
-            Ok(())
+            lease.connection.commit(deadline).await
         })
         .await
     }

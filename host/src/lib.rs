@@ -48,6 +48,7 @@
 //! - [`config`]: what can be set, and the one place that reads the environment.
 //! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
 //! - [`clock`]: what "now" is to a backend; tests set it.
+//! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
 //! - [`sql`]: the pools of connections that are lent to backends.
 //!

@@ -119,7 +119,7 @@ impl ThreadOwnership {
     }
 }
 
-/// The key of a message state, where a page of an export ended. Ordered as exports are.
+/// The key of a message state, where a page of an export ended. Ordered as pages are: bytewise, and no thread first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey {
     /// The channel.

@@ -47,6 +47,10 @@ pub static VARIABLES: &[Variable] = &[
         "(none)",
         "a file that contains the password, instead of MYSQL_PASSWORD; read again for each new connection; a newline at its end is dropped",
     ),
+    variable("COFFERDAM_FROM_PASSWORD", "(MYSQL_PASSWORD)", "the password of the database that `migrate` reads"),
+    variable("COFFERDAM_FROM_PASSWORD_FILE", "(none)", "a file that contains it, as MYSQL_PASSWORD_FILE"),
+    variable("COFFERDAM_TO_PASSWORD", "(MYSQL_PASSWORD)", "the password of the database that `migrate` writes"),
+    variable("COFFERDAM_TO_PASSWORD_FILE", "(none)", "a file that contains it, as MYSQL_PASSWORD_FILE"),
     variable("MYSQL_TIMEOUT", "30s", "the longest that opening one connection may take"),
     variable("MYSQL_ROUND_TRIP_TIMEOUT", "30s", "the longest that one statement may wait for its answer"),
     variable(

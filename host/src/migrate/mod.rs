@@ -1,4 +1,38 @@
-//! Moving data between storages, and keeping it outside of them.
+//! Moves everything from one database to another: exactly, resumable after any interruption, and with a way back.
+//!
+//! The host knows no SQL and no schema here either: all of it goes through the interface `migration` of the contract, so
+//! that a backend which is written tomorrow can be moved to and from.
+//!
+//! - [`Spec`]: the name of a side, such as `sqlite:PATH`; [`Side`]: an opened one.
+//! - [`Plan`]: what is on both sides and what would happen, told without writing anything.
+//! - [`run`]: reads pages of the source while the one before is written, page by page with its checkpoint and what is
+//!   needed to undo it in one transaction. What happens is told to an [`Observer`].
+//! - [`verify`]: both sides in the order of keys, field by field.
+//! - [`roll_back`] and [`forget`]: undo the newest run, or give up the way back.
+//!
+//! One process at a time writes to a destination: a lease in it, which the owner keeps showing to be alive, is looked at
+//! in every transaction. Nobody waits long for one that died: see `lease`.
+
+mod error;
+mod lease;
+pub(crate) mod model;
+mod plan;
+mod retry;
+mod rollback;
+mod run;
+mod side;
+mod source;
+mod spec;
+mod verify;
 
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
+
+pub use error::{MigrateError, Result};
+pub use model::{Left, Overview, Position, Reject, Run, RunState, Table, TableOverview, Tally};
+pub use plan::Plan;
+pub use rollback::{RolledBack, forget, roll_back};
+pub use run::{Observer, Options, run};
+pub use side::{Mode, Role, Side};
+pub use spec::{Spec, SpecError};
+pub use verify::{Difference, DifferenceKind, Verdict, VerifyObserver, verify};

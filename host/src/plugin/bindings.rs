@@ -1,7 +1,7 @@
 //! Generated from `wit/`.
 
 pub(crate) use self::cofferdam::storage::{sql, types};
-pub(crate) use self::exports::cofferdam::storage::{backend, transfer};
+pub(crate) use self::exports::cofferdam::storage::{backend, migration, transfer};
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -37,16 +37,20 @@ impl Malformed {
     pub(crate) fn reason(&self) -> &'static str {
         self.0
     }
+
+    pub(crate) fn threadless() -> Self {
+        Self("the rows without a thread are out of order or out of range")
+    }
 }
 
 /// The strings of a packed column, checked once.
-struct Strings<'a> {
+pub(crate) struct Strings<'a> {
     offsets: &'a [u32],
     text: &'a str,
 }
 
 impl<'a> Strings<'a> {
-    fn new(column: &'a types::TextColumnResult, count: usize) -> Result<Self, Malformed> {
+    pub(crate) fn new(column: &'a types::TextColumnResult, count: usize) -> Result<Self, Malformed> {
         let types::TextColumnResult { offsets, text } = column;
         if offsets.len() != count + 1 {
             return Err(Malformed("a column of text has not one offset more than there are rows"));
@@ -59,12 +63,12 @@ impl<'a> Strings<'a> {
         Ok(Self { offsets, text })
     }
 
-    fn get(&self, row: usize) -> &'a str {
+    pub(crate) fn get(&self, row: usize) -> &'a str {
         &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 }
 
-fn same_length(lengths: &[usize], count: usize) -> Result<(), Malformed> {
+pub(crate) fn same_length(lengths: &[usize], count: usize) -> Result<(), Malformed> {
     if lengths.iter().all(|&length| length == count) { Ok(()) } else { Err(Malformed("its columns differ in length")) }
 }
 
@@ -88,7 +92,7 @@ pub(crate) fn message_states(columns: &types::MessageStatesResult) -> Result<Vec
         .collect();
     match threadless.next() {
         None => Ok(states),
-        Some(_) => Err(Malformed("the rows without a thread are out of order or out of range")),
+        Some(_) => Err(Malformed::threadless()),
     }
 }
 
@@ -108,6 +112,38 @@ pub(crate) fn thread_ownerships(columns: &types::ThreadOwnershipsResult) -> Resu
         updated_at: columns.updated_ats[row],
     };
     Ok((0..count).map(ownership).collect())
+}
+
+/// Lends a column that a guest returned to another one.
+fn column_again(column: &types::TextColumnResult) -> types::TextColumnParam<'_> {
+    types::TextColumnParam { offsets: &column.offsets, text: &column.text }
+}
+
+/// Lends what a guest returned to another one, which checks it.
+pub(crate) fn message_states_again(columns: &types::MessageStatesResult) -> types::MessageStatesParam<'_> {
+    types::MessageStatesParam {
+        ids: &columns.ids,
+        channel_ids: column_again(&columns.channel_ids),
+        thread_ids: column_again(&columns.thread_ids),
+        threadless: &columns.threadless,
+        last_message_ids: column_again(&columns.last_message_ids),
+        last_seen_timestamps: &columns.last_seen_timestamps,
+        created_ats: &columns.created_ats,
+        updated_ats: &columns.updated_ats,
+    }
+}
+
+/// As [`message_states_again`].
+pub(crate) fn thread_ownerships_again(columns: &types::ThreadOwnershipsResult) -> types::ThreadOwnershipsParam<'_> {
+    types::ThreadOwnershipsParam {
+        ids: &columns.ids,
+        thread_ids: column_again(&columns.thread_ids),
+        original_user_ids: column_again(&columns.original_user_ids),
+        created_bys: column_again(&columns.created_bys),
+        creation_times: &columns.creation_times,
+        created_ats: &columns.created_ats,
+        updated_ats: &columns.updated_ats,
+    }
 }
 
 /// A column of text under construction.
@@ -271,7 +307,7 @@ impl<'a> From<&'a ThreadOwnership> for types::ThreadOwnershipParam<'a> {
     }
 }
 
-impl<'a> From<&'a MessageKey> for transfer::MessageKey<'a> {
+impl<'a> From<&'a MessageKey> for transfer::MessageKeyParam<'a> {
     fn from(key: &'a MessageKey) -> Self {
         Self { channel_id: &key.channel_id, thread_id: key.thread_id.as_deref() }
     }

@@ -10,7 +10,7 @@ use crate::hexadecimal::hexadecimal;
 pub const CONTRACT_VERSION: &str = "0.1.0";
 
 const PACKAGE: &str = "cofferdam:storage/";
-const REQUIRED_EXPORTS: [&str; 3] = ["backend", "storage", "transfer"];
+const REQUIRED_EXPORTS: [&str; 4] = ["backend", "storage", "transfer", "migration"];
 
 /// What Rust's standard library wants of WASI 0.2.
 const GRANTED_WASI: [&str; 6] =

@@ -13,10 +13,12 @@ pub mod sqlite;
 mod error;
 mod gate;
 mod pause;
+mod read_only;
 mod rows;
 mod statement;
 
 pub use error::{ErrorKind, Result, SqlError};
+pub use read_only::ReadOnly;
 pub use rows::{ResultLimits, Rows, RowsBuilder};
 pub use statement::{Statement, Work};
 

@@ -1,5 +1,6 @@
 //! A bot's storage: a loaded backend, a database, and the eleven operations between them.
 
+mod migration;
 mod operations;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -58,9 +59,33 @@ pub struct StorageBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    purpose: Purpose,
+}
+
+/// What a database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    Read,
+    Bulk,
 }
 
 impl StorageBuilder {
+    /// Opens the database for reading alone: nothing in it is changed, and operations that write fail with
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file has to be there.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.purpose = Purpose::Read;
+        self
+    }
+
+    /// Opens the database for writing much at a time: SQLite's writer gets a cache of 32 MiB.
+    #[must_use]
+    pub(crate) fn bulk(mut self) -> Self {
+        self.purpose = Purpose::Bulk;
+        self
+    }
+
     /// Another wall clock for the backend, for tests.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -82,7 +107,7 @@ impl StorageBuilder {
     /// Where the component is missing, is none, speaks another version of the contract, or is for another
     /// database than the configured one.
     pub fn build(self) -> Result<Storage, StartError> {
-        let Self { config, clock, limits } = self;
+        let Self { config, clock, limits, purpose } = self;
         let path = config.plugin.resolve(engine_of(&config.database)).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
         let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
@@ -90,7 +115,7 @@ impl StorageBuilder {
         if plugin != configured {
             return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
         }
-        Ok(Storage { instances, config, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
+        Ok(Storage { instances, config, purpose, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
     }
 }
 
@@ -108,6 +133,7 @@ fn engine_of(database: &DatabaseConfig) -> Engine {
 pub struct Storage {
     instances: Instances,
     config: Config,
+    purpose: Purpose,
     database: RwLock<Phase>,
     /// Held by `initialize` and `close`, which exclude each other.
     opening: tokio::sync::Mutex<()>,
@@ -135,7 +161,7 @@ impl Storage {
 
     /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
     pub fn builder(config: Config) -> StorageBuilder {
-        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard() }
+        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard(), purpose: Purpose::Serve }
     }
 
     /// What the backend says of itself.
@@ -199,6 +225,23 @@ impl Storage {
         version
     }
 
+    /// Connects to the database as it is, without creating or upgrading anything in it.
+    ///
+    /// # Errors
+    ///
+    /// As any operation.
+    pub(crate) async fn attach(&self) -> Result<()> {
+        let deadline = Instant::now() + self.config.timeouts.initialize;
+        let _opening = self.alone(deadline).await?;
+        if self.open_database().is_err() {
+            let database = self.connect(deadline).await?;
+            // A server that cannot be reached is to be found out here.
+            database.server(deadline).await?;
+            drop(self.set_phase(Phase::Open(database)));
+        }
+        Ok(())
+    }
+
     fn open_database(&self) -> Result<Arc<dyn Database>> {
         match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
             Phase::Open(database) => Ok(database.clone()),
@@ -216,9 +259,14 @@ impl Storage {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Arc<dyn Database>> {
-        let (config, pool) = (self.config.database.clone(), self.config.pool);
+        let (config, pool, purpose) = (self.config.database.clone(), self.config.pool, self.purpose);
         // Opening a file may create folders and recover a journal.
         let opened = tokio::task::spawn_blocking(move || match &config {
+            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Read => sql::sqlite::open_read_only(sqlite, &pool),
+            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Bulk => sql::sqlite::open_bulk(sqlite, &pool),
+            DatabaseConfig::Mysql(mysql) if purpose == Purpose::Read => {
+                sql::mysql::open(mysql, &pool).map(|database| Arc::new(sql::ReadOnly::new(database)) as _)
+            }
             DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),
             DatabaseConfig::Mysql(mysql) => sql::mysql::open(mysql, &pool),
         });

@@ -17,11 +17,11 @@ fn too_large(_: TooLarge) -> Error {
     Error::new(ErrorKind::InvalidInput, "one import may hold 4 GiB of text in a column: import in smaller pieces")
 }
 
-fn one<T>(_: &T) -> usize {
+pub(super) fn one<T>(_: &T) -> usize {
     1
 }
 
-fn none<T>(_: &T) -> usize {
+pub(super) fn none<T>(_: &T) -> usize {
     0
 }
 

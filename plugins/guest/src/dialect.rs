@@ -14,6 +14,8 @@ pub trait Backend: 'static {
     const ENGINE: Engine;
     /// The operations.
     const STATEMENTS: Statements;
+    /// Moving everything to or from another database.
+    const MIGRATION: Migration;
 
     /// The schema steps: the first makes version 1 of nothing, the next version 2 of version 1, and so on. The last
     /// one's number is the newest version that this backend knows.
@@ -122,19 +124,61 @@ pub struct Statements {
     /// The ownerships after one. Parameters: thread_id, limit.
     pub thread_ownerships_after: &'static str,
 
-    /// Finds and locks the states of several keys. Parameters of each: channel_id, thread_id or null. Columns:
-    /// channel_id, thread_id, updated_at.
+    /// Finds and locks the states of several keys. Parameters of each: channel_id, thread_id or null.
     pub find_message_states: Repeated,
     /// Inserts several states, or replaces the one that is there by one with a greater updated_at. Parameters of each:
     /// as of `upsert_message_state`. A row that is replaced takes all values but its key.
     pub import_message_states: Repeated,
-    /// Finds and locks several ownerships. Parameter of each: thread_id. Columns: thread_id, updated_at.
+    /// Finds and locks several ownerships. Parameter of each: thread_id.
     pub find_thread_ownerships: Repeated,
     /// Inserts several ownerships, or replaces the one that is there by one with a greater updated_at. Parameters of
     /// each: as of `upsert_thread_ownership`. A row that is replaced takes all values but its key.
     pub import_thread_ownerships: Repeated,
     /// The greatest version in `schema_versions`.
     pub recorded_version: &'static str,
+}
+
+/// The texts of a migration that differ between engines; "state" and "ownership" are as in [`Statements`].
+pub struct Migration {
+    /// How many rows a page of schema version 1 should have: more where [`legacy`](Self::legacy) looks at the whole
+    /// table for every page.
+    pub legacy_page_rows: u32,
+    /// How many rows one transaction should write: more where it rewrites every page of an index that it touches.
+    pub batch_rows: u32,
+    /// Reads tables of version 1, whose text may compare otherwise.
+    pub legacy: Scan,
+    /// What tells this database from any other, as one text that the same database always gives.
+    pub identity: &'static str,
+    /// Columns: rows, the smallest and the greatest updated_at, rows that break the rules of their types.
+    pub survey_message_states: &'static str,
+    /// As `survey_message_states`.
+    pub survey_thread_ownerships: &'static str,
+    /// How many states without a thread share their channel with another one, less one for each channel.
+    pub duplicates: &'static str,
+    /// States from a channel to another, both included, by key, locked. Parameters: channel_id, channel_id, limit.
+    pub message_states_between: &'static str,
+    /// Ownerships from a thread to another, as `message_states_between`.
+    pub thread_ownerships_between: &'static str,
+    /// How many of the tables of `create_tables` exist.
+    pub count_tables: &'static str,
+    /// Creates `cofferdam_migration_undo`, `cofferdam_migrations` and `cofferdam_migration_lease`, those that are
+    /// missing. `{names}` are filled as in schema steps.
+    pub create_tables: [&'static str; 3],
+}
+
+/// Reads both tables in the bytewise order of keys, with the parameters of the statements of the same names in
+/// [`Statements`].
+pub struct Scan {
+    /// The first states.
+    pub first_message_states: &'static str,
+    /// The states after a channel's state without a thread.
+    pub message_states_after_channel: &'static str,
+    /// The states after that of a thread.
+    pub message_states_after_thread: &'static str,
+    /// The first ownerships.
+    pub first_thread_ownerships: &'static str,
+    /// The ownerships after one.
+    pub thread_ownerships_after: &'static str,
 }
 
 /// A statement over a number of rows: `head`, then `row` for each with `between` between them, then `tail`.

@@ -6,10 +6,11 @@
 //!
 //! - [`dialect`]: what a backend says of its engine, all of it texts and constants.
 //! - [`bindings`]: the contract as generated types.
-//! - `operations`, `transfer`: the exports, over the texts of a dialect.
+//! - `operations`, `transfer`, `migration`: the exports, over the texts of a dialect.
 //! - `schema`: reads the tables that are there, compares them with what they should be, runs the missing steps.
 //! - `session`: a lease of a connection and the statements that are kept prepared; `error`: the one place that turns
 //!   the database's errors into the contract's.
+//! - `table`: the two tables and packed rows of them, seen alike.
 //! - `rows`, `packed`: packed results and arguments, a few copies however many cells they have.
 //! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
 #![warn(missing_docs)]
@@ -19,6 +20,7 @@ pub mod dialect;
 
 mod error;
 mod merge;
+mod migration;
 mod operations;
 mod order;
 mod packed;
@@ -26,6 +28,7 @@ mod rows;
 mod schema;
 mod script;
 mod session;
+mod table;
 mod time;
 mod transfer;
 mod validate;
@@ -33,7 +36,7 @@ mod validate;
 use std::marker::PhantomData;
 
 pub use bindings::cofferdam::storage::sql::{Engine, Server};
-pub use dialect::{Backend, RecordVersion, Repeated, Statements, Upgrade};
+pub use dialect::{Backend, Migration, RecordVersion, Repeated, Scan, Statements, Upgrade};
 
 /// The component that a [`Backend`] makes. Named by [`export_backend!`] only.
 pub struct Component<B>(PhantomData<B>);

@@ -38,6 +38,7 @@ pub(crate) struct Column<'a> {
 enum Cells<'a> {
     Integer(&'a [[u8; 8]]),
     Text(Offsets<'a>, &'a str),
+    Blob(Offsets<'a>, &'a [u8]),
     Mixed(Offsets<'a>, &'a [u8]),
     Other,
 }
@@ -96,8 +97,7 @@ impl<'a> Reader<'a> {
             }
             kind::BLOB => {
                 let offsets = self.offsets()?;
-                self.bytes(offsets.at(count))?;
-                Cells::Other
+                Cells::Blob(offsets, self.bytes(offsets.at(count))?)
             }
             kind::MIXED => {
                 let offsets = self.offsets()?;
@@ -163,12 +163,17 @@ impl<'a> Column<'a> {
             Cells::Integer(integers) => Ok(Cell::Integer(i64::from_le_bytes(integers[row]))),
             Cells::Text(offsets, text) => Ok(Cell::Text(text.get(offsets.of(row)).ok_or_else(|| self.malformed())?)),
             Cells::Mixed(offsets, bytes) => self.mixed(offsets, bytes, row),
-            Cells::Other => Ok(Cell::Other),
+            Cells::Blob(..) | Cells::Other => Ok(Cell::Other),
         }
     }
 
     fn null_rows(&self) -> impl Iterator<Item = u32> {
         (0..self.count).filter(|row| self.is_null(*row)).map(|row| row as u32)
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'a str {
+        self.name
     }
 
     /// The integer of one row.
@@ -196,6 +201,25 @@ impl<'a> Column<'a> {
             Cell::Null => Ok(None),
             Cell::Text(text) => Ok(Some(text)),
             Cell::Integer(_) | Cell::Other => Err(self.corrupt("contains a value that is no text")),
+        }
+    }
+
+    /// The bytes of one row.
+    pub fn blob(&self, row: usize) -> Result<&'a [u8]> {
+        let bytes = match self.cells {
+            Cells::Blob(offsets, bytes) if row < self.count && !self.is_null(row) => bytes.get(offsets.of(row)),
+            _ => return Err(self.corrupt("contains a value that is no blob")),
+        };
+        bytes.ok_or_else(|| self.malformed())
+    }
+
+    /// What one row holds, for people: `None` for null.
+    pub fn shown(&self, row: usize) -> Option<String> {
+        match self.cell(row) {
+            Ok(Cell::Null) => None,
+            Ok(Cell::Integer(integer)) => Some(integer.to_string()),
+            Ok(Cell::Text(text)) => Some(text.to_owned()),
+            Ok(Cell::Other) | Err(_) => Some("(neither text nor integer)".to_owned()),
         }
     }
 

@@ -16,27 +16,35 @@ thread_local! {
 /// A statement of this instance. There are so few that a list, searched by the address of the text, is quickest.
 struct Prepared {
     text: &'static str,
+    /// Of a repeated statement, of which several may begin alike.
+    tail: &'static str,
     rows: usize,
     statement: Rc<Statement>,
 }
 
 fn prepared(
     text: &'static str,
+    tail: &'static str,
     rows: usize,
-    work: Work,
-    full: impl FnOnce() -> Option<String>,
+    full: impl FnOnce() -> Result<Statement, Error>,
 ) -> Result<Rc<Statement>, Error> {
     PREPARED.with_borrow_mut(|all| {
-        if let Some(found) = all.iter().find(|one| ptr::eq(one.text, text) && one.rows == rows) {
+        let is_it = |one: &&Prepared| ptr::eq(one.text, text) && ptr::eq(one.tail, tail) && one.rows == rows;
+        if let Some(found) = all.iter().find(is_it) {
             return Ok(Rc::clone(&found.statement));
         }
-        let statement = Rc::new(match full() {
-            Some(full) => prepare(&full, work)?,
-            None => prepare(text, work)?,
-        });
-        all.push(Prepared { text, rows, statement: Rc::clone(&statement) });
+        let statement = Rc::new(full()?);
+        all.push(Prepared { text, tail, rows, statement: Rc::clone(&statement) });
         Ok(statement)
     })
+}
+
+fn single(text: &'static str, work: Work) -> Result<Rc<Statement>, Error> {
+    prepared(text, "", 0, || prepare(text, work))
+}
+
+fn repeated(text: &Repeated, rows: usize) -> Result<Rc<Statement>, Error> {
+    prepared(text.head, text.tail, rows, || prepare(&text.text(rows), Work::Long))
 }
 
 /// Lets go of every prepared statement.
@@ -46,22 +54,22 @@ pub(crate) fn forget_statements() {
 
 /// Reads a bounded number of rows.
 pub(crate) fn query(text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
-    prepared(text, 0, Work::Short, || None)?.query(Access::Read, parameters)
+    single(text, Work::Short)?.query(Access::Read, parameters)
 }
 
 /// Reads up to whole tables.
 pub(crate) fn query_long(text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
-    prepared(text, 0, Work::Long, || None)?.query(Access::Read, parameters)
+    single(text, Work::Long)?.query(Access::Read, parameters)
 }
 
 /// Writes a bounded number of rows.
 pub(crate) fn execute(text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
-    prepared(text, 0, Work::Short, || None)?.execute(parameters)
+    single(text, Work::Short)?.execute(parameters)
 }
 
 /// Writes up to whole tables.
 pub(crate) fn execute_long(text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
-    prepared(text, 0, Work::Long, || None)?.execute(parameters)
+    single(text, Work::Long)?.execute(parameters)
 }
 
 /// A lease of one connection for several statements, given back when it is dropped.
@@ -78,24 +86,29 @@ impl Session {
 
     /// Runs a query over a bounded number of rows.
     pub fn query(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
-        self.0.query(&*prepared(text, 0, Work::Short, || None)?, parameters)
+        self.0.query(&*single(text, Work::Short)?, parameters)
     }
 
     /// Runs a query over up to whole tables.
     pub fn query_long(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Rows, Error> {
-        self.0.query(&*prepared(text, 0, Work::Long, || None)?, parameters)
+        self.0.query(&*single(text, Work::Long)?, parameters)
+    }
+
+    /// Writes up to whole tables.
+    pub fn execute_long(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+        self.0.execute(&*single(text, Work::Long)?, parameters)
     }
 
     pub fn execute(&self, text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
-        self.0.execute(&*prepared(text, 0, Work::Short, || None)?, parameters)
+        self.0.execute(&*single(text, Work::Short)?, parameters)
     }
 
     pub fn query_repeated(&self, text: &Repeated, rows: usize, parameters: &[Value<'_>]) -> Result<Rows, Error> {
-        self.0.query(&*prepared(text.head, rows, Work::Long, || Some(text.text(rows)))?, parameters)
+        self.0.query(&*repeated(text, rows)?, parameters)
     }
 
     pub fn execute_repeated(&self, text: &Repeated, rows: usize, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
-        self.0.execute(&*prepared(text.head, rows, Work::Long, || Some(text.text(rows)))?, parameters)
+        self.0.execute(&*repeated(text, rows)?, parameters)
     }
 
     /// Whether a query that is not worth keeping returns a row.

@@ -1,9 +1,10 @@
 //! The storage backend for MySQL 8.0 and later and MariaDB 10.3 and later, a component.
 
+mod migration;
 mod schema;
 mod statements;
 
-use cofferdam_guest::{Backend, Engine, RecordVersion, Server, Statements, Upgrade};
+use cofferdam_guest::{Backend, Engine, Migration, RecordVersion, Server, Statements, Upgrade};
 
 struct Mysql;
 
@@ -12,6 +13,7 @@ impl Backend for Mysql {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Mysql;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
     const UPGRADE: Upgrade = schema::UPGRADE;

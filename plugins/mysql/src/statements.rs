@@ -69,7 +69,9 @@ SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, u
 FROM thread_ownerships WHERE thread_id > ? ORDER BY thread_id LIMIT ?",
 
     find_message_states: Repeated {
-        head: "SELECT channel_id, thread_id, updated_at FROM message_states WHERE ",
+        head: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE ",
         row: "(channel_id = ? AND thread_id <=> ?)",
         between: " OR ",
         tail: " FOR UPDATE",
@@ -91,7 +93,9 @@ ON DUPLICATE KEY UPDATE
     },
 
     find_thread_ownerships: Repeated {
-        head: "SELECT thread_id, updated_at FROM thread_ownerships WHERE thread_id IN (",
+        head: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id IN (",
         row: "?",
         between: ", ",
         tail: ") FOR UPDATE",

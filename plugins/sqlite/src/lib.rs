@@ -1,9 +1,10 @@
 //! The storage backend for SQLite, a component. It needs SQLite 3.35 or later.
 
+mod migration;
 mod schema;
 mod statements;
 
-use cofferdam_guest::{Backend, Engine, RecordVersion, Statements, Upgrade};
+use cofferdam_guest::{Backend, Engine, Migration, RecordVersion, Statements, Upgrade};
 
 struct Sqlite;
 
@@ -12,6 +13,7 @@ impl Backend for Sqlite {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Sqlite;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
     const UPGRADE: Upgrade = Upgrade::Transaction;

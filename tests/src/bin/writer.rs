@@ -9,6 +9,10 @@
 //! from where it finds it. It prints `found CALLER NUMBER` for each row, then `ready`, then `wrote CALLER NUMBER`
 //! after each answer. Callers with an even number write states, the others ownerships.
 //!
+//! `cofferdam-test-writer outlive CALLERS START SPOOL sqlite FILE` is a host that starts without its database where that is
+//! away, with a spool unless `SPOOL` is `-`. Its callers write numbers from `START` on until it is killed or its input
+//! ends, and say `tries CALLER NUMBER`, then `wrote CALLER NUMBER stored`, `... spooled`, or `failed CALLER NUMBER KIND`.
+//!
 //! `cofferdam-test-writer lock FILE` locks a SQLite file for writing, prints `locked`, and unlocks it at the end of its
 //! input. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
 //! byte 0xa5 there.
@@ -20,10 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use cofferdam::clock::SystemClock;
-use cofferdam::config::{HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
-use cofferdam::{MessageState, Storage, StorageService, ThreadOwnership};
-use cofferdam_tests::harness::storage::{mysql_storage, sqlite_storage};
+use cofferdam::config::{Config, HostPolicy, HostPort, MysqlConfig, Secret, SpoolConfig, Tls, TlsMode};
+use cofferdam::{MessageState, ResilientStorage, Storage, StorageService, ThreadOwnership};
+use cofferdam_tests::faults::ledger::Kept;
+use cofferdam_tests::faults::load;
+use cofferdam_tests::harness::storage::{mysql_config, sqlite_config};
 use tokio::sync::Barrier;
 
 const TASKS: usize = 16;
@@ -33,7 +38,10 @@ async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["load", callers, ref database @ ..] = arguments[..] {
-        return load(&open(database).await?, callers.parse()?).await;
+        return count_up(&open(database).await?, callers.parse()?).await;
+    }
+    if let ["outlive", callers, start, spool, ref database @ ..] = arguments[..] {
+        return outlive(config(database)?, callers.parse()?, start.parse()?, spool).await;
     }
     if let ["lock", file] = arguments[..] {
         return lock(Path::new(file));
@@ -52,8 +60,14 @@ async fn main() -> Result<()> {
 }
 
 async fn open(database: &[&str]) -> Result<Arc<Storage>> {
-    let storage = match *database {
-        ["sqlite", path] => sqlite_storage(Path::new(path), Arc::new(SystemClock))?,
+    let storage = Storage::builder(config(database)?).build()?;
+    storage.initialize().await?;
+    Ok(Arc::new(storage))
+}
+
+fn config(database: &[&str]) -> Result<Config> {
+    Ok(match *database {
+        ["sqlite", path] => sqlite_config(Path::new(path)),
         ["mysql", host, port, database, username] => {
             let config = MysqlConfig {
                 hosts: vec![HostPort::new(host, port.parse()?)],
@@ -67,14 +81,13 @@ async fn open(database: &[&str]) -> Result<Arc<Storage>> {
                 connect_attempts: 5,
                 tls: Tls { mode: TlsMode::Disabled, ca: None },
             };
-            mysql_storage(config, Arc::new(SystemClock))?
+            mysql_config(config)
         }
         _ => bail!(
-            "usage: [load CALLERS] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock FILE, or restore FILE COPY"
+            "usage: [load CALLERS | outlive CALLERS START SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
+             FILE, or restore FILE COPY"
         ),
-    };
-    storage.initialize().await?;
-    Ok(Arc::new(storage))
+    })
 }
 
 /// A line in one `write`, which a pipe takes as a whole or, where the process is killed, not at all.
@@ -82,6 +95,40 @@ fn say(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(format!("{line}\n").as_bytes())?;
     Ok(output.flush()?)
+}
+
+async fn outlive(mut config: Config, callers: usize, start: u64, spool: &str) -> Result<()> {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+    config.timeouts.operation = Duration::from_secs(1);
+    config.resilience.spool = (spool != "-").then(|| SpoolConfig { path: spool.into(), limit: SpoolConfig::LIMIT });
+    let storage = Arc::new(ResilientStorage::builder(config).build()?);
+    storage.initialize().await?;
+    let tasks = (0..callers).map(|caller| {
+        let storage = Arc::clone(&storage);
+        tokio::spawn(async move {
+            let key = load::key("", caller, 0);
+            for number in start + 1.. {
+                say(&format!("tries {caller} {number}"))?;
+                match load::write(&*storage, &key, number).await {
+                    Ok(Kept::Stored) => say(&format!("wrote {caller} {number} stored"))?,
+                    Ok(Kept::Spooled) => say(&format!("wrote {caller} {number} spooled"))?,
+                    Err(error) => {
+                        say(&format!("failed {caller} {number} {}", error.kind().name()))?;
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                }
+            }
+            Ok(())
+        })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let ended: Result<()> = task.await?;
+        ended?;
+    }
+    Ok(())
 }
 
 fn lock(file: &Path) -> Result<()> {
@@ -125,7 +172,7 @@ async fn write_all(storage: &Arc<Storage>, name: &str) -> Result<()> {
     Ok(())
 }
 
-async fn load(storage: &Arc<Storage>, callers: usize) -> Result<()> {
+async fn count_up(storage: &Arc<Storage>, callers: usize) -> Result<()> {
     let mut numbers = Vec::with_capacity(callers);
     for caller in 0..callers {
         let number = found(storage, caller).await?;

@@ -155,19 +155,28 @@ impl Caller {
         }
     }
 
-    /// A third of the callers writes states of channels, a third states of threads, a third ownerships.
     fn key(&self, row: u64) -> Key {
-        let Self { number, options: LoadOptions { prefix, .. }, .. } = self;
-        let name = format!("{prefix} caller {number} row {row}");
-        match number % 3 {
-            0 => Key::State(name, None),
-            1 => Key::State(name.clone(), Some(name)),
-            _ => Key::Ownership(name),
-        }
+        key(&self.options.prefix, self.number, row)
     }
 }
 
-async fn write(storage: &dyn StorageService, key: &Key, number: u64) -> cofferdam::Result<Kept> {
+/// The key of a caller's row. A third of the callers writes states of channels, a third states of threads, a third
+/// ownerships.
+pub fn key(prefix: &str, caller: usize, row: u64) -> Key {
+    let name = format!("{prefix} caller {caller} row {row}");
+    match caller % 3 {
+        0 => Key::State(name, None),
+        1 => Key::State(name.clone(), Some(name)),
+        _ => Key::Ownership(name),
+    }
+}
+
+/// Writes a number into a row.
+///
+/// # Errors
+///
+/// As the storage's upserts.
+pub async fn write(storage: &dyn StorageService, key: &Key, number: u64) -> cofferdam::Result<Kept> {
     let number = number.to_string();
     let written = match key {
         Key::State(channel, thread) => {

@@ -17,8 +17,10 @@ pub mod scene;
 pub mod table;
 pub mod verdict;
 
+mod hosts;
 mod mysql;
 mod network;
+mod outage;
 mod sqlite;
 
 use verdict::Verdict;
@@ -124,6 +126,11 @@ faults! {
     "mysql/disk-full", "the server's disk fills up and is enlarged", mysql::disk_full;
     "mysql/network", "the network cuts, resets, swallows and delays at random bytes", network::random;
     "mysql/refuse", "the port refuses connections for a while", network::refuse;
+    "mysql/outage", "the server is away for long, at 500 writes a second", outage::long;
+    "mysql/host-killed", "hosts are killed at random moments, also while the server is away", hosts::mysql;
+    "mysql/soak", "faults of network and server at random, for long", outage::soak;
+    "sqlite/host-killed", "hosts are killed at random moments, also while the file is locked", hosts::sqlite;
+    "sqlite/traps", "the backend traps now and then, before its work or after", sqlite::traps;
     "sqlite/disk-full", "the disk fills up and is enlarged", sqlite::disk_full;
     "sqlite/locked-briefly", "another process locks the file for less than the deadline", sqlite::locked_briefly;
     "sqlite/locked", "another process locks the file for longer than the deadline", sqlite::locked;

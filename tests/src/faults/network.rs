@@ -93,7 +93,7 @@ pub(super) async fn random(name: &'static str, run: Run) -> Result<Verdict> {
     Ok(all)
 }
 
-fn mode(random: &mut fastrand::Rng) -> Mode {
+pub(super) fn mode(random: &mut fastrand::Rng) -> Mode {
     let direction = if random.bool() { Direction::ToServer } else { Direction::ToClient };
     match random.u8(0..6) {
         0 => Mode::Reset,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use cofferdam::config::{Config, SpoolConfig, Timeouts};
+use cofferdam::resilience::spool::inspect;
 use cofferdam::{ResilientStorage, StorageService};
 
 use super::Guard;
@@ -31,15 +32,13 @@ impl Opened {
     /// # Errors
     ///
     /// As [`initialize`](StorageService::initialize).
-    pub async fn on(mut config: Config, guard: Guard) -> Result<Self> {
+    pub async fn on(config: Config, guard: Guard) -> Result<Self> {
+        Self::with(config, spool_of(guard)?).await
+    }
+
+    /// As [`on`](Self::on), with the spool of an earlier one.
+    pub(super) async fn with(mut config: Config, spool: Option<(SpoolConfig, SqliteFolder)>) -> Result<Self> {
         config.timeouts = Timeouts { operation: DEADLINE, ..config.timeouts };
-        let spool = match guard {
-            Guard::Resilient => None,
-            Guard::Spool => {
-                let folder = SqliteFolder::new()?;
-                Some((spool_in(&folder), folder))
-            }
-        };
         config.resilience.spool = spool.as_ref().map(|(config, _)| config.clone());
         let storage = Arc::new(ResilientStorage::builder(config).build()?);
         storage.initialize().await?;
@@ -60,13 +59,23 @@ impl Opened {
     pub async fn drained(&self) -> Result<Option<(usize, Duration)>> {
         let depth = || self.storage.status().spool.map_or(0, |spool| spool.depth);
         let waiting = depth();
-        if self.spool.is_none() {
-            return Ok(None);
-        }
+        let Some((config, _)) = &self.spool else { return Ok(None) };
         let started = Instant::now();
         until("the spool is empty", DRAINING, async || depth() == 0).await?;
-        let rejected = self.storage.status().spool.map_or(0, |spool| spool.rejected);
-        ensure!(rejected == 0, "{rejected} writes of the spool were refused by the database");
+        let rejected = inspect(&config.path)?.rejected;
+        let first = rejected.first().map(|(_, reason)| reason);
+        ensure!(rejected.is_empty(), "the database refused {} writes of the spool: {first:?}", rejected.len());
         Ok(Some((waiting, started.elapsed())))
     }
+}
+
+/// A spool in a folder of its own, where there is to be one.
+pub(super) fn spool_of(guard: Guard) -> Result<Option<(SpoolConfig, SqliteFolder)>> {
+    Ok(match guard {
+        Guard::Resilient => None,
+        Guard::Spool => {
+            let folder = SqliteFolder::new()?;
+            Some((spool_in(&folder), folder))
+        }
+    })
 }

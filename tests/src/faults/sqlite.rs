@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::ErrorKind;
+use cofferdam::config::{Config, PluginSource};
 use cofferdam::resilience::Readiness;
 use tokio::time::{Instant, sleep};
 
@@ -19,6 +20,7 @@ use super::look;
 use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
+use crate::harness::plugins;
 use crate::harness::sqlite::SqliteFolder;
 use crate::harness::storage::sqlite_config;
 use crate::harness::tmpfs::Tmpfs;
@@ -36,6 +38,9 @@ const MEBIBYTE: u64 = 1 << 20;
 /// What callers see of a file that is gone or failing.
 const AWAY: Expected = Expected::errors(&[ErrorKind::Unavailable]);
 
+/// As [`AWAY`], where the file may be opened anew before a write meets it, or the write be repeated.
+const UNNOTICED: Expected = Expected { is_felt: false, ..AWAY };
+
 /// A file, and a storage on it.
 struct Stage {
     file: PathBuf,
@@ -44,7 +49,13 @@ struct Stage {
 
 impl Stage {
     async fn set(run: Run, file: PathBuf) -> Result<Self> {
-        let opened = Opened::on(sqlite_config(&file), run.guard).await?;
+        Self::with(run, file, plugins::SQLITE).await
+    }
+
+    /// With another backend than the usual one.
+    async fn with(run: Run, file: PathBuf, plugin: &str) -> Result<Self> {
+        let config = Config { plugin: PluginSource::File(plugin.into()), ..sqlite_config(&file) };
+        let opened = Opened::on(config, run.guard).await?;
         Ok(Self { file, opened })
     }
 
@@ -103,13 +114,31 @@ pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
     Ok(verdict)
 }
 
+/// The backend traps in one operation of fifty, before its work or after.
+pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
+    let folder = SqliteFolder::new()?;
+    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM).await?;
+    let expected = Expected::errors(&[ErrorKind::Internal, ErrorKind::Unavailable]);
+    let lasting = if run.full { 10 * LASTING } else { LASTING };
+    let mut verdict = stage
+        .play(name, expected, callers(), async |_| {
+            sleep(lasting).await;
+            Ok(())
+        })
+        .await?;
+    let restarts = stage.opened.storage.status().storage.discarded_instances;
+    verdict.notes.push(format!("{restarts} instances were thrown away"));
+    Ok(verdict)
+}
+
 pub(super) async fn locked_briefly(name: &'static str, run: Run) -> Result<Verdict> {
     lock(run, name, Expected::NONE, DEADLINE / 2).await
 }
 
 pub(super) async fn locked(name: &'static str, run: Run) -> Result<Verdict> {
     // A caller whose turn comes at its deadline only may still get the lock in time to be late.
-    lock(run, name, Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout]), 2 * DEADLINE + DEADLINE / 2).await
+    let expected = Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout, ErrorKind::Unavailable]);
+    lock(run, name, expected, 2 * DEADLINE + DEADLINE / 2).await
 }
 
 async fn lock(run: Run, name: &str, expected: Expected, lasting: Duration) -> Result<Verdict> {
@@ -155,9 +184,9 @@ pub(super) async fn log_removed(name: &'static str, run: Run) -> Result<Verdict>
     let folder = SqliteFolder::new()?;
     let stage = Stage::set(run, folder.database()).await?;
     stage
-        .play(name, AWAY, callers(), async |load| {
+        .play(name, UNNOTICED, callers(), async |_| {
             std::fs::remove_file(stage.beside("-wal"))?;
-            until("the log is missed", FELT, async || load.ledger().is_felt()).await
+            until("there is a log again", FELT, async || stage.beside("-wal").exists()).await
         })
         .await
 }
@@ -168,14 +197,16 @@ pub(super) async fn replaced(name: &'static str, run: Run) -> Result<Verdict> {
     let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     stage
-        .play(name, AWAY, callers(), async |load| {
+        .play(name, UNNOTICED, callers(), async |load| {
             let paused = load.pause().await;
             let original = rusqlite::Connection::open(&stage.file)?;
             original.execute("VACUUM INTO ?", (copy.to_string_lossy(),))?;
             drop(original);
             std::fs::rename(&copy, &stage.file)?;
             drop(paused);
-            until("the file is missed", FELT, async || load.ledger().is_felt()).await
+            // Readers look every 100 milliseconds, writers at once.
+            sleep(LASTING / 3).await;
+            Ok(())
         })
         .await
 }

@@ -40,7 +40,7 @@ pub fn table(verdicts: &[Verdict], form: Form) -> String {
             verdict.errors(),
             lost.to_string(),
             duplicated.to_string(),
-            format!("{:.2} s", tally.longest.as_secs_f64()),
+            longest(tally.longest),
             verdict.recovered(),
             if verdict.is_kept() { "kept".into() } else { format!("{} broken", verdict.broken.len()) },
         ]);
@@ -52,6 +52,11 @@ pub fn table(verdicts: &[Verdict], form: Form) -> String {
     }
     let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n") + "\n"
+}
+
+/// Of what callers of this process saw; hosts in others do not say.
+fn longest(longest: std::time::Duration) -> String {
+    if longest.is_zero() { "-".into() } else { format!("{:.2} s", longest.as_secs_f64()) }
 }
 
 /// What stands below the table: the writes that were checked, other figures, and the promises that were broken.

@@ -35,7 +35,9 @@ macro_rules! faults {
         #[test]
         fn every_fault_has_a_test() {
             let tested = [$($name, concat!($name, "+spool")),*];
-            let untested: Vec<_> = FAULTS.iter().map(|fault| fault.name).filter(|name| !tested.contains(name)).collect();
+            // The soak measures its process, which it has to have for itself: see `soak.rs`.
+            let names = FAULTS.iter().map(|fault| fault.name).filter(|name| !name.contains("soak"));
+            let untested: Vec<_> = names.filter(|name| !tested.contains(name)).collect();
             assert!(untested.is_empty(), "{untested:?}");
         }
     };
@@ -51,6 +53,10 @@ faults! {
     mysql_disk_full: "mysql/disk-full",
     mysql_network: "mysql/network",
     mysql_refuse: "mysql/refuse",
+    mysql_outage: "mysql/outage",
+    mysql_host_killed: "mysql/host-killed",
+    sqlite_host_killed: "sqlite/host-killed",
+    sqlite_traps: "sqlite/traps",
     sqlite_disk_full: "sqlite/disk-full",
     sqlite_locked_briefly: "sqlite/locked-briefly",
     sqlite_locked: "sqlite/locked",

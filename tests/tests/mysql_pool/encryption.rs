@@ -2,7 +2,7 @@
 
 use std::io;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use cofferdam::config::{HostPort, MysqlConfig, PoolConfig, Tls, TlsMode};
 use cofferdam::sql::{Access, ErrorKind, Rows, SqlError, mysql};
@@ -170,7 +170,15 @@ async fn an_identity_that_is_not_verified_is_said_once_for_a_pool() {
 }
 
 /// What is logged on this thread.
+///
+/// A message that is first met on a thread without a subscriber may be taken for one that nobody wants, while another
+/// thread gets its own: one for all threads, which forgets everything, keeps that from happening.
 fn log() -> (Log, tracing::subscriber::DefaultGuard) {
+    static FOR_ALL: Once = Once::new();
+    FOR_ALL.call_once(|| {
+        let forgets = tracing_subscriber::fmt().with_writer(io::sink).finish();
+        tracing::subscriber::set_global_default(forgets).expect("nobody else sets one");
+    });
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
     let guard = tracing::subscriber::set_default(subscriber);

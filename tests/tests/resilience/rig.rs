@@ -39,7 +39,6 @@ impl Rig {
         config.timeouts.operation = Duration::from_secs(1);
         config.resilience.breaker.failures = 2;
         config.resilience.breaker.probe_interval = Duration::from_millis(100);
-        config.resilience.breaker.probe_timeout = Duration::from_millis(500);
         config.resilience.retry.attempts = 2;
         config
     }

@@ -1,6 +1,6 @@
 //! Starting without the database.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cofferdam::resilience::Readiness;
 use cofferdam::{ErrorKind, StorageService};
 use cofferdam_tests::harness::wait::until;
@@ -21,7 +21,9 @@ async fn a_bot_starts_without_its_database_and_works_once_it_is_there() -> Resul
     assert!(error.message().contains("[2002]"), "{error}");
 
     rig.start_again().await?;
-    until("it initialises by itself", SOON, async || storage.status().readiness == Readiness::Ready).await?;
+    until("it initialises by itself", SOON, async || storage.status().readiness == Readiness::Ready)
+        .await
+        .with_context(|| format!("{:?}", storage.status()))?;
     storage.upsert_message_state(&state("c", "m")).await?;
     storage.health_check().await?;
     storage.close().await?;

@@ -51,3 +51,15 @@ pub mod panics {
         sandbox.is_whole().await
     }
 }
+
+pub mod traps_at_random {
+    use anyhow::{Context, Result, ensure};
+    use cofferdam_tests::faults::{Fault, Run};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn loses_nothing_under_load() -> Result<()> {
+        let verdict = Fault::named("sqlite/traps").context("the fault")?.provoke(Run::short()?).await?;
+        ensure!(verdict.is_kept(), "{}", verdict.broken.join("\n"));
+        Ok(())
+    }
+}

@@ -67,15 +67,15 @@ async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
         assert!(stderr.contains(&told) && stderr.lines().count() == 1, "{stderr}");
         for to in empty_homes().await? {
             let parts = [&*told, "nothing was imported", "--skip-broken"];
-            run_wrong(&mut command(&to, &["import", text(&file)]), 6, &parts);
+            run_wrong(&mut command(&to, &["import", text(&file)]), 8, &parts);
             assert_same(&Rows::of(&to).await?, &Rows::default());
             let mut import = command(&to, &["import", text(&file), "--skip-broken"]);
-            let (_, stderr) = run(&mut import, 5);
+            let (_, stderr) = run(&mut import, 6);
             assert!(stderr.contains(&told) && stderr.contains("1 rows break a rule"), "{stderr}");
             let mut expected = Rows { states: rows.states.clone(), ownerships: rows.ownerships.clone() };
             expected.states.retain(|state| !is_broken(&state.thread_id));
             assert_same(&Rows::of(&to).await?, &expected);
-            let (stdout, _) = run(import.arg("--json"), 5);
+            let (stdout, _) = run(import.arg("--json"), 6);
             let imported: Vec<serde_json::Value> =
                 stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
             let imported = imported.iter().find(|event| event["event"] == "imported").expect("a summary");
@@ -84,7 +84,7 @@ async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
                 (&json!(1), &json!(line))
             );
         }
-        let failed = last_event(&mut command(&empty_homes().await?[0], &["import", text(&file)]), 6);
+        let failed = last_event(&mut command(&empty_homes().await?[0], &["import", text(&file)]), 8);
         assert_eq!(failed["error"]["kind"], "broken-rule");
     }
     Ok(())

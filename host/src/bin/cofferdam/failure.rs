@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use cofferdam::config::ConfigError;
+use cofferdam::migrate::MigrateError;
 use cofferdam::migrate::snapshot::SnapshotError;
 use cofferdam::plugin::PluginError;
 use cofferdam::{ErrorKind, StartError};
@@ -28,10 +29,14 @@ pub const USAGE: u8 = 2;
 pub const UNAVAILABLE: u8 = 3;
 /// What was asked for is not there.
 pub const NOT_FOUND: u8 = 4;
-/// Something was done, but not for all: operations failed or were answered wrongly, or rows were left out.
+/// Something was measured, but some operations failed or were answered wrongly.
 pub const FAULTY: u8 = 5;
+/// Everything was done but for some rows.
+pub const INCOMPLETE: u8 = 6;
 /// A snapshot is truncated or damaged, or has a row that breaks a rule.
-pub const DAMAGED: u8 = 6;
+pub const DAMAGED: u8 = 8;
+/// Two databases were compared and are not equal.
+pub const DIFFERENT: u8 = 7;
 
 impl Failure {
     fn new(exit: u8, kind: &'static str, message: impl Into<String>) -> Self {
@@ -56,6 +61,14 @@ impl Failure {
 
     pub fn faulty(message: impl Into<String>) -> Self {
         Self::new(FAULTY, "faulty", message)
+    }
+
+    pub fn incomplete(message: impl Into<String>) -> Self {
+        Self::new(INCOMPLETE, "incomplete", message)
+    }
+
+    pub fn different(message: impl Into<String>) -> Self {
+        Self::new(DIFFERENT, "different", message)
     }
 
     /// Ended by a signal: the exit code is the one that a shell would report.
@@ -128,6 +141,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
 impl From<cofferdam::Error> for Failure {
     fn from(error: cofferdam::Error) -> Self {
         let exit = match error.kind() {
@@ -142,6 +161,23 @@ impl From<cofferdam::Error> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Self::usage(error.to_string())
+    }
+}
+
+impl From<MigrateError> for Failure {
+    fn from(error: MigrateError) -> Self {
+        let message = error.to_string();
+        match error {
+            MigrateError::Storage { error, .. } => Self { message, ..Self::from(error) }.with_remedy(),
+            MigrateError::Unusable { is_missing: true, .. } => Self::not_found(message),
+            MigrateError::Spec(_)
+            | MigrateError::Start { .. }
+            | MigrateError::Unusable { .. }
+            | MigrateError::SameDatabase { .. } => Self::usage(message),
+            MigrateError::Taken { .. } => Self::unavailable(message),
+            MigrateError::Rejected { .. } => Self::incomplete(message),
+            MigrateError::Observer(_) => Self::failed(message),
+        }
     }
 }
 

@@ -32,8 +32,8 @@ Exit codes:
   2  wrong usage, environment or plugin, or a file that cannot be read or is no snapshot
   3  the database is away or too slow: import again
   4  there is no database, and --create was not given
-  5  it worked, but rows were left out by --skip-broken
-  6  the snapshot is truncated or damaged, or has a row that breaks a rule; nothing was imported")]
+  6  it worked, but rows were left out by --skip-broken
+  8  the snapshot is truncated or damaged, or has a row that breaks a rule; nothing was imported")]
 pub struct Import {
     /// The file, or - for standard input; compression is told by its contents
     file: PathBuf,
@@ -86,7 +86,7 @@ impl Import {
         match imported.skipped {
             0 => Ok(()),
             skipped => {
-                Err(Failure::faulty(format!("{skipped} rows break a rule and were left out; all others are in")))
+                Err(Failure::incomplete(format!("{skipped} rows break a rule and were left out; all others are in")))
             }
         }
     }

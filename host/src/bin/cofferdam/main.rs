@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod failure;
 mod import;
+mod migrate;
 mod open;
 mod output;
 mod plugin;
@@ -48,6 +49,7 @@ enum Command {
     Import(import::Import),
     #[command(subcommand)]
     Spool(spool::Spool),
+    Migrate(migrate::Migrate),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -64,6 +66,7 @@ impl Command {
             Self::Export(command) => signals.or(command.run()).await,
             Self::Import(command) => signals.or(command.run()).await,
             Self::Spool(command) => signals.or(command.run()).await,
+            Self::Migrate(command) => signals.or(command.run()).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,
@@ -79,8 +82,10 @@ Exit codes:
   2  the command line, the environment or a file that they name is wrong
   3  the database is away, too slow or too busy: worth another try
   4  what was asked for is not there
-  5  bench has measured, and operations failed or were answered wrongly; import has left rows out
-  6  a snapshot is truncated or damaged, or has a row that breaks a rule";
+  5  bench has measured, and operations failed or were answered wrongly
+  6  migrate or import is through, but for rows that cannot be moved, or that a rollback did not touch
+  7  migrate has compared, and both sides differ
+  8  a snapshot is truncated or damaged, or has a row that breaks a rule";
 
 fn main() -> ExitCode {
     let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();
@@ -97,6 +102,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if !matches!(cli.command, Command::Bench(_)) {
         builder.worker_threads(2);
     }
+    if matches!(cli.command, Command::Migrate(_)) {
+        // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
+        builder.max_blocking_threads(4);
+        share_memory();
+    }
     let runtime = builder
         .enable_all()
         .build()
@@ -105,6 +115,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
     // A component that is still being compiled, or a read of standard input, must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// Lets all threads take memory from two places. By default each has one of its own, and keeps there what another thread
+/// could use for the next page.
+fn share_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. With
+    // `M_ARENA_MAX` it changes where memory comes from later, and nothing that was handed out.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
 }
 
 fn log_to_stderr() -> Result<(), Failure> {

@@ -29,6 +29,10 @@ const CHECKPOINT_PAGES: usize = 1000;
 pub(super) struct Pool {
     place: Arc<Place>,
     config: PoolConfig,
+    /// What its readers are: [`Role::Reader`], or [`Role::Observer`] where nothing may be written at all.
+    readers: Role,
+    /// What opens the writer again where it had to be closed.
+    writes: Role,
     writer: Arc<tokio::sync::Mutex<Option<Raw>>>,
     writer_open: AtomicBool,
     permits: Arc<Semaphore>,
@@ -60,16 +64,39 @@ struct Idle {
 
 impl Pool {
     /// Opens the writer, and with it creates the file.
-    pub fn open(path: PathBuf, config: PoolConfig) -> Result<Self> {
+    pub fn open(path: PathBuf, config: PoolConfig, role: Role) -> Result<Self> {
         let wal_pages = Arc::new(AtomicUsize::new(0));
         let place = Arc::new(Place::new(path));
-        let writer = place.settle(true, || Raw::open(&place, Role::Writer, true, &wal_pages))?;
-        Ok(Self {
+        let writer = place.settle(true, || Raw::open(&place, role, true, &wal_pages))?;
+        Ok(Self { writes: role, ..Self::with(place, config, Role::Reader, Some(writer), wal_pages) })
+    }
+
+    /// Opens a reader, to see that it can be read. There is never a writer.
+    pub fn open_read_only(path: PathBuf, config: PoolConfig) -> Result<Self> {
+        let wal_pages = Arc::new(AtomicUsize::new(0));
+        let place = Arc::new(Place::new(path));
+        let reader = place.settle(false, || Raw::open(&place, Role::Observer, false, &wal_pages))?;
+        let pool = Self::with(place, config, Role::Observer, None, wal_pages);
+        pool.readers_open.fetch_add(1, Ordering::Relaxed);
+        pool.put_back(reader, 0);
+        Ok(pool)
+    }
+
+    fn with(
+        place: Arc<Place>,
+        config: PoolConfig,
+        readers: Role,
+        writer: Option<Raw>,
+        wal_pages: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            writer_open: AtomicBool::new(writer.is_some()),
             place,
+            permits: Arc::new(Semaphore::new(self::readers(&config))),
             config,
-            writer: Arc::new(tokio::sync::Mutex::new(Some(writer))),
-            writer_open: AtomicBool::new(true),
-            permits: Arc::new(Semaphore::new(readers(&config))),
+            readers,
+            writes: Role::Writer,
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
             readers_open: AtomicUsize::new(0),
@@ -83,7 +110,7 @@ impl Pool {
             wal_pages,
             checkpointed: AtomicUsize::new(0),
             checkpoint: Arc::default(),
-        })
+        }
     }
 
     pub fn status(&self) -> PoolStatus {
@@ -132,7 +159,7 @@ impl Pool {
             let opened = match self.take_idle(now) {
                 Some(raw) => Ok(raw),
                 None => self.place.check().and_then(|()| {
-                    let open = || Raw::open(&self.place, Role::Reader, false, &self.wal_pages);
+                    let open = || Raw::open(&self.place, self.readers, false, &self.wal_pages);
                     let raw = run_slow(|| self.place.join(open))?;
                     self.readers_open.fetch_add(1, Ordering::Relaxed);
                     Ok(raw)
@@ -165,7 +192,7 @@ impl Pool {
     async fn reopen(&self, writer: &mut Option<Raw>, deadline: Instant) -> Result<()> {
         let lost = self.place.is_lost();
         // Somebody else may have been here in between.
-        if !lost && writer.is_some() {
+        if !lost && (writer.is_some() || self.readers == Role::Observer) {
             return Ok(());
         }
         let _alone = if lost || self.place.check().is_err() {
@@ -177,9 +204,17 @@ impl Pool {
         } else {
             None
         };
-        let open = || Raw::open(&self.place, Role::Writer, false, &self.wal_pages);
-        *writer = Some(run_slow(|| self.place.settle(false, open))?);
-        self.writer_open.store(true, Ordering::Relaxed);
+        // A pool that writes nothing opens no writer, not even to see whether the file is in order.
+        let role = if self.readers == Role::Observer { Role::Observer } else { self.writes };
+        let open = || Raw::open(&self.place, role, false, &self.wal_pages);
+        let raw = run_slow(|| self.place.settle(false, open))?;
+        if role == Role::Observer {
+            self.readers_open.fetch_add(1, Ordering::Relaxed);
+            self.put_back(raw, self.generation.load(Ordering::Acquire));
+        } else {
+            *writer = Some(raw);
+            self.writer_open.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 

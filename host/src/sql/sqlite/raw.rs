@@ -33,10 +33,20 @@ const OPEN_WAIT: Duration = Duration::from_secs(2);
 pub(super) enum Role {
     /// The one that writes.
     Writer,
+    /// As the writer, with a cache for transactions of many thousand rows.
+    BulkWriter,
     /// One of those that cannot.
     Reader,
+    /// As a reader, of a file that this process does not write at all.
+    Observer,
     /// Copies the write-ahead log into the file.
     Checkpointer,
+}
+
+impl Role {
+    fn writes(self) -> bool {
+        matches!(self, Self::Writer | Self::BulkWriter)
+    }
 }
 
 /// What stops a running statement, looked at by the progress handler.
@@ -111,7 +121,11 @@ impl Raw {
     pub fn open(place: &Arc<Place>, role: Role, create: bool, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
         let path = place.path();
         let attempt = || -> rusqlite::Result<Self> {
-            let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let access = match role {
+                Role::Observer => OpenFlags::SQLITE_OPEN_READ_ONLY,
+                _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            };
+            let mut flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             if create {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
@@ -119,7 +133,7 @@ impl Raw {
             connection.busy_timeout(OPEN_WAIT)?;
             configure(&connection, role)?;
             let is_moved = Arc::<AtomicBool>::default();
-            if role == Role::Writer {
+            if role.writes() {
                 let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
                 connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
                     pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
@@ -152,6 +166,7 @@ impl Raw {
             let error = codes::error(error);
             let what = match error.kind {
                 ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
+                ErrorKind::PermissionDenied if role == Role::Observer => "cannot be read by this user",
                 ErrorKind::PermissionDenied => "cannot be written by this user",
                 _ => "cannot be opened",
             };
@@ -159,7 +174,7 @@ impl Raw {
             SqlError { message, ..error }
         })?;
         // SQLite opens a file that it may not write for reading, and says so only at the first write.
-        if raw.connection.is_readonly(c"main").unwrap_or(false) {
+        if role != Role::Observer && raw.connection.is_readonly(c"main").unwrap_or(false) {
             return Err(SqlError {
                 code: Some("SQLITE_READONLY".to_owned()),
                 ..SqlError::new(
@@ -360,7 +375,10 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     // The pool starts checkpoints, where they hold up no commit.
     connection.query_row("PRAGMA wal_autocheckpoint = 0", [], |_| Ok(()))?;
     connection.execute_batch("PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000;")?;
-    if role == Role::Reader {
+    if role == Role::BulkWriter {
+        connection.execute_batch("PRAGMA cache_size = -32768")?;
+    }
+    if matches!(role, Role::Reader | Role::Observer) {
         connection.execute_batch("PRAGMA query_only = ON")?;
     }
     // The first look into the file, so that one that is no database is refused here.

@@ -39,6 +39,42 @@ pub(crate) fn version<B: Backend>() -> Result<Option<u32>> {
     Ok(Actual::read::<B>(&Session::read()?)?.version())
 }
 
+/// Which tables of ours a database has.
+#[derive(Clone, Copy)]
+pub(crate) struct Tables {
+    /// As [`version`] tells it.
+    pub version: Option<u32>,
+    pub message_states: bool,
+    pub thread_ownerships: bool,
+    current: bool,
+}
+
+impl Tables {
+    /// All of them, of the newest version.
+    pub const CURRENT: Self = Self { version: None, message_states: true, thread_ownerships: true, current: true };
+
+    /// Whether the schema is of the newest version that the backend knows.
+    pub fn is_current(self) -> bool {
+        self.current
+    }
+}
+
+/// What tables there are, of any version that the backend knows.
+///
+/// # Errors
+///
+/// `schema-mismatch` where the database is newer, or a table is not what its version says.
+pub(crate) fn tables<B: Backend>(session: &Session) -> Result<Tables> {
+    let actual = Actual::read::<B>(session)?;
+    let plan = plan(&actual, known_version::<B>(), B::THREADLESS_KEY)?;
+    Ok(Tables {
+        version: actual.version(),
+        message_states: actual.has("message_states"),
+        thread_ownerships: actual.has("thread_ownerships"),
+        current: plan == Plan::Current,
+    })
+}
+
 /// Creates what is missing and upgrades what is older. A current schema costs a few reads.
 pub(crate) fn initialize<B: Backend>() -> Result<()> {
     let repeat_on = match B::UPGRADE {

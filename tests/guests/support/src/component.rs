@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use crate::bindings::cofferdam::storage::types::{
     Duration, Error, MessageState, MessageStates, ThreadOwnership, ThreadOwnerships,
 };
-use crate::bindings::exports::cofferdam::storage::{backend, storage, transfer};
+use crate::bindings::exports::cofferdam::storage::{backend, migration, storage, transfer};
 use crate::{Guest, no_states};
 
 /// The exports that a [`Guest`] makes. Named by [`export!`](crate::export) only.
@@ -81,6 +81,76 @@ impl<G: Guest> transfer::Guest for Component<G> {
     fn import_thread_ownerships(_ownerships: ThreadOwnerships) -> Result<transfer::ImportOutcome, Error> {
         Ok(transfer::ImportOutcome { inserted: 0, replaced: 0, kept: 0 })
     }
+}
+
+/// No guest is asked to move anything.
+impl<G: Guest> migration::Guest for Component<G> {
+    fn survey() -> Result<migration::Overview, Error> {
+        Err(unasked())
+    }
+
+    fn read_message_states(
+        _after: Option<migration::MessageKey>,
+        _limit: u32,
+    ) -> Result<migration::MessageStatesPage, Error> {
+        Err(unasked())
+    }
+
+    fn read_thread_ownerships(_after: Option<String>, _limit: u32) -> Result<migration::ThreadOwnershipsPage, Error> {
+        Err(unasked())
+    }
+
+    fn held_lease() -> Result<Option<migration::Lease>, Error> {
+        Err(unasked())
+    }
+
+    fn take_lease(_owner: String, _instead_of: Option<migration::Lease>) -> Result<bool, Error> {
+        Err(unasked())
+    }
+
+    fn keep_lease(_owner: String) -> Result<(), Error> {
+        Err(unasked())
+    }
+
+    fn drop_lease(_owner: String) -> Result<(), Error> {
+        Err(unasked())
+    }
+
+    fn begin(_owner: String, _source: String) -> Result<migration::Run, Error> {
+        Err(unasked())
+    }
+
+    fn write_message_states(
+        _owner: String,
+        _progress: migration::Progress,
+        _states: MessageStates,
+    ) -> Result<migration::Run, Error> {
+        Err(unasked())
+    }
+
+    fn write_thread_ownerships(
+        _owner: String,
+        _progress: migration::Progress,
+        _ownerships: ThreadOwnerships,
+    ) -> Result<migration::Run, Error> {
+        Err(unasked())
+    }
+
+    fn finish(_owner: String, _run: u32) -> Result<migration::Run, Error> {
+        Err(unasked())
+    }
+
+    fn undo(_owner: String) -> Result<Option<migration::Undone>, Error> {
+        Err(unasked())
+    }
+
+    fn forget(_owner: String) -> Result<(), Error> {
+        Err(unasked())
+    }
+}
+
+fn unasked() -> Error {
+    crate::internal("this guest has nothing to move")
 }
 
 fn no_ownerships() -> ThreadOwnerships {

@@ -1,0 +1,107 @@
+//! What a run writes beside: a line of JSON for each row that was merged away or cannot be moved.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use cofferdam::migrate::{Left, Reject, Table};
+use cofferdam::{MessageKey, MessageState};
+use serde_json::{Map, Value, json};
+
+/// A file of lines, which is made with its first line.
+pub struct Lines {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    count: u64,
+}
+
+impl Lines {
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: None, count: 0 }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lines that were written and still count.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Keeps the first `lines` of a file that is there: what follows was written for a page that was not. Where nothing
+    /// is to be kept, what is there belongs to another run, and gets the ending `.old`.
+    pub fn keep(&mut self, lines: u64) -> io::Result<()> {
+        self.count = lines;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(named)?,
+        };
+        if lines == 0 {
+            drop(file);
+            let mut old = self.path.clone().into_os_string();
+            old.push(".old");
+            return std::fs::rename(&self.path, old).map_err(named);
+        }
+        let (mut reader, mut length) = (BufReader::new(&file), 0);
+        for _ in 0..lines {
+            length += reader.skip_until(b'\n').map_err(named)? as u64;
+        }
+        file.set_len(length).map_err(named)
+    }
+
+    /// Adds lines, and hands them to the system before it returns.
+    pub fn push(&mut self, lines: impl Iterator<Item = Value>) -> io::Result<()> {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let file = OpenOptions::new().append(true).create(true).open(&self.path).map_err(named)?;
+                none.insert(BufWriter::new(file))
+            }
+        };
+        for line in lines {
+            writeln!(file, "{line}").map_err(named)?;
+            self.count += 1;
+        }
+        file.flush().map_err(named)
+    }
+}
+
+/// A row that gave way to another one.
+pub fn merged(state: &MessageState) -> Value {
+    json!({
+        "table": Table::MessageStates.name(),
+        "what": "merged: a newer row of the same channel was moved",
+        "row": {
+            "id": state.id, "channel_id": state.channel_id, "thread_id": state.thread_id,
+            "last_message_id": state.last_message_id, "last_seen_timestamp": state.last_seen_timestamp,
+            "created_at": state.created_at, "updated_at": state.updated_at,
+        },
+    })
+}
+
+/// A row that cannot be moved.
+pub fn rejected(reject: &Reject) -> Value {
+    let mut row = Map::new();
+    row.insert("id".into(), reject.id.into());
+    for (name, value) in reject.table.columns().iter().zip(&reject.values) {
+        row.insert((*name).into(), value.clone().into());
+    }
+    json!({ "table": reject.table.name(), "reason": reject.reason, "row": row })
+}
+
+/// A row that a rollback did not touch.
+pub fn left(left: &Left) -> Value {
+    let what = if left.is_gone { "deleted since" } else { "changed since" };
+    json!({ "table": left.table.name(), "what": what, "key": key(left.table, &left.key) })
+}
+
+/// A key by the names of its columns.
+pub fn key(table: Table, key: &MessageKey) -> Value {
+    match table {
+        Table::MessageStates => json!({ "channel_id": key.channel_id, "thread_id": key.thread_id }),
+        Table::ThreadOwnerships => json!({ "thread_id": key.channel_id }),
+    }
+}

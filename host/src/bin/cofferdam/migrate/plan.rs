@@ -1,0 +1,137 @@
+//! What is on both sides and what would happen.
+
+use cofferdam::config::format_duration;
+use cofferdam::migrate::{Overview, Plan, Run, RunState, Side, TableOverview, Tally};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use crate::output::{Columns, time};
+
+/// The plan for people.
+pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
+    let mut columns = Columns::new(&["", "SOURCE", "DESTINATION"], &[]);
+    let mut row = |name: &str, one: String, other: String| columns.add([name.to_owned(), one, other]);
+    row("database", from.label().to_owned(), to.label().to_owned());
+    row("schema version", version(&plan.from), version(&plan.to));
+    let tables: [(&str, fn(&Overview) -> &TableOverview); 2] =
+        [("states", |overview| &overview.message_states), ("ownerships", |overview| &overview.thread_ownerships)];
+    for (name, table) in tables {
+        let (one, other) = (table(&plan.from), table(&plan.to));
+        row(name, one.rows.to_string(), other.rows.to_string());
+        row("  updated", span(one), span(other));
+        if one.duplicates > 0 {
+            row("  to merge", one.duplicates.to_string(), String::new());
+        }
+        if one.unfit + other.unfit > 0 {
+            row("  cannot be moved", one.unfit.to_string(), other.unfit.to_string());
+        }
+    }
+    let mut text = columns.text();
+    for line in lines(plan, from, to) {
+        text.push_str("\n");
+        text.push_str(&line);
+    }
+    text
+}
+
+fn lines(plan: &Plan, from: &Side, to: &Side) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    if let Some(obstacle) = &plan.obstacle {
+        lines.push(format!("A run would be refused: {obstacle}."));
+        return lines;
+    }
+    if plan.resumes {
+        let read = plan.to.last_run.as_ref().map_or(0, |run| run.tally.read);
+        lines.push(format!("An interrupted run would go on after {read} rows."));
+    }
+    if plan.needs_upgrade {
+        let known = to.known_schema_version();
+        lines.push(match plan.to.schema_version {
+            None => format!("The destination's tables would be created, in schema version {known}."),
+            Some(version) => format!(
+                "The destination would be upgraded from schema version {version} to {known}, which a rollback does not \
+                 undo; older bots still work on it."
+            ),
+        });
+    }
+    let rows = plan.from.rows() - plan.from.message_states.duplicates - plan.unfit();
+    lines.push(format!(
+        "About {rows} rows would be offered to the destination, in about {}; where it has a key already, the greater \
+         updated_at wins.",
+        format_duration(Duration::from_secs(plan.estimate.as_secs() + 1))
+    ));
+    if plan.from.message_states.duplicates > 0 {
+        lines.push(format!(
+            "{} states of the source give way to a newer one of the same channel and would be listed.",
+            plan.from.message_states.duplicates
+        ));
+    }
+    if plan.unfit() > 0 {
+        lines.push(format!("{} rows of the source cannot be moved and would be listed.", plan.unfit()));
+    }
+    lines.push(format!("{} would not be changed.", from.label()));
+    lines.push("Nothing was written: this is the plan. Do it with --execute.".into());
+    lines
+}
+
+fn version(overview: &Overview) -> String {
+    overview.schema_version.map_or_else(|| "none, no tables".into(), |version| version.to_string())
+}
+
+fn span(table: &TableOverview) -> String {
+    match (table.oldest, table.newest) {
+        (Some(oldest), Some(newest)) => format!("{} to {}", time(oldest), time(newest)),
+        _ => "-".into(),
+    }
+}
+
+/// The plan for scripts.
+pub fn json(plan: &Plan, from: &Side, to: &Side) -> Value {
+    json!({
+        "from": side(from, &plan.from),
+        "to": side(to, &plan.to),
+        "seconds": plan.estimate.as_secs_f64(),
+        "needs_upgrade": plan.needs_upgrade,
+        "resumes": plan.resumes,
+        "obstacle": plan.obstacle,
+    })
+}
+
+fn side(side: &Side, overview: &Overview) -> Value {
+    json!({
+        "database": side.label(),
+        "engine": side.engine(),
+        "schema_version": overview.schema_version,
+        "message_states": table(&overview.message_states),
+        "thread_ownerships": table(&overview.thread_ownerships),
+        "last_run": overview.last_run.as_ref().map(run),
+    })
+}
+
+fn table(table: &TableOverview) -> Value {
+    json!({
+        "rows": table.rows, "oldest": table.oldest, "newest": table.newest, "duplicates": table.duplicates,
+        "unfit": table.unfit,
+    })
+}
+
+/// A run for scripts.
+pub fn run(run: &Run) -> Value {
+    let state = match run.state {
+        RunState::Importing => "importing",
+        RunState::Finished => "finished",
+        RunState::Undoing => "undoing",
+    };
+    json!({
+        "number": run.number, "source": run.source, "state": state, "started_at": run.started_at, "pages": run.pages,
+        "tally": tally(&run.tally),
+    })
+}
+
+/// What became of rows, for scripts.
+pub fn tally(tally: &Tally) -> Value {
+    json!({
+        "read": tally.read, "inserted": tally.inserted, "replaced": tally.replaced, "kept": tally.kept,
+        "merged": tally.merged, "rejected": tally.rejected,
+    })
+}

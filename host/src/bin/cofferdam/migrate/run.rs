@@ -1,0 +1,147 @@
+//! `cofferdam migrate --execute`
+
+use std::io;
+use std::time::Instant;
+
+use cofferdam::MessageState;
+use cofferdam::migrate::{self, Mode, Observer, Options, Reject, Role, Run, Side, Tally};
+use serde_json::json;
+
+use super::files::{self, Lines};
+use super::progress::{Progress, event};
+use super::verify::compare;
+use super::{RunOptions, Sides, environment, open_to_read, plan, spec};
+use crate::failure::Failure;
+use crate::output::print;
+
+pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
+    let (from, to) = open_to_read(sides).await?;
+    let planned = plan(&from, &to).await?;
+    if options.json {
+        event("plan", super::plan::json(&planned, &from, &to))?;
+    } else if !options.execute {
+        print(&super::plan::text(&planned, &from, &to))?;
+    }
+    to.close().await?;
+    if !options.execute {
+        return Ok(from.close().await?);
+    }
+    if let Some(obstacle) = planned.obstacle {
+        return Err(Failure::usage(obstacle));
+    }
+    let to = Side::open(Role::To, &spec("--to", &sides.to)?, Mode::Write, &environment).await?;
+    let destination = to.survey().await?;
+    let mut watch = Watch::new(options, planned.from.rows());
+    let how = Options { stop_on_reject: options.stop_on_reject, patience: options.patience };
+    let result = migrate::run(&from, &to, (&planned.from, &destination), how, &mut watch).await;
+    watch.progress.end();
+    let run = result?;
+    watch.tell_end(&run.tally)?;
+    let mut verdict = None;
+    if !options.no_verify {
+        let overviews = (&planned.from, &destination);
+        verdict = Some(compare(&from, &to, overviews, options.patience, options.json, true).await?);
+    }
+    to.close().await?;
+    from.close().await?;
+    if verdict.is_some_and(|verdict| !verdict.is_complete()) {
+        return Err(Failure::different(
+            "rows of the source are not in the destination: it was written meanwhile; the same command moves them",
+        ));
+    }
+    match run.tally.rejected {
+        0 => Ok(()),
+        rejected => Err(Failure::incomplete(format!(
+            "{rejected} rows cannot be moved: {} lists them, each with its reason",
+            options.rejects.display()
+        ))),
+    }
+}
+
+/// Writes down and shows what happens.
+struct Watch {
+    progress: Progress,
+    report: Lines,
+    rejects: Lines,
+    as_json: bool,
+    total: u64,
+    started: Instant,
+    before: u64,
+}
+
+impl Watch {
+    fn new(options: &RunOptions, total: u64) -> Self {
+        Self {
+            progress: Progress::new(options.json),
+            report: Lines::new(&options.report),
+            rejects: Lines::new(&options.rejects),
+            as_json: options.json,
+            total,
+            started: Instant::now(),
+            before: 0,
+        }
+    }
+
+    fn tell_end(&self, tally: &Tally) -> Result<(), Failure> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rows = tally.read - self.before;
+        let files = [&self.report, &self.rejects].map(|file| (file.count() > 0).then(|| file.path().to_owned()));
+        if self.as_json {
+            return event(
+                "moved",
+                json!({
+                    "tally": super::plan::tally(tally), "seconds": seconds, "rows": rows,
+                    "report": files[0], "rejects": files[1],
+                }),
+            );
+        }
+        let Tally { inserted, replaced, kept, merged, rejected, .. } = tally;
+        print(&format!(
+            "{inserted} rows inserted, {replaced} replaced, {kept} kept as the destination had them; {rows} rows in \
+             {seconds:.1} s, {:.0} rows/s",
+            rows as f64 / seconds.max(0.001)
+        ))?;
+        if let Some(path) = &files[0] {
+            print(&format!("{merged} rows gave way to a newer one of the same channel: see {}", path.display()))?;
+        }
+        if let Some(path) = &files[1] {
+            print(&format!("{rejected} rows cannot be moved: see {}", path.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn done(tally: &Tally) -> u64 {
+    tally.read + tally.merged + tally.rejected
+}
+
+impl Observer for Watch {
+    fn begins(&mut self, run: &Run) -> io::Result<()> {
+        self.report.keep(run.tally.merged)?;
+        self.rejects.keep(run.tally.rejected)?;
+        self.before = run.tally.read;
+        self.started = Instant::now();
+        self.progress.begin("moving", done(&run.tally), self.total);
+        if self.as_json {
+            event("begins", super::plan::run(run)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn merged(&mut self, rows: &[MessageState]) -> io::Result<()> {
+        self.report.push(rows.iter().map(files::merged))
+    }
+
+    fn rejected(&mut self, rows: &[Reject]) -> io::Result<()> {
+        self.rejects.push(rows.iter().map(files::rejected))
+    }
+
+    fn written(&mut self, run: &Run) -> io::Result<()> {
+        self.progress.at(done(&run.tally), || super::plan::tally(&run.tally)).map_err(failed)
+    }
+}
+
+/// A failure to show something, in the words of an observer.
+pub fn failed(failure: Failure) -> io::Error {
+    io::Error::other(failure.to_string())
+}

@@ -1,0 +1,100 @@
+use super::spec::SpecError;
+use crate::error::{Error, ErrorKind};
+use crate::storage::StartError;
+
+/// The result of a part of a migration.
+pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
+
+/// The code with which a backend says that the lease is another's.
+pub(super) const LEASE_LOST: &str = "LEASE_LOST";
+
+/// Why a migration did not come to its end. What was written until then stays, and the same call goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A side is named wrongly.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// A side's configuration or component cannot be used.
+    #[error("{side}: {error}")]
+    Start {
+        /// Which side, such as `the source sqlite:a.db`.
+        side: String,
+        /// Why.
+        #[source]
+        error: StartError,
+    },
+    /// A side's database cannot be used as it is.
+    #[error("{side}: {message}")]
+    Unusable {
+        /// Which side.
+        side: String,
+        /// Why, and what to do.
+        message: String,
+        /// Whether it is not there at all.
+        is_missing: bool,
+    },
+    /// An operation failed.
+    #[error("{side}: {error}")]
+    Storage {
+        /// Which side.
+        side: String,
+        /// Why.
+        #[source]
+        error: Error,
+    },
+    /// Both sides are one database.
+    #[error("{from} and {to} are the same database: name two")]
+    SameDatabase {
+        /// The source.
+        from: String,
+        /// The destination.
+        to: String,
+    },
+    /// Another process is writing to the destination.
+    #[error(
+        "{side}: another migration is writing there ({owner}): let it end, or end it; then the same command goes on"
+    )]
+    Taken {
+        /// The destination.
+        side: String,
+        /// Who has the lease.
+        owner: String,
+    },
+    /// A row cannot be moved, and the caller wanted to stop at the first.
+    #[error("row {id} of {table} cannot be moved: {reason}; the run was stopped before its page")]
+    Rejected {
+        /// The row's table.
+        table: &'static str,
+        /// The row's number.
+        id: i64,
+        /// Why.
+        reason: String,
+    },
+    /// What was found out could not be written down.
+    #[error("{0}")]
+    Observer(#[from] std::io::Error),
+}
+
+impl MigrateError {
+    /// Whether the same call may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Storage { error, .. } => is_worth_another_try(error),
+            Self::Taken { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The kind of the failed operation's error.
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Storage { error, .. } => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an operation may succeed a little later. One that lost the lease does not.
+pub(super) fn is_worth_another_try(error: &Error) -> bool {
+    error.is_retryable() && error.code() != Some(LEASE_LOST)
+}

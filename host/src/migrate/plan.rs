@@ -1,0 +1,81 @@
+use std::time::Duration;
+
+use super::error::{MigrateError, Result};
+use super::model::{Overview, RunState};
+use super::side::Side;
+
+/// What a destination is expected to take in a second, for an estimate. `docs/migration.md` has measured figures.
+const ROWS_PER_SECOND: [(&str, u64); 2] = [("sqlite", 100_000), ("mysql", 60_000)];
+
+/// What is on both sides, and what a run would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// What is in the source.
+    pub from: Overview,
+    /// What is in the destination.
+    pub to: Overview,
+    /// About how long a run takes.
+    pub estimate: Duration,
+    /// Whether the destination's schema has to be created or upgraded first.
+    pub needs_upgrade: bool,
+    /// Whether the run would go on with one that was interrupted.
+    pub resumes: bool,
+    /// Why a run would be refused at present.
+    pub obstacle: Option<String>,
+}
+
+impl Plan {
+    /// Looks at both sides. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where one of them cannot be read, or both are the same database.
+    pub async fn make(from: &Side, to: &Side) -> Result<Self> {
+        if from.is_file_of(to) {
+            return Err(same(from, to));
+        }
+        let (source, destination) = tokio::try_join!(from.survey(), to.survey())?;
+        if !source.identity.is_empty() && from.engine() == to.engine() && source.identity == destination.identity {
+            return Err(same(from, to));
+        }
+        let mut plan = Self {
+            estimate: estimate(source.rows(), to.engine()),
+            needs_upgrade: destination.schema_version != Some(to.known_schema_version()),
+            resumes: false,
+            obstacle: None,
+            from: source,
+            to: destination,
+        };
+        if let Some(last) = &plan.to.last_run {
+            match last.state {
+                RunState::Importing if last.source == from.label() => plan.resumes = true,
+                RunState::Importing => {
+                    plan.obstacle = Some(format!(
+                        "a run from {} was interrupted in the destination: run it again to its end, or roll it back",
+                        last.source
+                    ));
+                }
+                RunState::Undoing => {
+                    let obstacle = "a rollback was interrupted in the destination: run the rollback again";
+                    plan.obstacle = Some(obstacle.into());
+                }
+                RunState::Finished => {}
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Rows of the source that cannot be moved.
+    pub fn unfit(&self) -> u64 {
+        self.from.message_states.unfit + self.from.thread_ownerships.unfit
+    }
+}
+
+pub(super) fn same(from: &Side, to: &Side) -> MigrateError {
+    MigrateError::SameDatabase { from: from.label().to_owned(), to: to.label().to_owned() }
+}
+
+fn estimate(rows: u64, engine: &str) -> Duration {
+    let rate = ROWS_PER_SECOND.iter().find(|rate| rate.0 == engine).map_or(50_000, |rate| rate.1);
+    Duration::from_secs_f64(rows as f64 / rate as f64)
+}

@@ -1,0 +1,87 @@
+use super::error::Result;
+use super::lease::Held;
+use super::model::Left;
+use super::side::Side;
+
+/// What a rollback did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The runs that were undone, newest first.
+    pub runs: Vec<u32>,
+    /// Rows that a run had inserted, and that are gone.
+    pub removed: u64,
+    /// Rows that a run had replaced, and that have their old values and ids.
+    pub restored: u64,
+    /// Rows that somebody changed or deleted since, and that were not touched.
+    pub left: u64,
+    /// Whether earlier runs can still be undone.
+    pub more_runs: bool,
+}
+
+/// Undoes the newest run into `to`, or with `all` every run that was not forgotten, also one that was interrupted.
+///
+/// `observe` hears after each page how far it is, and which rows of the page were not touched. Where it fails the
+/// rollback ends; the same call goes on from there.
+///
+/// # Errors
+///
+/// Where the destination fails, another process writes to it, or `observe` gives up.
+pub async fn roll_back(
+    to: &Side,
+    all: bool,
+    observe: &mut (dyn FnMut(&RolledBack, &[Left]) -> std::io::Result<()> + Send),
+) -> Result<RolledBack> {
+    let mut total = RolledBack::default();
+    if to.survey().await?.last_run.is_none() {
+        return Ok(total);
+    }
+    let lease = Held::take(to).await?;
+    let result = undo(to, all, observe, &lease, &mut total).await;
+    if result.is_ok() && !total.more_runs {
+        // Without a run there is nothing to remember.
+        if let Err(error) = to.storage().forget_runs(lease.owner()).await {
+            tracing::warn!(%error, "the tables of the migration were not dropped; `cofferdam migrate forget` does it");
+        }
+    }
+    lease.release().await;
+    result.map(|()| total)
+}
+
+async fn undo(
+    to: &Side,
+    all: bool,
+    observe: &mut (dyn FnMut(&RolledBack, &[Left]) -> std::io::Result<()> + Send),
+    lease: &Held,
+    total: &mut RolledBack,
+) -> Result<()> {
+    while let Some(undone) = to.storage().undo(lease.owner()).await.map_err(|error| to.failed(error))? {
+        total.removed += undone.removed;
+        total.restored += undone.restored;
+        total.left += undone.left.len() as u64;
+        if !undone.more {
+            total.runs.push(undone.run);
+        }
+        observe(total, &undone.left)?;
+        if !undone.more && !all {
+            let overview = to.storage().survey().await.map_err(|error| to.failed(error))?;
+            total.more_runs = overview.last_run.is_some();
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Gives up the way back: drops what the destination remembers of its runs. `false` where there was nothing.
+///
+/// # Errors
+///
+/// Where the destination fails, or another process writes to it.
+pub async fn forget(to: &Side) -> Result<bool> {
+    if to.survey().await?.last_run.is_none() {
+        return Ok(false);
+    }
+    let lease = Held::take(to).await?;
+    let result = to.storage().forget_runs(lease.owner()).await.map_err(|error| to.failed(error));
+    lease.release().await;
+    result.map(|()| true)
+}

@@ -1,0 +1,232 @@
+//! An opened side.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::{MigrateError, Result};
+use super::model::Overview;
+use super::spec::{Passwords, Spec};
+use crate::config::DatabaseConfig;
+use crate::error::{Error, ErrorKind};
+use crate::service::StorageService;
+use crate::storage::Storage;
+
+/// Which side of a migration a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// What is read.
+    From,
+    /// What is written.
+    To,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::From => "the source",
+            Self::To => "the destination",
+        }
+    }
+
+    fn passwords(self) -> Passwords {
+        match self {
+            Self::From => Passwords { value: "COFFERDAM_FROM_PASSWORD", file: "COFFERDAM_FROM_PASSWORD_FILE" },
+            Self::To => Passwords { value: "COFFERDAM_TO_PASSWORD", file: "COFFERDAM_TO_PASSWORD_FILE" },
+        }
+    }
+}
+
+/// What a side is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing in the database is changed.
+    Read,
+    /// Nothing is created or upgraded; what is there may be written.
+    Attach,
+    /// What is missing is created, and what is older is upgraded.
+    Write,
+}
+
+/// One side of a migration, open.
+pub struct Side {
+    storage: Arc<Storage>,
+    label: String,
+    name: String,
+    file: Option<PathBuf>,
+    /// Whether there is a database to look at.
+    exists: bool,
+}
+
+impl Side {
+    /// Opens the database that `spec` names, with everything else from the environment that `lookup` reads.
+    ///
+    /// A SQLite file that is missing is a destination without a row, as long as nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// Where the configuration is wrong, or the database is missing, none, or cannot be reached.
+    pub async fn open(
+        role: Role,
+        spec: &Spec,
+        mode: Mode,
+        lookup: &(dyn Fn(&str) -> Option<OsString> + Sync),
+    ) -> Result<Self> {
+        let spec = &absolute(spec);
+        let (label, name) = (spec.to_string(), format!("{} {spec}", role.name()));
+        let start = |error| MigrateError::Start { side: name.clone(), error };
+        let look = |path: &Path| look_at(path, &name, role == Role::To && mode != Mode::Attach);
+        // Before the configuration finds the same in words of the environment.
+        if let Spec::Sqlite(path) = spec {
+            look(path)?;
+        }
+        let mut config = spec.config(role.passwords(), lookup).map_err(|error| start(error.into()))?;
+        let file = match &mut config.database {
+            DatabaseConfig::Sqlite(sqlite) => Some(sqlite.path.clone()),
+            DatabaseConfig::Mysql(mysql) => {
+                // Somebody watches: a failure is reported at once, with its cause.
+                mysql.connect_attempts = 1;
+                None
+            }
+        };
+        let builder = Storage::builder(config);
+        let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
+        let storage = match tokio::task::spawn_blocking(move || builder.build()).await {
+            Ok(storage) => Arc::new(storage.map_err(start)?),
+            Err(error) => {
+                let error = Error::new(ErrorKind::Internal, format!("loading the plugin failed: {error}"));
+                return Err(MigrateError::Storage { side: name, error });
+            }
+        };
+        let exists = match &file {
+            Some(path) => look(path)?,
+            None => true,
+        };
+        let side = Self { storage, label, name, file, exists: exists || mode == Mode::Write };
+        if side.exists {
+            let opened = match mode {
+                Mode::Read | Mode::Attach => side.storage.attach().await,
+                Mode::Write => side.storage.initialize().await,
+            };
+            opened.map_err(|error| side.failed(error))?;
+        }
+        Ok(side)
+    }
+
+    /// What it is called, without secrets, such as `mysql://bot@db:3306/state`.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The kind of its database: `sqlite` or `mysql`.
+    pub fn engine(&self) -> &'static str {
+        self.storage.backend().engine.name()
+    }
+
+    /// The newest schema version that its backend knows.
+    pub fn known_schema_version(&self) -> u32 {
+        self.storage.backend().schema_version
+    }
+
+    /// What is in it, at a cost of a scan of each table. Writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is newer than its backend knows.
+    pub async fn survey(&self) -> Result<Overview> {
+        if !self.exists {
+            return Ok(Overview { page_rows: 1, batch_rows: 1, ..Overview::default() });
+        }
+        self.storage.survey().await.map_err(|error| self.failed(error))
+    }
+
+    /// Closes its connections.
+    ///
+    /// # Errors
+    ///
+    /// Where operations were still running.
+    pub async fn close(self) -> Result<()> {
+        self.storage.close().await.map_err(|error| self.failed(error))
+    }
+
+    pub(super) fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    pub(super) fn failed(&self, error: Error) -> MigrateError {
+        MigrateError::Storage { side: self.name.clone(), error }
+    }
+
+    pub(super) fn taken(&self, owner: String) -> MigrateError {
+        MigrateError::Taken { side: self.name.clone(), owner }
+    }
+
+    /// Whether both are one file. Of servers their backends tell.
+    pub(super) fn is_file_of(&self, other: &Self) -> bool {
+        let (Some(one), Some(other)) = (&self.file, &other.file) else { return false };
+        match (std::fs::metadata(one), std::fs::metadata(other)) {
+            (Ok(one), Ok(other)) => is_same(&one, &other),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    false
+}
+
+/// Files by their paths from the root, with links followed as far as they lead to something.
+fn absolute(spec: &Spec) -> Spec {
+    let absolute = |path: &Path| {
+        std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    };
+    match spec {
+        Spec::Sqlite(path) => Spec::Sqlite(absolute(path)),
+        Spec::Plugin(path) => Spec::Plugin(absolute(path)),
+        spec => spec.clone(),
+    }
+}
+
+/// Whether a SQLite file is there and looks like one, told more plainly than SQLite does.
+fn look_at(path: &Path, side: &str, may_be_missing: bool) -> Result<bool> {
+    let unusable =
+        |message: String, is_missing| Err(MigrateError::Unusable { side: side.to_owned(), message, is_missing });
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && may_be_missing => return Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return unusable(format!("there is no file {}: check the path", path.display()), true);
+        }
+        Err(error) => return unusable(format!("the file cannot be looked at: {error}"), false),
+    };
+    if metadata.is_dir() {
+        return unusable(format!("{} is a folder: name a file in it", path.display()), false);
+    }
+    let mut head = [0; 16];
+    let read = File::open(path).and_then(|mut file| {
+        let mut length = 0;
+        while length < head.len() {
+            match file.read(&mut head[length..])? {
+                0 => break,
+                more => length += more,
+            }
+        }
+        Ok(length)
+    });
+    match read {
+        // SQLite takes an empty file for a database without tables.
+        Ok(0) => Ok(true),
+        Ok(16) if &head == b"SQLite format 3\0" => Ok(true),
+        Ok(_) => unusable(format!("{} is not a SQLite database: check the path", path.display()), false),
+        Err(error) => unusable(format!("the file cannot be read: {error}: check its owner and mode"), false),
+    }
+}

@@ -1,0 +1,104 @@
+//! Pages of a side, read ahead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::model::{OwnershipsPage, Position, StatesPage};
+use super::retry::Retry;
+use crate::error::{Error, ErrorKind, Result};
+use crate::storage::Storage;
+
+/// Pages that lie ready while another one is worked on.
+const AHEAD: usize = 1;
+
+/// A page of one of the tables.
+pub(super) enum Page {
+    MessageStates(StatesPage),
+    ThreadOwnerships(OwnershipsPage),
+}
+
+impl Page {
+    /// What comes after this page.
+    pub fn next(&self) -> Position {
+        match self {
+            Self::MessageStates(StatesPage { next: Some(next), .. }) => Position::MessageStates(Some(next.clone())),
+            Self::MessageStates(_) => Position::ThreadOwnerships(None),
+            Self::ThreadOwnerships(OwnershipsPage { next: Some(next), .. }) => {
+                Position::ThreadOwnerships(Some(next.clone()))
+            }
+            Self::ThreadOwnerships(_) => Position::End,
+        }
+    }
+}
+
+/// Reads one side from a position to its end, on a task of its own.
+pub(super) struct Pages {
+    pages: mpsc::Receiver<Result<Page>>,
+    reading: JoinHandle<()>,
+}
+
+impl Pages {
+    pub fn read(storage: Arc<Storage>, from: Position, rows: u32, patience: Duration) -> Self {
+        let (sender, pages) = mpsc::channel(AHEAD);
+        let reading = tokio::spawn(async move {
+            let mut position = from;
+            loop {
+                let mut retry = Retry::new(patience);
+                let page = loop {
+                    match page(&storage, &position, rows).await {
+                        Ok(Some(page)) => break Ok(page),
+                        Ok(None) => return,
+                        Err(error) if retry.again(&error).await => {}
+                        Err(error) => break Err(error),
+                    }
+                };
+                let failed = page.is_err();
+                if let Ok(page) = &page {
+                    position = page.next();
+                }
+                if sender.send(page).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { pages, reading }
+    }
+
+    /// The next page; `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Page>> {
+        self.pages.recv().await.transpose()
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+async fn page(storage: &Storage, position: &Position, rows: u32) -> Result<Option<Page>> {
+    Ok(match position {
+        Position::MessageStates(after) => {
+            let page = storage.read_message_states(after.as_ref(), rows).await?;
+            check_advance(after.as_ref(), page.next.as_ref())?;
+            Some(Page::MessageStates(page))
+        }
+        Position::ThreadOwnerships(after) => {
+            let page = storage.read_thread_ownerships(after.as_deref(), rows).await?;
+            check_advance(after.as_ref(), page.next.as_ref())?;
+            Some(Page::ThreadOwnerships(page))
+        }
+        Position::End => None,
+    })
+}
+
+/// A backend whose pages do not come on would be read for ever.
+fn check_advance<K: Ord>(after: Option<&K>, next: Option<&K>) -> Result<()> {
+    if next.is_none() || next > after {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, "the plugin's pages do not come on: its keys are out of order"))
+}

@@ -1,0 +1,272 @@
+//! The names of sides: `sqlite:PATH`, `mysql://user@host:port/database`, `plugin:FILE`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::config::{Config, ConfigError};
+
+/// Where a database is, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spec {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+    /// A database on a MySQL or MariaDB server.
+    Mysql {
+        /// The user's name.
+        user: String,
+        /// Host name or address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+        /// The database's name.
+        database: String,
+    },
+    /// A component's file; where its database is comes from the environment.
+    Plugin(PathBuf),
+}
+
+/// What is wrong with a side's name. The name itself is not repeated, since it may contain a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// There is a password in it.
+    #[error(
+        "there is a password in the URL, where other users of this machine can read it: leave it out, and set \
+         MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or the same with COFFERDAM_FROM_ or COFFERDAM_TO_ for one side"
+    )]
+    Password,
+    /// It is none of the three forms.
+    #[error(
+        "it begins with none of sqlite:, mysql:// and plugin:; write sqlite:PATH, mysql://user@host:port/database or plugin:FILE"
+    )]
+    Scheme,
+    /// A file's name is missing.
+    #[error("it names no file; write sqlite:PATH or plugin:FILE")]
+    NoFile,
+    /// A URL lacks a part or has one too many.
+    #[error("the URL {0}; write mysql://user@host:port/database, the port may be left out")]
+    Url(&'static str),
+}
+
+/// Which of both sides a variable is for.
+#[derive(Clone, Copy)]
+pub(super) struct Passwords {
+    pub value: &'static str,
+    pub file: &'static str,
+}
+
+impl Spec {
+    /// Reads a side's name.
+    ///
+    /// # Errors
+    ///
+    /// Where it is none, without repeating it.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let file = |path: &str| match path {
+            "" => Err(SpecError::NoFile),
+            path => Ok(PathBuf::from(path)),
+        };
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            return file(path).map(Self::Sqlite);
+        }
+        if let Some(path) = text.strip_prefix("plugin:") {
+            return file(path).map(Self::Plugin);
+        }
+        match text.strip_prefix("mysql://") {
+            Some(rest) => url(rest),
+            None if has_password(text) => Err(SpecError::Password),
+            None => Err(SpecError::Scheme),
+        }
+    }
+
+    /// The configuration that this names, with everything else from the environment.
+    ///
+    /// Of a `sqlite:` or `mysql:` side the component is one of those that the folder `COFFERDAM_PLUGINS` holds.
+    /// `passwords` are looked at before `MYSQL_PASSWORD` and `MYSQL_PASSWORD_FILE`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake at once, by the names of its variables.
+    pub(super) fn config(
+        &self,
+        passwords: Passwords,
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Config, ConfigError> {
+        let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
+        let has_own = set(passwords.value).is_some() || set(passwords.file).is_some();
+        let with_password = |name: &str| match name {
+            "MYSQL_PASSWORD" if has_own => lookup(passwords.value),
+            "MYSQL_PASSWORD_FILE" if has_own => lookup(passwords.file),
+            name => lookup(name),
+        };
+        let config = match self {
+            Self::Plugin(path) => Config::from_lookup(&|name| match name {
+                "COFFERDAM_PLUGIN" => Some(path.into()),
+                name => with_password(name),
+            }),
+            Self::Sqlite(path) => Config::from_lookup(&|name| match name {
+                "DATABASE_TYPE" => Some("sqlite".into()),
+                "DATABASE_PATH" => Some(path.into()),
+                "COFFERDAM_PLUGIN" | "COFFERDAM_PLUGIN_SHA256" => None,
+                name => lookup(name),
+            }),
+            Self::Mysql { user, host, port, database } => Config::from_lookup(&|name| match name {
+                "DATABASE_TYPE" => Some("mysql".into()),
+                "MYSQL_HOST" => Some(host.into()),
+                "MYSQL_PORT" => Some(port.to_string().into()),
+                "MYSQL_DATABASE" => Some(database.into()),
+                "MYSQL_USERNAME" => Some(user.into()),
+                "COFFERDAM_PLUGIN" | "COFFERDAM_PLUGIN_SHA256" => None,
+                name => with_password(name),
+            }),
+        };
+        config.map_err(|ConfigError(mistakes)| {
+            let named = |mistake: String| match has_own {
+                true => {
+                    mistake.replace("MYSQL_PASSWORD_FILE", passwords.file).replace("MYSQL_PASSWORD", passwords.value)
+                }
+                false => mistake,
+            };
+            ConfigError(mistakes.into_iter().map(named).collect())
+        })
+    }
+}
+
+/// As it is parsed; a file by its path from the root, so that the same name means the same file everywhere.
+impl fmt::Display for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Plugin(path) => write!(f, "plugin:{}", path.display()),
+            Self::Mysql { user, host, port, database } if host.contains(':') => {
+                write!(f, "mysql://{user}@[{host}]:{port}/{database}")
+            }
+            Self::Mysql { user, host, port, database } => write!(f, "mysql://{user}@{host}:{port}/{database}"),
+        }
+    }
+}
+
+fn url(rest: &str) -> Result<Spec, SpecError> {
+    // Whatever its characters are, a password is followed by the last `@`.
+    let (user, place) = rest.rsplit_once('@').ok_or(SpecError::Url("names no user"))?;
+    if user.contains(':') {
+        return Err(SpecError::Password);
+    }
+    let (address, database) = place.split_once('/').ok_or(SpecError::Url("names no database"))?;
+    if database.contains(['/', '?', '#']) {
+        return Err(SpecError::Url("has more than a database after the host"));
+    }
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or(SpecError::Url("has a bracket without an end"))?;
+            (host, port.strip_prefix(':').or(Some(port).filter(|port| port.is_empty())))
+        }
+        None => match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, Some("")),
+        },
+    };
+    let port = match port.ok_or(SpecError::Url("has something between host and port"))? {
+        "" => 3306,
+        port => match port.parse() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(SpecError::Url("has a port that is no number from 1 to 65535")),
+        },
+    };
+    let (user, database) = (decoded(user)?, decoded(database)?);
+    if user.is_empty() {
+        return Err(SpecError::Url("names no user"));
+    }
+    if host.is_empty() {
+        return Err(SpecError::Url("names no host"));
+    }
+    if database.is_empty() {
+        return Err(SpecError::Url("names no database"));
+    }
+    Ok(Spec::Mysql { user, host: host.to_owned(), port, database })
+}
+
+fn has_password(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("://") else { return false };
+    rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> Result<String, SpecError> {
+    const WRONG: SpecError = SpecError::Url("has a % that is not followed by two hexadecimal digits of UTF-8");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, tail) = rest.split_first_chunk::<2>().ok_or(WRONG)?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(WRONG);
+        bytes.push((digit(digits[0])? * 16 + digit(digits[1])?) as u8);
+        rest = tail;
+    }
+    String::from_utf8(bytes).map_err(|_| WRONG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mysql(user: &str, host: &str, port: u16, database: &str) -> Spec {
+        Spec::Mysql { user: user.into(), host: host.into(), port, database: database.into() }
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        assert_eq!(Spec::parse("sqlite:./a b.db"), Ok(Spec::Sqlite("./a b.db".into())));
+        assert_eq!(Spec::parse("plugin:/x/mine.wasm"), Ok(Spec::Plugin("/x/mine.wasm".into())));
+        assert_eq!(Spec::parse("mysql://bot@db.example:3307/state"), Ok(mysql("bot", "db.example", 3307, "state")));
+        assert_eq!(Spec::parse("mysql://bot@db/state"), Ok(mysql("bot", "db", 3306, "state")));
+        assert_eq!(Spec::parse("mysql://b%40t@[::1]:3306/s"), Ok(mysql("b@t", "::1", 3306, "s")));
+        assert_eq!(Spec::parse("mysql://bot@[::1]/s"), Ok(mysql("bot", "::1", 3306, "s")));
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        for text in ["sqlite:/a.db", "mysql://bot@db:3306/s", "mysql://bot@[::1]:3307/s", "plugin:/p.wasm"] {
+            assert_eq!(Spec::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for text in
+            ["mysql://bot:hunter2@db/s", "mysql://bot:hun@ter2@db/s", "mysql://:hunter2@db", "MYSQL://b:hunter2@d/s"]
+        {
+            let error = Spec::parse(text).unwrap_err();
+            assert_eq!(error, SpecError::Password, "{text}");
+            assert!(!error.to_string().contains("ter2"));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (text, part) in [
+            ("", "begins with none"),
+            ("/a.db", "begins with none"),
+            ("postgres://bot@db/s", "begins with none"),
+            ("sqlite:", "names no file"),
+            ("plugin:", "names no file"),
+            ("mysql://db/s", "names no user"),
+            ("mysql://@db/s", "names no user"),
+            ("mysql://bot@db", "names no database"),
+            ("mysql://bot@db/", "names no database"),
+            ("mysql://bot@/s", "names no host"),
+            ("mysql://bot@db:x/s", "a port"),
+            ("mysql://bot@db:0/s", "a port"),
+            ("mysql://bot@db/s?tls=off", "more than a database"),
+            ("mysql://bot@[::1/s", "a bracket"),
+            ("mysql://b%4@db/s", "a %"),
+        ] {
+            let error = Spec::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

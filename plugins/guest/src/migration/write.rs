@@ -1,0 +1,165 @@
+//! Writing a page of a run.
+
+use super::log::{Log, Record, hash};
+use super::run;
+use crate::bindings::cofferdam::storage::sql::{self, Value};
+use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
+use crate::dialect::{Backend, Repeated};
+use crate::error::{Failure, Result};
+use crate::merge::{FIND, pieces};
+use crate::session::Session;
+use crate::table::{Key, Packed, Table, View};
+use crate::validate::invalid;
+
+/// How often a page starts over where a bot wrote the same rows meanwhile.
+const ATTEMPTS: usize = 10;
+
+const INSERT_MESSAGE_STATES: Repeated = Repeated {
+    head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+    row: "(?,?,?,?,?,?)",
+    between: ",",
+    tail: " ",
+};
+
+const INSERT_THREAD_OWNERSHIPS: Repeated = Repeated {
+    head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+    row: "(?,?,?,?,?,?)",
+    between: ",",
+    tail: " ",
+};
+
+const KEEP_LOG: &str = "INSERT INTO cofferdam_migration_undo (run, page, part, body) VALUES (?, ?, ?, ?)";
+
+pub(super) fn write<B: Backend>(owner: &str, progress: &Progress, given: &View<'_>) -> Result<Run> {
+    given.validate()?;
+    if let Some(row) = (1..given.count()).find(|row| given.key(row - 1) >= given.key(*row)) {
+        return invalid(format!("the key of row {row} is not greater than the one before"));
+    }
+    let mut attempt = 1;
+    loop {
+        let session = Session::write()?;
+        match session.transaction(|| write_once::<B>(&session, owner, progress, given)) {
+            Err(failure) if is_race(&failure) && attempt < ATTEMPTS => attempt += 1,
+            result => return result,
+        }
+    }
+}
+
+/// A deadlock, or a key that somebody inserted after it was looked for.
+fn is_race(failure: &Failure) -> bool {
+    matches!(failure, Failure::Sql(error) if error.kind == sql::ErrorKind::Constraint) || failure.is_conflict()
+}
+
+fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, given: &View<'_>) -> Result<Run> {
+    run::hold_lease(session, owner)?;
+    let found = run::known(session)?;
+    if found.number != progress.run || found.pages < progress.page {
+        return invalid(format!("page {} of run {} is not the next one", progress.page, progress.run));
+    }
+    if found.pages > progress.page {
+        return Ok(found);
+    }
+    let keys: Vec<Key<'_>> = (0..given.count()).map(|row| given.key(row)).collect();
+    let stored = Stored::find::<B>(session, given.table, &keys)?;
+    let stored = stored.views()?;
+    let mut log = Log::new(given.table);
+    let (mut insert, mut replace) = (Vec::new(), Vec::new());
+    let mut places = places(&stored).peekable();
+    for (row, key) in keys.iter().enumerate() {
+        while places.next_if(|(view, place)| view.key(*place) < *key).is_some() {}
+        let before = places.next_if(|(view, place)| view.key(*place) == *key);
+        let before = match before {
+            Some((view, place)) if view.updated_at(place) >= given.updated_at(row) => continue,
+            Some((view, place)) => {
+                replace.push(row);
+                Some((view.id(place), view.values(place)))
+            }
+            None => {
+                insert.push(row);
+                None
+            }
+        };
+        log.push(&Record { key: *key, hash: hash(&given.values(row)), before });
+    }
+    let inserting = match given.table {
+        Table::MessageStates => &INSERT_MESSAGE_STATES,
+        Table::ThreadOwnerships => &INSERT_THREAD_OWNERSHIPS,
+    };
+    put(session, given, inserting, &insert)?;
+    put(session, given, given.table.import::<B>(), &replace)?;
+    for (part, body) in log.into_bodies().enumerate() {
+        let number = |number: u64| Value::Integer(number.cast_signed());
+        let place = [number(progress.run.into()), number(progress.page), number(part as u64)];
+        let [run, page, part] = place;
+        session.execute_long(KEEP_LOG, &[run, page, part, Value::Blob(&body)])?;
+    }
+    let tally = Tally {
+        read: given.count() as u64,
+        inserted: insert.len() as u64,
+        replaced: replace.len() as u64,
+        kept: (given.count() - insert.len() - replace.len()) as u64,
+        merged: progress.merged,
+        rejected: progress.rejected,
+    };
+    run::advance(session, progress.run, &progress.next, &tally)?;
+    run::known(session)
+}
+
+fn put(session: &Session, given: &View<'_>, text: &Repeated, rows: &[usize]) -> Result<()> {
+    let mut parameters = Vec::new();
+    for rows in pieces(rows) {
+        parameters.clear();
+        rows.iter().for_each(|row| given.push(*row, &mut parameters));
+        session.execute_repeated(text, rows.len(), &parameters)?;
+    }
+    Ok(())
+}
+
+/// The rows that are stored under some keys, and maybe others between them, in the order of keys.
+pub(super) struct Stored(Vec<Packed>);
+
+impl Stored {
+    /// Looks for rising keys and locks what it finds: in one range where the table has about as many rows there, else
+    /// one by one.
+    pub fn find<B: Backend>(session: &Session, table: Table, keys: &[Key<'_>]) -> Result<Self> {
+        let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return Ok(Self(Vec::new())) };
+        let between = match table {
+            Table::MessageStates => B::MIGRATION.message_states_between,
+            Table::ThreadOwnerships => B::MIGRATION.thread_ownerships_between,
+        };
+        let limit = 2 * keys.len() + 100;
+        let range = [Value::Text(first.0), Value::Text(last.0), Value::Integer(limit as i64)];
+        let rows = session.query_long(between, &range)?;
+        if (rows.count as usize) < limit {
+            return Ok(Self(vec![Packed::read(table, &rows)?]));
+        }
+        let mut found = Vec::new();
+        let mut parameters = Vec::new();
+        for keys in pieces(keys).flat_map(|keys| keys.chunks(FIND)) {
+            parameters.clear();
+            keys.iter().for_each(|key| table.push_key(*key, &mut parameters));
+            let rows = session.query_repeated(table.find::<B>(), keys.len(), &parameters)?;
+            found.push(Packed::read(table, &rows)?);
+        }
+        Ok(Self(found))
+    }
+
+    pub fn views(&self) -> Result<Vec<View<'_>>> {
+        self.0.iter().map(Packed::view).collect()
+    }
+}
+
+/// The rows of several pieces in the order of keys. What a query for several keys returns has no order of its own.
+pub(super) fn places<'a, 'b>(views: &'b [View<'a>]) -> impl Iterator<Item = (&'b View<'a>, usize)> {
+    views.iter().flat_map(|view| {
+        let mut places: Vec<usize> = (0..view.count()).collect();
+        if !places.is_sorted_by_key(|place| view.key(*place)) {
+            places.sort_unstable_by_key(|place| view.key(*place));
+        }
+        places.into_iter().map(move |place| (view, place))
+    })
+}

@@ -1,0 +1,117 @@
+//! Moving everything, in the SQL of MySQL and MariaDB.
+
+use cofferdam_guest::{Migration, Scan};
+
+pub(crate) const MIGRATION: Migration = Migration {
+    // Each page sorts the table, whose indexes have the order of another collation: few pages, of ten megabytes.
+    legacy_page_rows: 25_000,
+    batch_rows: 5000,
+
+    // Version 1 may have any charset and compare in any way. Converted to UTF-8 and compared as bytes the order is that of
+    // version 2. 255 characters have at most 1020 bytes, and the servers sort by the first 1024.
+    legacy: Scan {
+        first_message_states: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states
+ORDER BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY), CAST(CONVERT(thread_id USING utf8mb4) AS BINARY)
+LIMIT ?",
+
+        message_states_after_channel: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states
+WHERE CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) > CAST(? AS BINARY)
+    OR (CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) = CAST(? AS BINARY) AND thread_id IS NOT NULL)
+ORDER BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY), CAST(CONVERT(thread_id USING utf8mb4) AS BINARY)
+LIMIT ?",
+
+        message_states_after_thread: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states
+WHERE CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) > CAST(? AS BINARY)
+    OR (CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) = CAST(? AS BINARY)
+        AND CAST(CONVERT(thread_id USING utf8mb4) AS BINARY) > CAST(? AS BINARY))
+ORDER BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY), CAST(CONVERT(thread_id USING utf8mb4) AS BINARY)
+LIMIT ?",
+
+        first_thread_ownerships: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships ORDER BY CAST(CONVERT(thread_id USING utf8mb4) AS BINARY) LIMIT ?",
+
+        thread_ownerships_after: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE CAST(CONVERT(thread_id USING utf8mb4) AS BINARY) > CAST(? AS BINARY)
+ORDER BY CAST(CONVERT(thread_id USING utf8mb4) AS BINARY) LIMIT ?",
+    },
+
+    // Servers on two machines may have the same name and the same folder, but no database of theirs was made within the
+    // same second in the same way.
+    identity: "\
+SELECT CONCAT_WS('|', @@hostname, @@port, @@datadir, DATABASE(),
+    (SELECT MIN(create_time) FROM information_schema.tables WHERE table_schema = DATABASE()))",
+
+    survey_message_states: "\
+SELECT COUNT(*), MIN(updated_at), MAX(updated_at), CAST(COALESCE(SUM(
+    CHAR_LENGTH(channel_id) NOT BETWEEN 1 AND 255 OR INSTR(channel_id, CHAR(0)) > 0
+    OR (thread_id IS NOT NULL AND (CHAR_LENGTH(thread_id) NOT BETWEEN 1 AND 255 OR INSTR(thread_id, CHAR(0)) > 0))
+    OR CHAR_LENGTH(last_message_id) NOT BETWEEN 1 AND 255 OR INSTR(last_message_id, CHAR(0)) > 0
+), 0) AS SIGNED)
+FROM message_states",
+
+    survey_thread_ownerships: "\
+SELECT COUNT(*), MIN(updated_at), MAX(updated_at), CAST(COALESCE(SUM(
+    CHAR_LENGTH(thread_id) NOT BETWEEN 1 AND 255 OR INSTR(thread_id, CHAR(0)) > 0
+    OR CHAR_LENGTH(original_user_id) NOT BETWEEN 1 AND 255 OR INSTR(original_user_id, CHAR(0)) > 0
+    OR CHAR_LENGTH(created_by) NOT BETWEEN 1 AND 255 OR INSTR(created_by, CHAR(0)) > 0
+), 0) AS SIGNED)
+FROM thread_ownerships",
+
+    duplicates: "\
+SELECT COUNT(*) - COUNT(DISTINCT CAST(CONVERT(channel_id USING utf8mb4) AS BINARY))
+FROM message_states WHERE thread_id IS NULL",
+
+    message_states_between: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id BETWEEN ? AND ? ORDER BY channel_id, thread_id LIMIT ? FOR UPDATE",
+
+    thread_ownerships_between: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id BETWEEN ? AND ? ORDER BY thread_id LIMIT ? FOR UPDATE",
+
+    count_tables: "\
+SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
+    AND table_name IN ('cofferdam_migration_undo', 'cofferdam_migrations', 'cofferdam_migration_lease')",
+
+    create_tables: [
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migration_undo (
+    run BIGINT NOT NULL,
+    page BIGINT NOT NULL,
+    part BIGINT NOT NULL,
+    body LONGBLOB NOT NULL,
+    PRIMARY KEY (run, page, part)
+) ENGINE=InnoDB",
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migrations (
+    number BIGINT NOT NULL PRIMARY KEY,
+    source TEXT NOT NULL,
+    state BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    pages BIGINT NOT NULL,
+    stage BIGINT NOT NULL,
+    after_first TEXT NULL,
+    after_second TEXT NULL,
+    rows_read BIGINT NOT NULL,
+    inserted BIGINT NOT NULL,
+    replaced BIGINT NOT NULL,
+    kept BIGINT NOT NULL,
+    merged BIGINT NOT NULL,
+    rejected BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}",
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migration_lease (
+    place BIGINT NOT NULL PRIMARY KEY,
+    owner VARCHAR(255) NOT NULL,
+    beats BIGINT NOT NULL
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation}",
+    ],
+};

@@ -1,0 +1,93 @@
+//! Moving everything, in SQLite's SQL.
+
+use cofferdam_guest::{Migration, Scan};
+
+use crate::statements::STATEMENTS;
+
+pub(crate) const MIGRATION: Migration = Migration {
+    legacy_page_rows: 5000,
+    // A commit writes whole pages, and the index on timestamps is hit all over: with few rows each of them costs a page.
+    batch_rows: 20_000,
+
+    // Version 1 compares text as version 2 does.
+    legacy: Scan {
+        first_message_states: STATEMENTS.first_message_states,
+        message_states_after_channel: STATEMENTS.message_states_after_channel,
+        message_states_after_thread: STATEMENTS.message_states_after_thread,
+        first_thread_ownerships: STATEMENTS.first_thread_ownerships,
+        thread_ownerships_after: STATEMENTS.thread_ownerships_after,
+    },
+
+    // The host knows which file it is, a backend does not.
+    identity: "SELECT ''",
+
+    // `length` counts the characters before a NUL.
+    survey_message_states: "\
+SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END),
+    max(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END), coalesce(sum(
+    typeof(channel_id) <> 'text' OR length(channel_id) NOT BETWEEN 1 AND 255 OR instr(channel_id, char(0))
+    OR thread_id IS NOT NULL AND (typeof(thread_id) <> 'text' OR length(thread_id) NOT BETWEEN 1 AND 255
+        OR instr(thread_id, char(0)))
+    OR typeof(last_message_id) <> 'text' OR length(last_message_id) NOT BETWEEN 1 AND 255
+    OR instr(last_message_id, char(0))
+    OR typeof(last_seen_timestamp) <> 'integer' OR typeof(created_at) <> 'integer' OR typeof(updated_at) <> 'integer'
+), 0) FROM message_states",
+
+    survey_thread_ownerships: "\
+SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END),
+    max(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END), coalesce(sum(
+    typeof(thread_id) <> 'text' OR length(thread_id) NOT BETWEEN 1 AND 255 OR instr(thread_id, char(0))
+    OR typeof(original_user_id) <> 'text' OR length(original_user_id) NOT BETWEEN 1 AND 255
+    OR instr(original_user_id, char(0))
+    OR typeof(created_by) <> 'text' OR length(created_by) NOT BETWEEN 1 AND 255 OR instr(created_by, char(0))
+    OR typeof(creation_time) <> 'integer' OR typeof(created_at) <> 'integer' OR typeof(updated_at) <> 'integer'
+), 0) FROM thread_ownerships",
+
+    duplicates: "SELECT count(*) - count(DISTINCT channel_id) FROM message_states WHERE thread_id IS NULL",
+
+    message_states_between: "\
+SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
+FROM message_states WHERE channel_id BETWEEN ? AND ? ORDER BY channel_id, thread_id LIMIT ?",
+
+    thread_ownerships_between: "\
+SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
+FROM thread_ownerships WHERE thread_id BETWEEN ? AND ? ORDER BY thread_id LIMIT ?",
+
+    count_tables: "\
+SELECT count(*) FROM sqlite_master WHERE type = 'table'
+    AND name IN ('cofferdam_migration_undo', 'cofferdam_migrations', 'cofferdam_migration_lease')",
+
+    create_tables: [
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migration_undo (
+    run INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (run, page, part)
+)",
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migrations (
+    number INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    pages INTEGER NOT NULL,
+    stage INTEGER NOT NULL,
+    after_first TEXT NULL,
+    after_second TEXT NULL,
+    rows_read INTEGER NOT NULL,
+    inserted INTEGER NOT NULL,
+    replaced INTEGER NOT NULL,
+    kept INTEGER NOT NULL,
+    merged INTEGER NOT NULL,
+    rejected INTEGER NOT NULL
+)",
+        "\
+CREATE TABLE IF NOT EXISTS cofferdam_migration_lease (
+    place INTEGER PRIMARY KEY,
+    owner TEXT NOT NULL,
+    beats INTEGER NOT NULL
+)",
+    ],
+};

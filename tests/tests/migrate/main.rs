@@ -1,0 +1,8 @@
+//! Everything is moved from one database to another: exactly, through every interruption, and back again.
+
+mod fixtures;
+mod inputs;
+mod interruptions;
+mod property;
+mod rig;
+mod runs;
