@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::clock::SystemClock;
-use cofferdam::config::{Config, PoolConfig};
+use cofferdam::config::{Config, MysqlConfig, PoolConfig};
 use cofferdam::sql::{ErrorKind, Statement, Value, Work, mysql};
 use cofferdam::{MessageState, Storage, StorageService};
 use cofferdam_tests::harness::galera::{Galera, NODES};
@@ -31,7 +31,9 @@ const SERVICE_BACK: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_secs(120);
 
 async fn storage(cluster: &Galera, database: &str, nodes: &[usize], deadline: Duration) -> Arc<Storage> {
-    let config = mysql_config(cluster.config(database, nodes));
+    // Five attempts end at about the deadline of these tests, and what callers then see would be a matter of milliseconds.
+    let config = MysqlConfig { connect_attempts: 2, ..cluster.config(database, nodes) };
+    let config = mysql_config(config);
     let mut timeouts = config.timeouts;
     timeouts.operation = deadline;
     let storage = Storage::builder(Config { timeouts, ..config }).clock(Arc::new(SystemClock)).build().unwrap();

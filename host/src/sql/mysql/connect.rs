@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
@@ -24,6 +24,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// The least that one of several servers is given: many times what a handshake takes where nothing is wrong.
 const LEAST_SHARE: Duration = Duration::from_millis(100);
 
+/// How long it is worth saying why no server could be used. While nobody can connect, somebody finds out anew within the
+/// deadline of an operation, which is five seconds as a rule.
+const RECENT: Duration = Duration::from_secs(5);
+
 /// How long the server may take over a goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -37,6 +41,8 @@ pub(super) struct Connector {
     mode: TlsMode,
     timeout: Duration,
     attempts: u32,
+    /// Why no server could be used the last time, and when that was.
+    failure: Mutex<Option<(Instant, SqlError)>>,
     /// Whether it was said that servers may be others than they should be.
     has_warned: AtomicBool,
 }
@@ -71,6 +77,7 @@ impl Connector {
             mode: config.tls.mode,
             timeout: config.connect_timeout,
             attempts: config.connect_attempts.max(1),
+            failure: Mutex::default(),
             has_warned: AtomicBool::new(false),
         })
     }
@@ -84,8 +91,12 @@ impl Connector {
     pub async fn connect(&self, deadline: Instant) -> Result<Opened> {
         let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
         for attempt in 1.. {
+            let began = Instant::now();
             let mut errors = match self.connect_to_any(deadline).await {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => {
+                    *self.failure() = None;
+                    return Ok(opened);
+                }
                 Err(errors) => errors,
             };
             let is_worth = errors.iter().any(|(_, error)| codes::is_worth_another_attempt(error));
@@ -93,16 +104,34 @@ impl Connector {
                 1 => errors.remove(0).1,
                 _ => none_of(&errors),
             };
+            // An attempt that had no time to speak of says less than the one before it.
+            let error = match self.recent_failure() {
+                Some(failure) if error.kind == ErrorKind::Timeout && began.elapsed() < LEAST_SHARE => failure,
+                _ => error,
+            };
+            if error.kind == ErrorKind::Unavailable {
+                *self.failure() = Some((Instant::now(), error.clone()));
+            }
             if attempt >= self.attempts || !is_worth || Instant::now() >= deadline {
                 return Err(error);
             }
             tracing::debug!(servers = %self.hosts.names(), attempt, %error, "connecting failed, trying again");
-            // Past the deadline the reason says more than that the time is over.
             if !pause.wait(deadline).await {
                 return Err(error);
             }
         }
         unreachable!("the loop ends with the last attempt")
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<(Instant, SqlError)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no server could be used a moment ago, for those who waited so long for the right to a connection that they had
+    /// no time to find out.
+    pub fn recent_failure(&self) -> Option<SqlError> {
+        let failure = self.failure();
+        failure.as_ref().filter(|(since, _)| since.elapsed() < RECENT).map(|(_, error)| error.clone())
     }
 
     /// Tries one server after the other. Each has its share of the time that is left, so that one that hangs leaves

@@ -124,7 +124,8 @@ impl Pool {
         let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
             format!("{} connections to {}", self.config.max_open, self.servers())
         })
-        .await?
+        .await
+        .map_err(|error| self.connector.recent_failure().unwrap_or(error))?
         .ok_or_else(|| self.closed_error())?;
         let permit = Permit { _permit: permit, _ticket: self.gate.ticket() };
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(permit) }
