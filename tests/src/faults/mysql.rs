@@ -108,10 +108,14 @@ pub(super) async fn kill_connection(name: &'static str, run: Run) -> Result<Verd
         let mut administrator = server.administrator().await?;
         let end = Instant::now() + lasting;
         while Instant::now() < end {
-            killed += kill_connections(&mut administrator, true).await?;
+            match kill_connections(&mut administrator, true).await {
+                Ok(more) => killed += more,
+                // Seen of MariaDB 10.11: now and then the one who kills is disconnected too.
+                Err(_) => administrator = server.administrator().await?,
+            }
             sleep(Duration::from_millis(20)).await;
         }
-        Ok(administrator.disconnect().await?)
+        Ok(())
     })
     .await?;
     anyhow::ensure!(killed > 0, "no connection was in mid-query");
