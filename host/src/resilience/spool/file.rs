@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
@@ -12,6 +12,9 @@ use super::error::SpoolError;
 
 /// The format of the file, in its `user_version`.
 const FORMAT: i64 = 1;
+
+/// How long to wait for one who has the spool and is about to end, such as the bot before a restart.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The size of SQLite's pages where nobody asks for another one.
 const PAGE: usize = 4096;
@@ -153,10 +156,14 @@ fn lock(path: &Path) -> Result<(File, bool), SpoolError> {
     let wrong = |error: &std::io::Error| SpoolError::io(&name, error);
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|error| wrong(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok((file, was_ours)),
-        Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(wrong(&error)),
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok((file, was_ours)),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_WAIT / 50),
+            Err(TryLockError::WouldBlock) => return Err(SpoolError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(wrong(&error)),
+        }
     }
 }
 

@@ -35,7 +35,12 @@ async fn fill(config: &SpoolConfig, writes: usize) {
 
 fn kept_files(folder: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.to_string_lossy().contains(".damaged-")).collect()
+    // With its log, where that was left.
+    let is_kept = |path: &PathBuf| {
+        let name = path.to_string_lossy();
+        name.contains(".damaged-") && !name.ends_with("-wal")
+    };
+    files.filter(is_kept).collect()
 }
 
 fn overwrite(path: &Path, from: usize, length: usize) {
