@@ -42,7 +42,7 @@ use crate::storage::{StartError, Storage};
 /// the database is away, keeps writes in a spool where one is configured, and comes back by itself.
 ///
 /// Share it as `Arc<dyn StorageService>`. A single operation may wait as long as its deadline
-/// ([`Timeouts`](crate::config::Timeouts)) and no longer; [`ResilienceConfig`](crate::config::ResilienceConfig) has the
+/// ([`Timeouts`]) and no longer; [`ResilienceConfig`] has the
 /// rest. Dropping it without [`close`](crate::StorageService::close) ends its work in the background; what is in the spool
 /// stays there for the next start.
 pub struct ResilientStorage {

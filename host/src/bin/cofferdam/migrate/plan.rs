@@ -13,10 +13,10 @@ pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
     let mut row = |name: &str, one: String, other: String| columns.add([name.to_owned(), one, other]);
     row("database", from.label().to_owned(), to.label().to_owned());
     row("schema version", version(&plan.from), version(&plan.to));
-    let tables: [(&str, fn(&Overview) -> &TableOverview); 2] =
-        [("states", |overview| &overview.message_states), ("ownerships", |overview| &overview.thread_ownerships)];
-    for (name, table) in tables {
-        let (one, other) = (table(&plan.from), table(&plan.to));
+    for (name, one, other) in [
+        ("states", &plan.from.message_states, &plan.to.message_states),
+        ("ownerships", &plan.from.thread_ownerships, &plan.to.thread_ownerships),
+    ] {
         row(name, one.rows.to_string(), other.rows.to_string());
         row("  updated", span(one), span(other));
         if one.duplicates > 0 {
@@ -28,7 +28,7 @@ pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
     }
     let mut text = columns.text();
     for line in lines(plan, from, to) {
-        text.push_str("\n");
+        text.push('\n');
         text.push_str(&line);
     }
     text
