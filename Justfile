@@ -16,6 +16,10 @@ lint:
 bench *arguments:
     cargo xtask bench {{arguments}}
 
+# Provoke faults under load, and look for every answered write.
+faults *arguments:
+    cargo xtask faults {{arguments}}
+
 # Put the optimised command and plugins into dist/.
 dist:
     cargo xtask dist
