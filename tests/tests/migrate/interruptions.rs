@@ -70,10 +70,9 @@ async fn kill_and_resume(from: &Home, to: &Home, folder: &Path, mut kills: u32) 
                     run_was_killed = true;
                     // A rollback in the middle is as exact as one at the end.
                     if kills % 5 == 4 {
-                        run(&mut rollback(to, folder, &[]), 0);
-                        if let Ok(rows) = dump(to).await {
-                            assert_eq!(rows, (Vec::new(), Vec::new()));
-                        }
+                        run(&mut rollback(to, folder, &["--all"]), 0);
+                        assert!(dump(to).await? == (Vec::new(), Vec::new()), "the rollback is not exact");
+                        run_was_killed = false;
                     }
                     continue;
                 }
@@ -84,13 +83,16 @@ async fn kill_and_resume(from: &Home, to: &Home, folder: &Path, mut kills: u32) 
             let moved = text.lines().find(|line| line.contains("\"moved\"")).context("it says what was moved")?;
             let tally = serde_json::from_str::<Value>(moved)?["tally"].clone();
             let rows = (given.0.len() + given.1.len()) as u64;
-            assert_eq!((tally["read"].as_u64(), tally["inserted"].as_u64()), (Some(rows), Some(rows)), "{tally}");
+            assert_eq!(tally["read"], rows, "{tally}");
+            // One that was killed between its last page and its exit had inserted them all, and this one is another run.
+            let was_done = run_was_killed && tally["kept"] == rows;
+            assert!(was_done || tally["inserted"] == rows, "{tally}");
             break;
         }
         assert!(without_ids(dump(to).await?) == given, "something was lost, doubled or changed");
-        run(&mut rollback(to, folder, &[]), 0);
-        assert_eq!(dump(to).await?, (Vec::new(), Vec::new()));
-        ensure!(run_was_killed || kills == 0 || whole > 0, "no run lasts long enough to be killed");
+        run(&mut rollback(to, folder, &["--all"]), 0);
+        assert!(dump(to).await? == (Vec::new(), Vec::new()), "the rollback is not exact");
+        ensure!(kills == 0 || whole > 0, "no run lasts long enough to be killed");
     }
     Ok(())
 }
