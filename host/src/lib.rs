@@ -73,7 +73,7 @@ mod storage;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, ThreadOwnership, Written};
+pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
 pub use resilience::{ResilientStorage, ResilientStorageBuilder};
 pub use service::{StorageService, TransferService};
 pub use storage::{Description, StartError, Storage, StorageBuilder, StorageStatus};

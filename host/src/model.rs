@@ -128,14 +128,23 @@ pub struct MessageKey {
     pub thread_id: Option<String>,
 }
 
+/// Which row of an import wins where the one that is there has an equal `updated_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnEqual {
+    /// The one that is there: what is moved is at best as new.
+    Keep,
+    /// The one that is given: it is known to be the later one of the two.
+    Replace,
+}
+
 /// What became of the rows of one import. The three add up to the rows given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOutcome {
     /// The key was new.
     pub inserted: u64,
-    /// The key was there with a smaller `updated_at`.
+    /// The key was there with a smaller `updated_at`, or with an equal one that was to be replaced.
     pub replaced: u64,
-    /// The key was there with an equal or greater `updated_at`, and was left as it is.
+    /// The key was there with a greater `updated_at`, or with an equal one that was to be kept, and was left as it is.
     pub kept: u64,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
 
 /// A bot's storage: eleven operations, the same on every backend.
 ///
@@ -65,7 +65,7 @@ pub trait StorageService: Send + Sync {
 /// Moving data between storages: pages in key order, and imports that keep every value exactly.
 ///
 /// Keys are ordered bytewise by channel id, then thread id, none first. In an import the row with the greater
-/// `updated_at` wins; equal keeps what is there.
+/// `updated_at` wins; of equal ones [`OnEqual`] says which.
 #[async_trait]
 pub trait TransferService: Send + Sync {
     /// Up to `limit` states with a key greater than `after`. Fewer than `limit` means the end. A `limit` of 0 is
@@ -73,11 +73,25 @@ pub trait TransferService: Send + Sync {
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>>;
 
     /// Writes all of these or none. Keeps every value but `id`.
-    async fn import_message_states(&self, states: &[MessageState]) -> Result<ImportOutcome>;
+    async fn import_message_states_with(&self, states: &[MessageState], on_equal: OnEqual) -> Result<ImportOutcome>;
+
+    /// As [`import_message_states_with`](Self::import_message_states_with), keeping what is there where it is equal.
+    async fn import_message_states(&self, states: &[MessageState]) -> Result<ImportOutcome> {
+        self.import_message_states_with(states, OnEqual::Keep).await
+    }
 
     /// Up to `limit` ownerships with a thread id greater than `after`.
     async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>>;
 
     /// Writes all of these or none. Keeps every value but `id`.
-    async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome>;
+    async fn import_thread_ownerships_with(
+        &self,
+        ownerships: &[ThreadOwnership],
+        on_equal: OnEqual,
+    ) -> Result<ImportOutcome>;
+
+    /// As [`import_thread_ownerships_with`](Self::import_thread_ownerships_with), keeping what is there where it is equal.
+    async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
+        self.import_thread_ownerships_with(ownerships, OnEqual::Keep).await
+    }
 }

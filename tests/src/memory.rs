@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cofferdam::clock::{Clock, ManualClock};
 use cofferdam::{
-    Error, ErrorKind, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, Result, StorageService,
+    Error, ErrorKind, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, Result, StorageService,
     ThreadOwnership, TransferService, Written,
 };
 
@@ -215,7 +215,7 @@ impl TransferService for MemoryStorage {
         Ok(tables.messages.range((start, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect())
     }
 
-    async fn import_message_states(&self, states: &[MessageState]) -> Result<ImportOutcome> {
+    async fn import_message_states_with(&self, states: &[MessageState], on_equal: OnEqual) -> Result<ImportOutcome> {
         let mut tables = self.opened()?;
         states.iter().try_for_each(check_state)?;
         let mut outcome = ImportOutcome::default();
@@ -226,7 +226,7 @@ impl TransferService for MemoryStorage {
                     entry.insert(MessageState { id, ..state.clone() });
                     outcome.inserted += 1;
                 }
-                Entry::Occupied(mut entry) if state.updated_at > entry.get().updated_at => {
+                Entry::Occupied(mut entry) if wins(state.updated_at, entry.get().updated_at, on_equal) => {
                     let id = entry.get().id;
                     entry.insert(MessageState { id, ..state.clone() });
                     outcome.replaced += 1;
@@ -245,7 +245,11 @@ impl TransferService for MemoryStorage {
         Ok(rows.take(limit).map(|(_, row)| row.clone()).collect())
     }
 
-    async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
+    async fn import_thread_ownerships_with(
+        &self,
+        ownerships: &[ThreadOwnership],
+        on_equal: OnEqual,
+    ) -> Result<ImportOutcome> {
         let mut tables = self.opened()?;
         ownerships.iter().try_for_each(check_ownership)?;
         let mut outcome = ImportOutcome::default();
@@ -256,7 +260,7 @@ impl TransferService for MemoryStorage {
                     entry.insert(ThreadOwnership { id, ..ownership.clone() });
                     outcome.inserted += 1;
                 }
-                Entry::Occupied(mut entry) if ownership.updated_at > entry.get().updated_at => {
+                Entry::Occupied(mut entry) if wins(ownership.updated_at, entry.get().updated_at, on_equal) => {
                     let id = entry.get().id;
                     entry.insert(ThreadOwnership { id, ..ownership.clone() });
                     outcome.replaced += 1;
@@ -283,4 +287,8 @@ impl Harness for MemoryHarness {
         let storage = MemoryStorage::new(clock.clone());
         Ok(Subject::new(Arc::new(storage), clock, ()))
     }
+}
+
+fn wins(given: i64, stored: i64, on_equal: OnEqual) -> bool {
+    given > stored || given == stored && on_equal == OnEqual::Replace
 }

@@ -7,18 +7,23 @@ use std::time::Duration;
 use crate::sql::Engine;
 
 mod duration;
+mod mirror;
 mod mysql;
 mod read;
 mod resilience;
+mod spec;
 mod variables;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::mirror::MirrorConfig;
 pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, START_WAIT, SpoolConfig};
 pub use duration::{format_duration, parse_duration};
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
+pub(crate) use spec::Passwords;
+pub use spec::{Spec, SpecError};
 pub use variables::{VARIABLES, Variable, variable_named};
 
 /// Everything that a [`Storage`](crate::Storage) needs to know.
@@ -38,6 +43,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What is done while the database is away; of a [`ResilientStorage`](crate::ResilientStorage).
     pub resilience: ResilienceConfig,
+    /// Another database that gets every write too; of a [`ResilientStorage`](crate::ResilientStorage).
+    pub mirror: Option<MirrorConfig>,
     /// How far back the bot looks after a restart.
     pub message_recovery_window: Duration,
 }

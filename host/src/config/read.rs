@@ -1,5 +1,6 @@
 //! The environment, read and judged.
 
+mod mirror;
 pub(super) mod mysql;
 mod resilience;
 
@@ -41,7 +42,7 @@ impl Config {
     /// As [`from_env`](Self::from_env).
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, mistakes: Vec::new(), wrong: BTreeSet::new() };
-        let config = Self {
+        let mut config = Self {
             database: reader.database(),
             plugin: reader.plugin(),
             plugin_sha256: reader.plugin_sha256(),
@@ -49,11 +50,13 @@ impl Config {
             pool: reader.pool(),
             timeouts: reader.timeouts(),
             resilience: reader.resilience(),
+            mirror: None,
             message_recovery_window: Duration::from_secs(
                 // Up to a year.
                 60 * u64::from(reader.number("MESSAGE_RECOVERY_WINDOW_MINUTES", 1..=525_600)),
             ),
         };
+        config.mirror = reader.mirror(&config.database);
         match reader.mistakes.is_empty() {
             true => Ok(config),
             false => Err(ConfigError(reader.mistakes)),

@@ -111,6 +111,18 @@ pub static VARIABLES: &[Variable] = &[
         "a file that keeps writes while the database is away, and puts them there afterwards; of one host alone",
     ),
     variable("COFFERDAM_SPOOL_LIMIT", "100000", "the most writes that the spool keeps, one for each row"),
+    variable(
+        "COFFERDAM_MIRROR",
+        "(off)",
+        "a second database that gets every write too, for moving there: `sqlite:PATH` or `mysql://user@host:port/database`",
+    ),
+    variable("COFFERDAM_MIRROR_PASSWORD", "(MYSQL_PASSWORD)", "the password of the database in COFFERDAM_MIRROR"),
+    variable("COFFERDAM_MIRROR_PASSWORD_FILE", "(none)", "a file that contains it, as MYSQL_PASSWORD_FILE"),
+    variable(
+        "COFFERDAM_SHADOW_READS",
+        "0",
+        "the share of reads that are also made on the mirror, to compare the answers: from 0 to 1",
+    ),
     variable("COFFERDAM_PLUGIN", "(none)", "the backend's component, a file; goes before COFFERDAM_PLUGINS"),
     variable(
         "COFFERDAM_PLUGINS",

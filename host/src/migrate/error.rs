@@ -1,4 +1,4 @@
-use super::spec::SpecError;
+use crate::config::SpecError;
 use crate::error::{Error, ErrorKind};
 use crate::storage::StartError;
 

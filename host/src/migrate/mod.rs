@@ -22,17 +22,16 @@ mod rollback;
 mod run;
 mod side;
 mod source;
-mod spec;
 mod verify;
 
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
 
+pub use crate::config::{Spec, SpecError};
 pub use error::{MigrateError, Result};
 pub use model::{Left, Overview, Position, Reject, Run, RunState, Table, TableOverview, Tally};
 pub use plan::Plan;
 pub use rollback::{RolledBack, forget, roll_back};
 pub use run::{Observer, Options, run};
 pub use side::{Mode, Role, Side};
-pub use spec::{Spec, SpecError};
 pub use verify::{Difference, DifferenceKind, Verdict, VerifyObserver, verify};

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
 use super::model::Overview;
-use super::spec::{Passwords, Spec};
-use crate::config::DatabaseConfig;
+use crate::config::{DatabaseConfig, Passwords, Spec};
 use crate::error::{Error, ErrorKind};
 use crate::service::StorageService;
 use crate::storage::Storage;

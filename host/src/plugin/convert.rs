@@ -2,7 +2,7 @@
 
 use super::bindings::{backend, transfer, types};
 use crate::error::{Error, ErrorKind};
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership};
 use crate::sql::Engine;
 use crate::storage::Description;
 
@@ -310,6 +310,15 @@ impl<'a> From<&'a ThreadOwnership> for types::ThreadOwnershipParam<'a> {
 impl<'a> From<&'a MessageKey> for transfer::MessageKeyParam<'a> {
     fn from(key: &'a MessageKey) -> Self {
         Self { channel_id: &key.channel_id, thread_id: key.thread_id.as_deref() }
+    }
+}
+
+impl From<OnEqual> for transfer::OnEqual {
+    fn from(on_equal: OnEqual) -> Self {
+        match on_equal {
+            OnEqual::Keep => Self::Keep,
+            OnEqual::Replace => Self::Replace,
+        }
     }
 }
 

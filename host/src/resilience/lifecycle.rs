@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caretaker::{stopped, tend};
 use super::spool::Journal;
-use super::{Phase, ResilientStorage, lock};
+use super::{Phase, ResilientStorage, lock, mirror};
 use crate::config::{OnUnavailable, START_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::StorageService;
@@ -23,6 +23,7 @@ impl ResilientStorage {
             return self.shared.storage.initialize().await;
         }
         self.open_spool(deadline).await?;
+        self.open_mirror(deadline).await?;
         let storage = self.shared.storage.clone();
         let mut attempt = tokio::spawn(async move { storage.initialize().await });
         let degrade = self.shared.config().on_unavailable == OnUnavailable::Degrade;
@@ -44,7 +45,7 @@ impl ResilientStorage {
                 if let Some(attempt) = still_trying {
                     attempt.abort();
                 }
-                self.close_spool().await;
+                self.close_journals().await;
                 return Err(error);
             }
         }
@@ -54,19 +55,34 @@ impl ResilientStorage {
     fn go_on(&self, phase: Phase, initializing: Option<JoinHandle<Result<()>>>) {
         self.shared.set_phase(phase);
         self.dismiss();
-        *lock(&self.caretaker) = Some(tokio::spawn(tend(self.shared.clone(), initializing)));
+        let mut background = lock(&self.background);
+        background.push(tokio::spawn(tend(self.shared.clone(), initializing)));
+        if let Some(mirror) = &self.shared.mirror {
+            background.push(tokio::spawn(mirror::work(self.shared.clone(), mirror.clone())));
+        }
     }
 
     /// Ends the work in the background.
     pub(super) fn dismiss(&self) {
-        if let Some(caretaker) = lock(&self.caretaker).take() {
-            caretaker.abort();
-        }
+        lock(&self.background).drain(..).for_each(|work| work.abort());
     }
 
     async fn alone(&self, deadline: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>> {
         let busy = || Error::new(ErrorKind::Timeout, "the storage was still being opened or closed at the deadline");
         timeout_at(deadline, self.opening.lock()).await.map_err(|_| busy())
+    }
+
+    async fn open_mirror(&self, deadline: Instant) -> Result<()> {
+        let Some(mirror) = self.shared.mirror.clone().filter(|mirror| !mirror.is_open()) else { return Ok(()) };
+        let spool = self.shared.config().spool.clone();
+        let opened = tokio::task::spawn_blocking(move || mirror.open(spool.as_ref()));
+        timeout_at(deadline, opened)
+            .await
+            .map_err(|_| {
+                Error::new(ErrorKind::Timeout, "the deadline passed while the mirror's marks were being opened")
+            })?
+            .map_err(|_| stopped())?
+            .map_err(Error::from)
     }
 
     async fn open_spool(&self, deadline: Instant) -> Result<()> {
@@ -86,9 +102,12 @@ impl ResilientStorage {
         Ok(())
     }
 
-    async fn close_spool(&self) {
+    async fn close_journals(&self) {
         if let Some(journal) = self.shared.set_journal(None) {
             journal.close().await;
+        }
+        if let Some(mirror) = &self.shared.mirror {
+            mirror.close().await;
         }
     }
 
@@ -102,9 +121,15 @@ impl ResilientStorage {
         self.dismiss();
         if matches!(before, Phase::Ready) {
             let _ = timeout_at(deadline - timeout / FLUSH_SHARE, self.flush()).await;
+            if let Some(mirror) = &self.shared.mirror {
+                let _ = timeout_at(deadline - timeout / FLUSH_SHARE / 2, mirror.flush(&self.shared)).await;
+            }
         }
         let closed = self.shared.storage.close().await;
-        self.close_spool().await;
+        if let Some(mirror) = &self.shared.mirror {
+            let _ = timeout_at(deadline, mirror.end()).await;
+        }
+        self.close_journals().await;
         closed
     }
 

@@ -7,6 +7,8 @@
 //! - `retry`, which repeats what another try can mend;
 //! - `spool`, which takes a write that could not be stored.
 //!
+//! Where a second database is to get every write too, `mirror` brings them over.
+//!
 //! `caretaker` works in the background: it initialises a storage that was started without its database, asks a
 //! database that is away whether it is back, and empties the spool.
 
@@ -14,8 +16,10 @@ mod attempt;
 mod breaker;
 mod caretaker;
 mod lifecycle;
+pub(crate) mod mirror;
 mod operations;
 mod retry;
+mod row;
 mod status;
 
 pub mod spool;
@@ -30,8 +34,10 @@ use tokio::time::Instant;
 
 use self::breaker::Breaker;
 pub use self::breaker::{BreakerState, BreakerStatus};
-use self::spool::{Journal, Replay, ReplayCounts};
-pub use self::status::{LastError, Readiness, SpoolStatus, Status};
+pub use self::mirror::marks_beside;
+use self::mirror::{Mirror, ShadowRead};
+use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
+pub use self::status::{LastError, MirrorStatus, Readiness, ShadowStatus, SpoolStatus, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
 use crate::error::{Error, ErrorKind, Result};
@@ -49,7 +55,7 @@ pub struct ResilientStorage {
     shared: Arc<Shared>,
     /// Held by `initialize` and `close`, which exclude each other.
     opening: tokio::sync::Mutex<()>,
-    caretaker: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Builds a [`ResilientStorage`] with more than a [`Config`].
@@ -82,6 +88,12 @@ impl ResilientStorageBuilder {
     pub fn build(self) -> Result<ResilientStorage, StartError> {
         let Self { config, clock, limits } = self;
         let breaker = Breaker::new(config.resilience.breaker);
+        let mirror = match &config.mirror {
+            Some(mirror) => Some(Arc::new(Mirror::new(mirror, |config| {
+                Self { config, clock: clock.clone(), limits: limits.clone() }.build()
+            })?)),
+            None => None,
+        };
         let storage = Arc::new(Storage::builder(config).clock(clock.clone()).limits(limits).build()?);
         let shared = Shared {
             storage,
@@ -90,13 +102,14 @@ impl ResilientStorageBuilder {
             standing: RwLock::default(),
             last_error: Mutex::default(),
             wake: Notify::new(),
-            latest: Arc::new(AtomicI64::new(i64::MIN)),
+            latest: AtomicI64::new(i64::MIN),
             replayed: Arc::default(),
+            mirror,
         };
         Ok(ResilientStorage {
             shared: Arc::new(shared),
             opening: tokio::sync::Mutex::default(),
-            caretaker: Mutex::default(),
+            background: Mutex::default(),
         })
     }
 }
@@ -131,6 +144,7 @@ impl ResilientStorage {
             breaker: shared.breaker.status(),
             storage: shared.storage.status(),
             spool: standing.journal.map(|journal| shared.spool_status(&journal)),
+            mirror: shared.mirror.as_ref().map(|mirror| mirror.status(shared.seconds())),
             last_error: last_error.map(|(error, at)| LastError { error, age: at.elapsed() }),
         }
     }
@@ -152,8 +166,9 @@ struct Shared {
     /// There is something to do for the caretaker.
     wake: Notify,
     /// The greatest time that a write was given, in seconds since the Unix epoch.
-    latest: Arc<AtomicI64>,
+    latest: AtomicI64,
     replayed: Arc<ReplayCounts>,
+    mirror: Option<Arc<Mirror>>,
 }
 
 /// How far a storage has come.
@@ -243,18 +258,40 @@ impl Shared {
 
     /// Now, in whole seconds since the Unix epoch, and never earlier than a write before.
     fn now(&self) -> i64 {
-        let now = i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX);
+        let now = self.seconds();
         self.latest.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
-    fn replay(&self, journal: Arc<Journal>) -> Replay {
-        Replay {
-            journal,
-            storage: self.storage.clone(),
-            clock: self.clock.clone(),
-            counts: self.replayed.clone(),
-            latest: self.latest.clone(),
+    /// The time of the clock, in whole seconds since the Unix epoch.
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
+    }
+
+    /// Makes a write that the mirror is to get too. `given` is an error where the caller gave something that is refused.
+    async fn mirrored<T>(
+        &self,
+        given: impl FnOnce() -> Result<SpooledWrite>,
+        write: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let Some(mirror) = &self.mirror else { return write.await };
+        let Ok(given) = given() else { return write.await };
+        let mut flight = mirror.begin(given, self.now()).await;
+        let result = write.await;
+        if result.is_err() {
+            flight.failed();
         }
+        result
+    }
+
+    /// Lets a read be compared with the mirror's answer.
+    fn shadowed(self: &Arc<Self>, read: ShadowRead<'_>) {
+        if let Some(mirror) = &self.mirror {
+            mirror.compare(self, read);
+        }
+    }
+
+    fn replay(&self, journal: Arc<Journal>) -> Replay {
+        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone(), counts: self.replayed.clone() }
     }
 
     fn spool_status(&self, journal: &Journal) -> SpoolStatus {
@@ -262,7 +299,7 @@ impl Shared {
             let view = journal.view();
             (view.len(), view.oldest())
         };
-        let now = i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX);
+        let now = self.seconds();
         let age = |accepted_at: i64| Duration::from_secs(u64::try_from(now - accepted_at).unwrap_or_default());
         SpoolStatus {
             path: journal.path().to_owned(),

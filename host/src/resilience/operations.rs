@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::spool::SpooledWrite;
+use super::mirror::ShadowRead;
+use super::spool::{SpooledWrite, age_until};
 use super::{ResilientStorage, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
 use crate::service::{StorageService, TransferService};
 
 impl Shared {
@@ -51,18 +52,23 @@ impl StorageService for ResilientStorage {
     }
 
     async fn get_message_state(&self, channel_id: &str, thread_id: Option<&str>) -> Result<Option<MessageState>> {
-        let shared = &*self.shared;
+        let shared = &self.shared;
         if let Some(journal) = shared.waiting()?
             && let Some(state) = journal.view().state(channel_id, thread_id)
         {
             return Ok(Some(state.clone()));
         }
-        shared.run(shared.timeouts().operation, || shared.storage.get_message_state(channel_id, thread_id)).await
+        let operation = || shared.storage.get_message_state(channel_id, thread_id);
+        let state = shared.run(shared.timeouts().operation, operation).await?;
+        shared.shadowed(ShadowRead::State(channel_id, thread_id));
+        Ok(state)
     }
 
     async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
         let shared = &*self.shared;
-        shared.write(Some(()), || shared.spooled_state(state), || shared.storage.upsert_message_state(state)).await
+        let operation = || shared.storage.upsert_message_state(state);
+        let write = shared.write(Some(()), || shared.spooled_state(state), operation);
+        shared.mirrored(|| shared.spooled_state(state), write).await
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
@@ -70,6 +76,7 @@ impl StorageService for ResilientStorage {
         // Before the database is read: what leaves the spool meanwhile may be in its answer or not.
         let waiting = shared.waiting()?.map(|journal| journal.view().clone());
         let stored = shared.run(shared.timeouts().list, || shared.storage.get_all_message_states()).await?;
+        self.shared.shadowed(ShadowRead::States);
         Ok(match waiting {
             Some(view) => view.over_states(stored, |_| true),
             None => stored,
@@ -82,6 +89,7 @@ impl StorageService for ResilientStorage {
         let cutoff = shared.seconds_before_now(window);
         let operation = || shared.storage.get_message_states_within_window(window);
         let stored = shared.run(shared.timeouts().list, operation).await?;
+        self.shared.shadowed(ShadowRead::StatesWithin(window));
         Ok(match waiting {
             Some(view) => view.over_states(stored, |state| state.last_seen_timestamp >= cutoff),
             None => stored,
@@ -106,13 +114,15 @@ impl StorageService for ResilientStorage {
         };
         let operation = || shared.storage.get_thread_ownership(thread_id);
         let stored = shared.run(shared.timeouts().operation, operation).await?;
+        self.shared.shadowed(ShadowRead::Ownership(thread_id));
         Ok(stored.filter(|row| cleanups.iter().all(|cutoff| row.creation_time >= *cutoff)))
     }
 
     async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
         let shared = &*self.shared;
         let operation = || shared.storage.upsert_thread_ownership(ownership);
-        shared.write(Some(()), || shared.spooled_ownership(ownership), operation).await
+        let write = shared.write(Some(()), || shared.spooled_ownership(ownership), operation);
+        shared.mirrored(|| shared.spooled_ownership(ownership), write).await
     }
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
@@ -120,6 +130,7 @@ impl StorageService for ResilientStorage {
         let waiting = shared.waiting()?.map(|journal| journal.view().clone());
         let operation = || shared.storage.get_all_thread_ownerships();
         let stored = shared.run(shared.timeouts().list, operation).await?;
+        self.shared.shadowed(ShadowRead::Ownerships);
         Ok(match waiting {
             Some(view) => view.over_ownerships(stored),
             None => stored,
@@ -128,8 +139,15 @@ impl StorageService for ResilientStorage {
 
     async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
         let shared = &*self.shared;
+        let given = shared.spooled_cleanup(max_age);
+        // The mirror is to lose the same rows, so both come to the same second.
+        let max_age = match (&given, &shared.mirror) {
+            (Ok(SpooledWrite::Cleanup { cutoff }), Some(_)) => age_until(*cutoff, shared.clock.now()),
+            _ => max_age,
+        };
         let operation = || shared.storage.cleanup_old_thread_ownerships(max_age);
-        shared.write(None, || shared.spooled_cleanup(max_age), operation).await
+        let write = shared.write(None, || shared.spooled_cleanup(max_age), operation);
+        shared.mirrored(|| given, write).await
     }
 }
 
@@ -141,9 +159,9 @@ impl TransferService for ResilientStorage {
         shared.run(shared.timeouts().list, || shared.storage.export_message_states(after, limit)).await
     }
 
-    async fn import_message_states(&self, states: &[MessageState]) -> Result<ImportOutcome> {
+    async fn import_message_states_with(&self, states: &[MessageState], on_equal: OnEqual) -> Result<ImportOutcome> {
         let shared = &*self.shared;
-        shared.run(shared.timeouts().list, || shared.storage.import_message_states(states)).await
+        shared.run(shared.timeouts().list, || shared.storage.import_message_states_with(states, on_equal)).await
     }
 
     async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>> {
@@ -151,8 +169,12 @@ impl TransferService for ResilientStorage {
         shared.run(shared.timeouts().list, || shared.storage.export_thread_ownerships(after, limit)).await
     }
 
-    async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
+    async fn import_thread_ownerships_with(
+        &self,
+        ownerships: &[ThreadOwnership],
+        on_equal: OnEqual,
+    ) -> Result<ImportOutcome> {
         let shared = &*self.shared;
-        shared.run(shared.timeouts().list, || shared.storage.import_thread_ownerships(ownerships)).await
+        shared.run(shared.timeouts().list, || shared.storage.import_thread_ownerships_with(ownerships, on_equal)).await
     }
 }

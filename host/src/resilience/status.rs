@@ -40,6 +40,8 @@ pub struct Status {
     pub storage: StorageStatus,
     /// The spool, where there is one and it is open.
     pub spool: Option<SpoolStatus>,
+    /// The second database that gets every write too, where there is one.
+    pub mirror: Option<MirrorStatus>,
     /// The last operation that failed, also where a repetition of it succeeded.
     pub last_error: Option<LastError>,
 }
@@ -63,6 +65,42 @@ pub struct SpoolStatus {
     pub rejected: usize,
     /// Where the file that was found damaged at the start was put.
     pub damaged: Option<PathBuf>,
+}
+
+/// A second database that gets every write too.
+#[derive(Clone, Debug)]
+pub struct MirrorStatus {
+    /// What it is called, without secrets.
+    pub name: String,
+    /// How far it has come.
+    pub readiness: Readiness,
+    /// Its circuit breaker.
+    pub breaker: BreakerStatus,
+    /// Rows and cleanups that it does not have yet.
+    pub waiting: usize,
+    /// How long the oldest of them has waited.
+    pub oldest: Option<Duration>,
+    /// Rows that were brought over since the start.
+    pub mirrored: u64,
+    /// Rows of these that were left as they are there, since they are newer there: somebody else writes to it.
+    pub newer: u64,
+    /// Writes that it may never get, since they could not be noted or it refuses them: migrate again, and verify.
+    pub missed: u64,
+    /// Reads whose answers were compared.
+    pub shadow: ShadowStatus,
+    /// The last failure to bring rows over.
+    pub last_error: Option<LastError>,
+}
+
+/// Reads whose answers were compared with those of the mirror, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShadowStatus {
+    /// Both answered the same.
+    pub same: u64,
+    /// They answered differently, and still after a few hundred milliseconds.
+    pub different: u64,
+    /// One of them did not answer.
+    pub failed: u64,
 }
 
 /// How an operation failed, and when.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Phase, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
 use crate::plugin::Entry;
 use crate::plugin::bindings::types;
 use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
@@ -167,11 +167,14 @@ impl TransferService for Storage {
         .await
     }
 
-    async fn import_message_states(&self, rows: &[MessageState]) -> Result<ImportOutcome> {
+    async fn import_message_states_with(&self, rows: &[MessageState], on_equal: OnEqual) -> Result<ImportOutcome> {
         let columns = MessageStateColumns::new(rows).map_err(too_large)?;
         let outcome = self
             .operate("import_message_states", self.timeouts().list, one, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_transfer().call_import_message_states(store, columns.param()).await
+                plugin
+                    .cofferdam_storage_transfer()
+                    .call_import_message_states(store, columns.param(), on_equal.into())
+                    .await
             })
             .await?;
         Ok(outcome.into())
@@ -185,11 +188,18 @@ impl TransferService for Storage {
         .await
     }
 
-    async fn import_thread_ownerships(&self, rows: &[ThreadOwnership]) -> Result<ImportOutcome> {
+    async fn import_thread_ownerships_with(
+        &self,
+        rows: &[ThreadOwnership],
+        on_equal: OnEqual,
+    ) -> Result<ImportOutcome> {
         let columns = ThreadOwnershipColumns::new(rows).map_err(too_large)?;
         let outcome = self
             .operate("import_thread_ownerships", self.timeouts().list, one, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_transfer().call_import_thread_ownerships(store, columns.param()).await
+                plugin
+                    .cofferdam_storage_transfer()
+                    .call_import_thread_ownerships(store, columns.param(), on_equal.into())
+                    .await
             })
             .await?;
         Ok(outcome.into())

@@ -129,11 +129,15 @@ pub struct Statements {
     /// Inserts several states, or replaces the one that is there by one with a greater updated_at. Parameters of each:
     /// as of `upsert_message_state`. A row that is replaced takes all values but its key.
     pub import_message_states: Repeated,
+    /// As `import_message_states`, but replaces one with an equal updated_at too.
+    pub import_message_states_over_equal: Repeated,
     /// Finds and locks several ownerships. Parameter of each: thread_id.
     pub find_thread_ownerships: Repeated,
     /// Inserts several ownerships, or replaces the one that is there by one with a greater updated_at. Parameters of
     /// each: as of `upsert_thread_ownership`. A row that is replaced takes all values but its key.
     pub import_thread_ownerships: Repeated,
+    /// As `import_thread_ownerships`, but replaces one with an equal updated_at too.
+    pub import_thread_ownerships_over_equal: Repeated,
     /// The greatest version in `schema_versions`.
     pub recorded_version: &'static str,
 }

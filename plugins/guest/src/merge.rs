@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::bindings::exports::cofferdam::storage::transfer::ImportOutcome;
+use crate::bindings::exports::cofferdam::storage::transfer::{ImportOutcome, OnEqual};
 
 /// How many rows one statement covers. Few different numbers, so that few texts are prepared. A thousand rows are 6,000
 /// parameters, of which SQLite takes 32,766 and MySQL 65,535, and at most 3 MB, of which MariaDB takes 16.
@@ -42,13 +42,14 @@ impl<K: Ord> Merge<K> {
 
     /// What becomes of each row, one after another, and the positions of those to be written, in the order of their
     /// keys.
-    pub fn decide(mut self, rows: impl Iterator<Item = (K, i64)>) -> (ImportOutcome, Vec<usize>) {
+    pub fn decide(mut self, rows: impl Iterator<Item = (K, i64)>, on_equal: OnEqual) -> (ImportOutcome, Vec<usize>) {
         let mut outcome = ImportOutcome { inserted: 0, replaced: 0, kept: 0 };
         for (position, (key, updated_at)) in rows.enumerate() {
             let slot = self.keys.entry(key).or_default();
             match slot.updated_at {
                 None => outcome.inserted += 1,
                 Some(stored) if stored < updated_at => outcome.replaced += 1,
+                Some(stored) if stored == updated_at && on_equal == OnEqual::Replace => outcome.replaced += 1,
                 Some(_) => {
                     outcome.kept += 1;
                     continue;
@@ -76,11 +77,15 @@ mod tests {
     use super::*;
 
     fn decide(stored: &[(&str, i64)], rows: &[(&str, i64)]) -> ([u64; 3], Vec<usize>) {
+        decide_with(stored, rows, OnEqual::Keep)
+    }
+
+    fn decide_with(stored: &[(&str, i64)], rows: &[(&str, i64)], on_equal: OnEqual) -> ([u64; 3], Vec<usize>) {
         let mut merge = Merge::new(rows.iter().map(|row| row.0));
         for (key, updated_at) in stored {
             merge.stored(key, *updated_at);
         }
-        let (outcome, winners) = merge.decide(rows.iter().copied());
+        let (outcome, winners) = merge.decide(rows.iter().copied(), on_equal);
         ([outcome.inserted, outcome.replaced, outcome.kept], winners)
     }
 
@@ -88,6 +93,13 @@ mod tests {
     fn the_greater_time_wins_and_equal_keeps() {
         let stored = [("older", 1), ("equal", 2), ("newer", 3)];
         assert_eq!(decide(&stored, &[("older", 2), ("equal", 2), ("newer", 2), ("none", 2)]), ([1, 1, 2], vec![3, 0]));
+    }
+
+    #[test]
+    fn equal_can_be_replaced_and_greater_cannot() {
+        let stored = [("older", 1), ("equal", 2), ("newer", 3)];
+        let rows = [("older", 2), ("equal", 2), ("newer", 2), ("twice", 2), ("twice", 2)];
+        assert_eq!(decide_with(&stored, &rows, OnEqual::Replace), ([1, 3, 1], vec![1, 0, 4]));
     }
 
     #[test]

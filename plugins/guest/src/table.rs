@@ -2,6 +2,7 @@
 
 use crate::bindings::cofferdam::storage::sql::{Rows, Value};
 use crate::bindings::cofferdam::storage::types::{MessageStates, ThreadOwnerships};
+use crate::bindings::exports::cofferdam::storage::transfer::OnEqual;
 use crate::dialect::{Backend, Repeated};
 use crate::error::Result;
 use crate::operations::optional;
@@ -28,11 +29,13 @@ impl Table {
         }
     }
 
-    /// Inserts several rows, or replaces those that are there and older.
-    pub fn import<B: Backend>(self) -> &'static Repeated {
-        match self {
-            Self::MessageStates => &B::STATEMENTS.import_message_states,
-            Self::ThreadOwnerships => &B::STATEMENTS.import_thread_ownerships,
+    /// Inserts several rows, or replaces those that are there and older, or as old.
+    pub fn import<B: Backend>(self, on_equal: OnEqual) -> &'static Repeated {
+        match (self, on_equal) {
+            (Self::MessageStates, OnEqual::Keep) => &B::STATEMENTS.import_message_states,
+            (Self::MessageStates, OnEqual::Replace) => &B::STATEMENTS.import_message_states_over_equal,
+            (Self::ThreadOwnerships, OnEqual::Keep) => &B::STATEMENTS.import_thread_ownerships,
+            (Self::ThreadOwnerships, OnEqual::Replace) => &B::STATEMENTS.import_thread_ownerships_over_equal,
         }
     }
 

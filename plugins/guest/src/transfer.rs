@@ -3,7 +3,7 @@
 use crate::Component;
 use crate::bindings::cofferdam::storage::sql::Value;
 use crate::bindings::cofferdam::storage::types::{Error, MessageStates, ThreadOwnerships};
-use crate::bindings::exports::cofferdam::storage::transfer::{Guest, ImportOutcome, MessageKey};
+use crate::bindings::exports::cofferdam::storage::transfer::{Guest, ImportOutcome, MessageKey, OnEqual};
 use crate::dialect::Backend;
 use crate::error::{Result, operation};
 use crate::merge::{FIND, Merge, pieces};
@@ -35,8 +35,8 @@ impl<B: Backend> Guest for Component<B> {
         })
     }
 
-    fn import_message_states(states: MessageStates) -> Result<ImportOutcome, Error> {
-        operation::<B, _>("import-message-states", || import::<B>(&View::of_states(&states)?))
+    fn import_message_states(states: MessageStates, on_equal: OnEqual) -> Result<ImportOutcome, Error> {
+        operation::<B, _>("import-message-states", || import::<B>(&View::of_states(&states)?, on_equal))
     }
 
     fn export_thread_ownerships(after: Option<String>, limit: u32) -> Result<ThreadOwnerships, Error> {
@@ -51,12 +51,12 @@ impl<B: Backend> Guest for Component<B> {
         })
     }
 
-    fn import_thread_ownerships(ownerships: ThreadOwnerships) -> Result<ImportOutcome, Error> {
-        operation::<B, _>("import-thread-ownerships", || import::<B>(&View::of_ownerships(&ownerships)?))
+    fn import_thread_ownerships(ownerships: ThreadOwnerships, on_equal: OnEqual) -> Result<ImportOutcome, Error> {
+        operation::<B, _>("import-thread-ownerships", || import::<B>(&View::of_ownerships(&ownerships)?, on_equal))
     }
 }
 
-fn import<B: Backend>(given: &View<'_>) -> Result<ImportOutcome> {
+fn import<B: Backend>(given: &View<'_>, on_equal: OnEqual) -> Result<ImportOutcome> {
     given.validate()?;
     if given.count() == 0 {
         return Ok(ImportOutcome { inserted: 0, replaced: 0, kept: 0 });
@@ -64,14 +64,14 @@ fn import<B: Backend>(given: &View<'_>) -> Result<ImportOutcome> {
     let mut attempt = 1;
     loop {
         let session = Session::write()?;
-        match session.transaction(|| import_once::<B>(given, &session)) {
+        match session.transaction(|| import_once::<B>(given, on_equal, &session)) {
             Err(failure) if failure.is_conflict() && attempt < IMPORT_ATTEMPTS => attempt += 1,
             result => return result,
         }
     }
 }
 
-fn import_once<B: Backend>(given: &View<'_>, session: &Session) -> Result<ImportOutcome> {
+fn import_once<B: Backend>(given: &View<'_>, on_equal: OnEqual, session: &Session) -> Result<ImportOutcome> {
     let mut found = Vec::new();
     let mut merge = Merge::new((0..given.count()).map(|row| given.key(row)));
     let keys: Vec<Key<'_>> = merge.keys().copied().collect();
@@ -90,13 +90,14 @@ fn import_once<B: Backend>(given: &View<'_>, session: &Session) -> Result<Import
             merge.stored(stored.key(row), stored.updated_at(row));
         }
     }
-    let (outcome, winners) = merge.decide((0..given.count()).map(|row| (given.key(row), given.updated_at(row))));
+    let rows = (0..given.count()).map(|row| (given.key(row), given.updated_at(row)));
+    let (outcome, winners) = merge.decide(rows, on_equal);
     for winners in pieces(&winners) {
         parameters.clear();
         for row in winners {
             given.push(*row, &mut parameters);
         }
-        session.execute_repeated(given.table.import::<B>(), winners.len(), &parameters)?;
+        session.execute_repeated(given.table.import::<B>(on_equal), winners.len(), &parameters)?;
     }
     Ok(outcome)
 }

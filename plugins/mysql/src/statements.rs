@@ -92,6 +92,20 @@ ON DUPLICATE KEY UPDATE
     updated_at = GREATEST(VALUES(updated_at), updated_at)",
     },
 
+    import_message_states_over_equal: Repeated {
+        head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON DUPLICATE KEY UPDATE
+    last_message_id = IF(VALUES(updated_at) >= updated_at, VALUES(last_message_id), last_message_id),
+    last_seen_timestamp = IF(VALUES(updated_at) >= updated_at, VALUES(last_seen_timestamp), last_seen_timestamp),
+    created_at = IF(VALUES(updated_at) >= updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+    },
+
     find_thread_ownerships: Repeated {
         head: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
@@ -113,6 +127,21 @@ ON DUPLICATE KEY UPDATE
     created_by = IF(VALUES(updated_at) > updated_at, VALUES(created_by), created_by),
     creation_time = IF(VALUES(updated_at) > updated_at, VALUES(creation_time), creation_time),
     created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+    },
+
+    import_thread_ownerships_over_equal: Repeated {
+        head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON DUPLICATE KEY UPDATE
+    original_user_id = IF(VALUES(updated_at) >= updated_at, VALUES(original_user_id), original_user_id),
+    created_by = IF(VALUES(updated_at) >= updated_at, VALUES(created_by), created_by),
+    creation_time = IF(VALUES(updated_at) >= updated_at, VALUES(creation_time), creation_time),
+    created_at = IF(VALUES(updated_at) >= updated_at, VALUES(created_at), created_at),
     updated_at = GREATEST(VALUES(updated_at), updated_at)",
     },
 

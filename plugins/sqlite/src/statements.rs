@@ -86,6 +86,19 @@ ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
 WHERE excluded.updated_at > message_states.updated_at",
     },
 
+    import_message_states_over_equal: Repeated {
+        head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+    last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
+    updated_at = excluded.updated_at
+WHERE excluded.updated_at >= message_states.updated_at",
+    },
+
     find_thread_ownerships: Repeated {
         head: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
@@ -105,6 +118,18 @@ VALUES ",
 ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
 WHERE excluded.updated_at > thread_ownerships.updated_at",
+    },
+
+    import_thread_ownerships_over_equal: Repeated {
+        head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+        row: "(?, ?, ?, ?, ?, ?)",
+        between: ", ",
+        tail: "
+ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+    creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
+WHERE excluded.updated_at >= thread_ownerships.updated_at",
     },
 
     recorded_version: "SELECT max(version) FROM schema_versions",

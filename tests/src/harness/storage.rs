@@ -56,6 +56,7 @@ pub fn config(database: DatabaseConfig, plugin: &str) -> Config {
         pool: PoolConfig::default(),
         timeouts: Timeouts::default(),
         resilience: ResilienceConfig::default(),
+        mirror: None,
         message_recovery_window: std::time::Duration::from_secs(300),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use async_trait::async_trait;
 use cofferdam::migrate::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
-use cofferdam::{Error, ErrorKind, ImportOutcome, MessageKey, MessageState, ThreadOwnership, TransferService};
+use cofferdam::{Error, ErrorKind, ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, TransferService};
 
 /// A storage that has these states, and takes any.
 struct Loose(Vec<MessageState>);
@@ -24,7 +24,11 @@ impl TransferService for Loose {
         Ok(page.take(limit as usize).cloned().collect())
     }
 
-    async fn import_message_states(&self, states: &[MessageState]) -> cofferdam::Result<ImportOutcome> {
+    async fn import_message_states_with(
+        &self,
+        states: &[MessageState],
+        _: OnEqual,
+    ) -> cofferdam::Result<ImportOutcome> {
         Ok(ImportOutcome { inserted: states.len() as u64, ..ImportOutcome::default() })
     }
 
@@ -32,7 +36,11 @@ impl TransferService for Loose {
         Ok(Vec::new())
     }
 
-    async fn import_thread_ownerships(&self, _: &[ThreadOwnership]) -> cofferdam::Result<ImportOutcome> {
+    async fn import_thread_ownerships_with(
+        &self,
+        _: &[ThreadOwnership],
+        _: OnEqual,
+    ) -> cofferdam::Result<ImportOutcome> {
         Err(Error::new(ErrorKind::Internal, "there are none"))
     }
 }

@@ -75,10 +75,17 @@ pub(super) struct SpoolFile {
     /// Where a damaged file was put, and how many of its writes could not be read.
     pub damaged: Option<(PathBuf, u64)>,
     /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 impl SpoolFile {
+    /// One that ends with this process.
+    pub fn in_memory() -> rusqlite::Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection, damaged: None, _lock: None })
+    }
+
     /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
     /// damaged one kept beside it.
     pub fn open(path: &Path) -> Result<(Self, Content), SpoolError> {
@@ -88,9 +95,9 @@ impl SpoolFile {
         let (lock, was_ours) = lock(path)?;
         match read(path) {
             Ok(Some((connection, content))) if content.unreadable == 0 => {
-                Ok((Self { connection, damaged: None, _lock: lock }, content))
+                Ok((Self { connection, damaged: None, _lock: Some(lock) }, content))
             }
-            Ok(None) => Ok((Self { connection: create(path)?, damaged: None, _lock: lock }, Content::default())),
+            Ok(None) => Ok((Self { connection: create(path)?, damaged: None, _lock: Some(lock) }, Content::default())),
             Err(error @ (SpoolError::NotSpool { .. } | SpoolError::Newer { .. })) => Err(error),
             Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) if !was_ours => {
                 Err(SpoolError::NotSpool { path: path.to_owned(), reason })
@@ -102,7 +109,7 @@ impl SpoolFile {
                     spool = %path.display(), kept = %damaged.display(), saved = content.entries.len(), unreadable,
                     "the spool was damaged: what could be read goes on in a new one"
                 );
-                Ok((Self { connection, damaged: Some((damaged, unreadable)), _lock: lock }, content))
+                Ok((Self { connection, damaged: Some((damaged, unreadable)), _lock: Some(lock) }, content))
             }
             Err(error) => Err(error),
         }

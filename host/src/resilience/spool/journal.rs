@@ -17,6 +17,9 @@ use crate::config::SpoolConfig;
 /// The most orders that share a commit.
 const BATCH: usize = 1024;
 
+/// What stands for the path of one that is not in a file.
+const MEMORY: &str = ":memory:";
+
 /// A spool that is open.
 pub struct Journal {
     orders: Mutex<Option<mpsc::Sender<Order>>>,
@@ -52,6 +55,17 @@ impl Journal {
     /// Opens the file for this process alone. Blocks for the time of a few file accesses.
     pub fn open(config: &SpoolConfig) -> Result<Self, SpoolError> {
         let (file, content) = SpoolFile::open(&config.path)?;
+        Self::over(file, content, config)
+    }
+
+    /// One that ends with this process.
+    pub fn in_memory(limit: usize) -> Result<Self, SpoolError> {
+        let path = PathBuf::from(MEMORY);
+        let file = SpoolFile::in_memory().map_err(|error| SpoolError::sqlite(&path, &error))?;
+        Self::over(file, Content::default(), &SpoolConfig { path, limit })
+    }
+
+    fn over(file: SpoolFile, content: Content, config: &SpoolConfig) -> Result<Self, SpoolError> {
         let rejected =
             file::count_rejected(&file.connection).map_err(|error| SpoolError::sqlite(&config.path, &error))?;
         let rejected = Arc::new(AtomicUsize::new(rejected));
@@ -83,6 +97,10 @@ impl Journal {
             path: config.path.clone(),
             damaged,
         })
+    }
+
+    pub fn is_in_memory(&self) -> bool {
+        self.path == Path::new(MEMORY)
     }
 
     pub fn path(&self) -> &Path {
@@ -285,7 +303,7 @@ impl Writer {
     }
 }
 
-/// Makes the times of writes to one row tell their order, also within one second and when the clock is set back.
+/// Keeps the times of writes to one row from falling when the clock is set back: an older row would not replace a newer one.
 fn put_after(write: &mut SpooledWrite, earlier: Option<i64>) {
     let Some(earlier) = earlier else { return };
     let updated_at = match write {
@@ -293,7 +311,7 @@ fn put_after(write: &mut SpooledWrite, earlier: Option<i64>) {
         SpooledWrite::Ownership(ownership) => &mut ownership.updated_at,
         SpooledWrite::Cleanup { .. } => return,
     };
-    *updated_at = (*updated_at).max(earlier.saturating_add(1));
+    *updated_at = (*updated_at).max(earlier);
 }
 
 fn insert(

@@ -23,7 +23,8 @@ use std::path::Path;
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
 pub(super) use self::journal::Journal;
-pub(super) use self::replay::{Replay, ReplayCounts};
+pub(super) use self::replay::{Replay, ReplayCounts, age_until};
+pub(super) use self::view::Key;
 
 /// What is in a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::model::{MessageKey, MessageState, ThreadOwnership};
 
 /// What identifies a write: a later one takes the place of the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(in crate::resilience) enum Key {
     State(MessageKey),
     Ownership(String),
 }

@@ -4,6 +4,7 @@ use super::log::{Log, Record, hash};
 use super::run;
 use crate::bindings::cofferdam::storage::sql::{self, Value};
 use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
+use crate::bindings::exports::cofferdam::storage::transfer::OnEqual;
 use crate::dialect::{Backend, Repeated};
 use crate::error::{Failure, Result};
 use crate::merge::{FIND, pieces};
@@ -90,7 +91,7 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
         Table::ThreadOwnerships => &INSERT_THREAD_OWNERSHIPS,
     };
     put(session, given, inserting, &insert)?;
-    put(session, given, given.table.import::<B>(), &replace)?;
+    put(session, given, given.table.import::<B>(OnEqual::Keep), &replace)?;
     for (part, body) in log.into_bodies().enumerate() {
         let number = |number: u64| Value::Integer(number.cast_signed());
         let place = [number(progress.run.into()), number(progress.page), number(part as u64)];

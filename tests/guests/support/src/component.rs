@@ -70,7 +70,10 @@ impl<G: Guest> transfer::Guest for Component<G> {
         Ok(no_states())
     }
 
-    fn import_message_states(_states: MessageStates) -> Result<transfer::ImportOutcome, Error> {
+    fn import_message_states(
+        _states: MessageStates,
+        _on_equal: transfer::OnEqual,
+    ) -> Result<transfer::ImportOutcome, Error> {
         Ok(transfer::ImportOutcome { inserted: 0, replaced: 0, kept: 0 })
     }
 
@@ -78,7 +81,10 @@ impl<G: Guest> transfer::Guest for Component<G> {
         Ok(no_ownerships())
     }
 
-    fn import_thread_ownerships(_ownerships: ThreadOwnerships) -> Result<transfer::ImportOutcome, Error> {
+    fn import_thread_ownerships(
+        _ownerships: ThreadOwnerships,
+        _on_equal: transfer::OnEqual,
+    ) -> Result<transfer::ImportOutcome, Error> {
         Ok(transfer::ImportOutcome { inserted: 0, replaced: 0, kept: 0 })
     }
 }

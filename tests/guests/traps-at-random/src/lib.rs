@@ -108,16 +108,22 @@ impl transfer::Guest for TrapsAtRandom {
         perhaps(|| Sound::export_message_states(after, limit))
     }
 
-    fn import_message_states(states: MessageStates) -> Result<transfer::ImportOutcome, Error> {
-        perhaps(|| Sound::import_message_states(states))
+    fn import_message_states(
+        states: MessageStates,
+        on_equal: transfer::OnEqual,
+    ) -> Result<transfer::ImportOutcome, Error> {
+        perhaps(|| Sound::import_message_states(states, on_equal))
     }
 
     fn export_thread_ownerships(after: Option<String>, limit: u32) -> Result<ThreadOwnerships, Error> {
         perhaps(|| Sound::export_thread_ownerships(after, limit))
     }
 
-    fn import_thread_ownerships(ownerships: ThreadOwnerships) -> Result<transfer::ImportOutcome, Error> {
-        perhaps(|| Sound::import_thread_ownerships(ownerships))
+    fn import_thread_ownerships(
+        ownerships: ThreadOwnerships,
+        on_equal: transfer::OnEqual,
+    ) -> Result<transfer::ImportOutcome, Error> {
+        perhaps(|| Sound::import_thread_ownerships(ownerships, on_equal))
     }
 }
 

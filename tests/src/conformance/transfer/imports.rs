@@ -1,6 +1,6 @@
 //! Imports keep every value, and the row with the greater `updated_at`.
 
-use cofferdam::{ImportOutcome, MessageState, ThreadOwnership};
+use cofferdam::{ImportOutcome, MessageState, OnEqual, ThreadOwnership};
 
 use super::super::{Case, NOW, Outcome, assert_invalid, keys, ownership, state, without_id};
 use crate::Subject;
@@ -14,6 +14,7 @@ pub(in super::super) const CASES: &[Case] = cases![Initialized:
     the_state_with_the_greater_updated_at_wins,
     the_ownership_with_the_greater_updated_at_wins,
     an_equal_updated_at_keeps_what_is_there,
+    an_equal_updated_at_is_replaced_where_that_is_asked_for,
     a_replaced_state_takes_every_value_of_the_import,
     an_import_tells_the_three_outcomes_apart,
     the_same_state_twice_in_one_import_leaves_the_newer,
@@ -125,6 +126,26 @@ async fn an_equal_updated_at_keeps_what_is_there(s: &Subject) -> Outcome {
     s.import_thread_ownerships(&[dated_ownership("t", "stored", 100)]).await?;
     assert_eq!(s.import_thread_ownerships(&[dated_ownership("t", "equal", 100)]).await?, outcome(0, 0, 1));
     assert_eq!(user(s, "t").await?.as_deref(), Some("stored"));
+    Ok(())
+}
+
+async fn an_equal_updated_at_is_replaced_where_that_is_asked_for(s: &Subject) -> Outcome {
+    for thread in [None, Some("t")] {
+        s.import_message_states(&[dated("c", thread, "stored", 100)]).await?;
+        let older = [dated("c", thread, "older", 99)];
+        assert_eq!(s.import_message_states_with(&older, OnEqual::Replace).await?, outcome(0, 0, 1));
+        let equal = MessageState { created_at: 7, ..dated("c", thread, "equal", 100) };
+        let twice = [dated("c", thread, "first", 100), equal.clone()];
+        assert_eq!(s.import_message_states_with(&twice, OnEqual::Replace).await?, outcome(0, 2, 0));
+        assert_eq!(s.get_message_state("c", thread).await?.map(without_id), Some(equal));
+    }
+    s.import_thread_ownerships(&[dated_ownership("t", "stored", 100)]).await?;
+    let older = [dated_ownership("t", "older", 99)];
+    assert_eq!(s.import_thread_ownerships_with(&older, OnEqual::Replace).await?, outcome(0, 0, 1));
+    let equal = ThreadOwnership { created_at: 7, ..dated_ownership("t", "equal", 100) };
+    let twice = [dated_ownership("t", "first", 100), equal.clone(), dated_ownership("new", "new", 1)];
+    assert_eq!(s.import_thread_ownerships_with(&twice, OnEqual::Replace).await?, outcome(1, 2, 0));
+    assert_eq!(s.get_thread_ownership("t").await?.map(|row| ThreadOwnership { id: 0, ..row }), Some(equal));
     Ok(())
 }
 

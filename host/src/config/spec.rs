@@ -1,10 +1,10 @@
-//! The names of sides: `sqlite:PATH`, `mysql://user@host:port/database`, `plugin:FILE`.
+//! The names of databases: `sqlite:PATH`, `mysql://user@host:port/database`, `plugin:FILE`.
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::{Config, ConfigError};
+use super::{Config, ConfigError};
 
 /// Where a database is, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +26,14 @@ pub enum Spec {
     Plugin(PathBuf),
 }
 
-/// What is wrong with a side's name. The name itself is not repeated, since it may contain a password.
+/// What is wrong with such a name. The name itself is not repeated, since it may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// There is a password in it.
     #[error(
         "there is a password in the URL, where other users of this machine can read it: leave it out, and set \
-         MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or the same with COFFERDAM_FROM_ or COFFERDAM_TO_ for one side"
+         MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or for this database alone COFFERDAM_FROM_PASSWORD, COFFERDAM_TO_PASSWORD \
+         or COFFERDAM_MIRROR_PASSWORD, or the same with _FILE"
     )]
     Password,
     /// It is none of the three forms.
@@ -48,15 +49,15 @@ pub enum SpecError {
     Url(&'static str),
 }
 
-/// Which of both sides a variable is for.
+/// The variables that have the password of one database alone.
 #[derive(Clone, Copy)]
-pub(super) struct Passwords {
+pub(crate) struct Passwords {
     pub value: &'static str,
     pub file: &'static str,
 }
 
 impl Spec {
-    /// Reads a side's name.
+    /// Reads a database's name.
     ///
     /// # Errors
     ///
@@ -81,17 +82,22 @@ impl Spec {
 
     /// The configuration that this names, with everything else from the environment.
     ///
-    /// Of a `sqlite:` or `mysql:` side the component is one of those that the folder `COFFERDAM_PLUGINS` holds.
+    /// For `sqlite:` and `mysql:` the component is one of those that the folder `COFFERDAM_PLUGINS` holds. It has
+    /// neither a spool nor a mirror: those are of the bot's own database.
     /// `passwords` are looked at before `MYSQL_PASSWORD` and `MYSQL_PASSWORD_FILE`.
     ///
     /// # Errors
     ///
     /// Every mistake at once, by the names of its variables.
-    pub(super) fn config(
+    pub(crate) fn config(
         &self,
         passwords: Passwords,
         lookup: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Config, ConfigError> {
+        let lookup = |name: &str| match name {
+            "COFFERDAM_SPOOL" | "COFFERDAM_MIRROR" | "COFFERDAM_SHADOW_READS" => None,
+            name => lookup(name),
+        };
         let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let has_own = set(passwords.value).is_some() || set(passwords.file).is_some();
         let with_password = |name: &str| match name {

@@ -1,0 +1,160 @@
+//! Brings marked rows over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Mirror, lock};
+use crate::error::Result;
+use crate::resilience::Shared;
+use crate::resilience::row::{Row, is_of_a_row, look_up};
+use crate::resilience::spool::{Journal, SpoolEntry, SpooledWrite, age_until};
+use crate::service::StorageService;
+
+/// Rows that are brought over together: few enough for one short transaction.
+const BATCH: usize = 250;
+
+/// How long to wait for writes that are under way.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How far the worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is no mark.
+    Idle,
+    /// Marks have gone.
+    Moved,
+    /// What is marked is being written, or waits in the spool.
+    Waits,
+}
+
+/// Works until it is aborted.
+pub(in crate::resilience) async fn work(shared: Arc<Shared>, mirror: Arc<Mirror>) {
+    let interval = shared.config().breaker.probe_interval;
+    // Here and not where the bot starts, which does not wait for its mirror.
+    while let Err(error) = mirror.secondary.initialize().await {
+        tracing::error!(mirror = mirror.name, %error, "the mirror cannot be initialised, and is tried again");
+        mirror.failed(error);
+        sleep(interval).await;
+    }
+    let mut is_behind = false;
+    loop {
+        match mirror.step(&shared).await {
+            Ok(Step::Idle) => mirror.wake.notified().await,
+            Ok(Step::Waits) => sleep(PAUSE).await,
+            Ok(Step::Moved) => {
+                if std::mem::take(&mut is_behind) {
+                    tracing::info!(mirror = mirror.name, "the mirror catches up");
+                }
+            }
+            Err(error) => {
+                let waiting = mirror.marks().map_or(0, |marks| marks.depth());
+                match is_behind {
+                    false => tracing::warn!(mirror = mirror.name, %error, waiting, "the mirror falls behind"),
+                    true => tracing::debug!(mirror = mirror.name, %error, waiting, "the mirror is still behind"),
+                }
+                is_behind = true;
+                mirror.failed(error);
+                sleep(interval).await;
+            }
+        }
+    }
+}
+
+/// Rows of one table, each with the number of its mark and whether nobody was writing it.
+type Marked<R> = Vec<(i64, bool, R)>;
+
+impl Mirror {
+    /// Brings everything over that is marked, as far as that is possible at once.
+    pub async fn flush(&self, shared: &Shared) {
+        loop {
+            match self.step(shared).await {
+                Ok(Step::Idle) if lock(&self.flights).is_empty() => return,
+                Ok(Step::Moved) => {}
+                Ok(Step::Idle | Step::Waits) => sleep(PAUSE).await,
+                Err(error) => {
+                    tracing::warn!(mirror = self.name, %error, "the mirror is left behind");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn step(&self, shared: &Shared) -> Result<Step> {
+        let Some(marks) = self.marks() else { return Ok(Step::Idle) };
+        let batch = marks.view().oldest_writes(BATCH);
+        if batch.is_empty() {
+            return Ok(Step::Idle);
+        }
+        shared.check()??;
+        let spool = shared.standing().journal;
+        let is_spooled = |write: &SpooledWrite| {
+            spool.as_ref().is_some_and(|spool| spool.depth() > 0 && spool.view().precedes(write))
+        };
+        let (mut states, mut ownerships) = (Marked::new(), Marked::new());
+        for SpoolEntry { sequence, write, .. } in batch {
+            if is_spooled(&write) {
+                continue;
+            }
+            // Before the row is read: a write that begins later sets another mark.
+            let is_settled = !lock(&self.flights).is_writing(&write);
+            match write {
+                SpooledWrite::State(state) => states.push((sequence, is_settled, state)),
+                SpooledWrite::Ownership(ownership) => ownerships.push((sequence, is_settled, ownership)),
+                SpooledWrite::Cleanup { cutoff } if is_settled => {
+                    let age = age_until(cutoff, shared.clock.now());
+                    self.secondary.cleanup_old_thread_ownerships(age).await?;
+                    marks.remove(vec![sequence]).await?;
+                    return Ok(Step::Moved);
+                }
+                SpooledWrite::Cleanup { .. } => {}
+            }
+        }
+        let moved = self.bring(shared, &marks, states).await? + self.bring(shared, &marks, ownerships).await?;
+        Ok(if moved > 0 { Step::Moved } else { Step::Waits })
+    }
+
+    /// Says how many marks have gone.
+    async fn bring<R: Row>(&self, shared: &Shared, marks: &Journal, marked: Marked<R>) -> Result<usize> {
+        if marked.is_empty() {
+            return Ok(0);
+        }
+        let rows: Vec<R> = marked.iter().map(|(_, _, row)| row.clone()).collect();
+        let found = look_up(&shared.storage, &rows).await?;
+        let present: Vec<R> = found.iter().flatten().cloned().collect();
+        let mut refused = Vec::new();
+        match R::import(&self.secondary, &present).await {
+            Ok(newer) => drop(self.newer.fetch_add(newer, Ordering::Relaxed)),
+            Err(error) if is_of_a_row(&error) => {
+                for ((sequence, _, _), row) in marked.iter().zip(&found) {
+                    let Some(row) = row else { continue };
+                    match R::import(&self.secondary, std::slice::from_ref(row)).await {
+                        Ok(newer) => drop(self.newer.fetch_add(newer, Ordering::Relaxed)),
+                        Err(error) if is_of_a_row(&error) => refused.push((*sequence, error)),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        // Another host may have written the row and brought it over in between, and this one an older value after it.
+        let again = look_up(&shared.storage, &rows).await?;
+        let done = marked
+            .iter()
+            .zip(found.iter().zip(&again))
+            .filter(|((_, is_settled, _), (before, after))| *is_settled && before == after);
+        let done: Vec<i64> = done.map(|((sequence, _, _), _)| *sequence).collect();
+        for (sequence, error) in refused {
+            tracing::error!(mirror = self.name, %error, "the mirror refuses a row");
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            marks.reject(sequence, error.to_string()).await?;
+            self.failed(error);
+        }
+        let moved = done.len();
+        self.mirrored.fetch_add(moved as u64, Ordering::Relaxed);
+        marks.remove(done).await?;
+        Ok(moved)
+    }
+}
