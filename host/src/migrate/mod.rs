@@ -7,7 +7,7 @@
 //! - [`Plan`]: what is on both sides and what would happen, told without writing anything.
 //! - [`run`]: reads pages of the source while the one before is written, page by page with its checkpoint and what is
 //!   needed to undo it in one transaction. What happens is told to an [`Observer`].
-//! - [`verify`]: both sides in the order of keys, field by field.
+//! - [`verify`]: both sides in the order of keys, field by field; [`verify_again`] looks once more at what differed.
 //! - [`roll_back`] and [`forget`]: undo the newest run, or give up the way back.
 //!
 //! One process at a time writes to a destination: a lease in it, which the owner keeps showing to be alive, is looked at
@@ -34,4 +34,4 @@ pub use plan::Plan;
 pub use rollback::{RolledBack, forget, roll_back};
 pub use run::{Observer, Options, run};
 pub use side::{Mode, Role, Side};
-pub use verify::{Difference, DifferenceKind, Verdict, VerifyObserver, verify};
+pub use verify::{Difference, DifferenceKind, Verdict, VerifyObserver, verify, verify_again};

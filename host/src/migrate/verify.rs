@@ -10,9 +10,10 @@ use super::model::{Overview, Position, Table};
 use super::side::Side;
 use super::source::{Page, Pages};
 use crate::error::{Error, ErrorKind};
-use crate::model::MessageKey;
+use crate::model::{MessageKey, MessageState, ThreadOwnership};
 use crate::plugin::bindings::types::TextColumnResult;
 use crate::plugin::convert::{Malformed, Strings, same_length};
+use crate::service::StorageService;
 
 /// Rows after which an observer hears of the progress.
 const REPORT: u64 = 20_000;
@@ -180,6 +181,44 @@ pub async fn verify(
     Ok(verdict)
 }
 
+/// Looks again at keys in which the sides differed, and returns those in which they still do: while a bot writes to both
+/// sides, some rows are always on their way.
+///
+/// # Errors
+///
+/// Where a side fails.
+pub async fn verify_again(from: &Side, to: &Side, differences: Vec<Difference>) -> Result<Vec<Difference>> {
+    let mut left = Vec::new();
+    for Difference { table, key, .. } in differences {
+        let MessageKey { channel_id, thread_id } = &key;
+        let (one, other) = (from.storage(), to.storage());
+        let difference = match table {
+            Table::MessageStates => {
+                let one = one.get_message_state(channel_id, thread_id.as_deref()).await;
+                let other = other.get_message_state(channel_id, thread_id.as_deref()).await;
+                let (one, other) = (one.map_err(|error| from.failed(error))?, other.map_err(|error| to.failed(error))?);
+                between(one.as_ref().map(Row::of_state), other.as_ref().map(Row::of_state))
+            }
+            Table::ThreadOwnerships => {
+                let one = one.get_thread_ownership(channel_id).await.map_err(|error| from.failed(error))?;
+                let other = other.get_thread_ownership(channel_id).await.map_err(|error| to.failed(error))?;
+                between(one.as_ref().map(Row::of_ownership), other.as_ref().map(Row::of_ownership))
+            }
+        };
+        left.extend(difference);
+    }
+    Ok(left)
+}
+
+fn between(one: Option<Row<'_>>, other: Option<Row<'_>>) -> Option<Difference> {
+    match (one, other) {
+        (None, None) => None,
+        (Some(row), None) => Some(row.alone(DifferenceKind::Missing)),
+        (None, Some(row)) => Some(row.alone(DifferenceKind::Extra)),
+        (Some(one), Some(other)) => one.difference(&other),
+    }
+}
+
 /// The rows of a side, one after the other.
 struct Cursor {
     pages: Option<Pages>,
@@ -297,7 +336,25 @@ fn text(column: &TextColumnResult, row: usize) -> &str {
     &column.text[column.offsets[row] as usize..column.offsets[row + 1] as usize]
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    fn of_state(state: &'a MessageState) -> Self {
+        Self {
+            table: Table::MessageStates,
+            key: (&state.channel_id, state.thread_id.as_deref()),
+            texts: [&state.last_message_id, ""],
+            integers: [state.last_seen_timestamp, state.created_at, state.updated_at],
+        }
+    }
+
+    fn of_ownership(ownership: &'a ThreadOwnership) -> Self {
+        Self {
+            table: Table::ThreadOwnerships,
+            key: (&ownership.thread_id, None),
+            texts: [&ownership.original_user_id, &ownership.created_by],
+            integers: [ownership.creation_time, ownership.created_at, ownership.updated_at],
+        }
+    }
+
     /// Where it comes: states first, then by key.
     fn place(&self) -> (bool, (&str, Option<&str>)) {
         (self.table == Table::ThreadOwnerships, self.key)

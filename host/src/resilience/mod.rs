@@ -234,6 +234,14 @@ impl Shared {
         }
     }
 
+    /// Whether the database is there as far as is known, also for what is still to be done after `close` was called.
+    fn reachable(&self) -> Result<()> {
+        match self.standing().phase {
+            Phase::Degraded(error) => Err(error),
+            Phase::Ready | Phase::Closed => self.breaker.check(),
+        }
+    }
+
     /// The spool, where something waits in it. Refuses what comes before `initialize` and after `close`.
     fn waiting(&self) -> Result<Option<Arc<Journal>>> {
         let standing = self.standing.read().unwrap_or_else(PoisonError::into_inner);

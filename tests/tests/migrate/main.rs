@@ -3,6 +3,7 @@
 mod fixtures;
 mod inputs;
 mod interruptions;
+mod online;
 mod property;
 mod rig;
 mod runs;

@@ -1,12 +1,12 @@
 //! `cofferdam check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{OnUnavailable, SpoolConfig, format_duration, parse_duration};
-use cofferdam::resilience::Status;
+use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration, parse_duration};
 use cofferdam::resilience::spool::{SpoolContent, inspect};
+use cofferdam::resilience::{Status, marks_beside};
 use cofferdam::sql::{Engine, Server};
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ use crate::{open, output, spool};
 ///
 /// It fails where the database is away, unless COFFERDAM_ON_UNAVAILABLE=degrade says that a bot goes on without: then it
 /// reports what is wrong and succeeds, as a liveness probe should. The circuit breaker and the pool are this process's own;
-/// the spool is the bot's.
+/// the spool is the bot's. A mirror is asked too, without being changed, and reported: a bot works without it.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +61,16 @@ struct Report {
     database: Result<Answers, Failure>,
     status: Status,
     spool: Option<(PathBuf, SpoolContent)>,
+    mirror: Option<Mirror>,
     load: Duration,
+}
+
+/// The database in COFFERDAM_MIRROR.
+struct Mirror {
+    name: String,
+    health: Result<(), Failure>,
+    /// Rows that the bot has still to bring over, where it has a spool to keep them in.
+    waiting: Option<usize>,
 }
 
 struct Answers {
@@ -102,12 +111,18 @@ impl Check {
         }
         let may_be_away = config.resilience.on_unavailable == OnUnavailable::Degrade;
         config.resilience.on_unavailable = OnUnavailable::Fail;
+        let spool_path = config.resilience.spool.as_ref().map(|spool| spool.path.clone());
         // The bot has the spool open; here it is only looked at.
         let spool = match config.resilience.spool.take().filter(|spool| spool.path.exists()) {
             Some(SpoolConfig { path, .. }) => {
                 let content = inspect(&path).map_err(|error| Failure::failed(error.to_string()))?;
                 Some((path, content))
             }
+            None => None,
+        };
+        // Here nothing is written that would have to be mirrored.
+        let mirror = match config.mirror.take() {
+            Some(mirror) => Some(self.ask_mirror(mirror, spool_path.as_deref()).await),
             None => None,
         };
 
@@ -121,7 +136,23 @@ impl Check {
             asked => asked,
         };
         storage.close().await.map_err(|error| Failure::from(error).with_remedy())?;
-        Ok(Report { storage, database, status, spool, load })
+        Ok(Report { storage, database, status, spool, mirror, load })
+    }
+
+    async fn ask_mirror(&self, mirror: MirrorConfig, spool: Option<&Path>) -> Mirror {
+        let health = async {
+            let storage = open::load_resilient(*mirror.config).await?;
+            storage.storage().attach().await?;
+            storage.storage().health_check().await?;
+            Ok(storage.storage().close().await?)
+        };
+        let limit = self.timeout / 2;
+        let health = tokio::time::timeout(limit, health)
+            .await
+            .unwrap_or_else(|_| Err(Failure::unavailable(format!("no answer within {}", format_duration(limit)))));
+        let marks = spool.map(marks_beside).filter(|marks| marks.exists());
+        let waiting = marks.and_then(|marks| inspect(&marks).ok()).map(|content| content.entries.len());
+        Mirror { name: mirror.name, health, waiting }
     }
 
     async fn ask(&self, storage: &ResilientStorage) -> Result<Answers, Failure> {
@@ -173,6 +204,14 @@ impl Report {
         if let Some((_, content)) = &self.spool {
             lines.push(("spool", format!("{} writes wait", content.entries.len())));
         }
+        if let Some(mirror) = &self.mirror {
+            let health = match &mirror.health {
+                Ok(()) => "ok".into(),
+                Err(failure) => format!("away: {}", failure.line()),
+            };
+            let waiting = mirror.waiting.map(|waiting| format!("; {waiting} rows wait")).unwrap_or_default();
+            lines.push(("mirror", format!("{}: {health}{waiting}", output::escaped(&mirror.name))));
+        }
         let mut columns = output::Columns::new(&[], &[]);
         for (name, value) in lines {
             columns.add([name.to_owned(), value]);
@@ -204,6 +243,12 @@ impl Report {
                 "max": pool.max, "open": pool.open, "idle": pool.idle, "waiting": pool.waiting,
             })),
             "spool": self.spool.as_ref().map(|(path, content)| spool::summary(path, content)),
+            "mirror": self.mirror.as_ref().map(|mirror| json!({
+                "name": mirror.name,
+                "ok": mirror.health.is_ok(),
+                "error": mirror.health.as_ref().err().map(Failure::json),
+                "waiting": mirror.waiting,
+            })),
             "last_error": last_error.as_ref().map(|last| json!({
                 "kind": last.error.kind().name(),
                 "code": last.error.code(),

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 
 use super::{Mirror, lock};
 use crate::error::Result;
-use crate::resilience::Shared;
 use crate::resilience::row::{Row, is_of_a_row, look_up};
 use crate::resilience::spool::{Journal, SpoolEntry, SpooledWrite, age_until};
+use crate::resilience::{Readiness, Shared};
 use crate::service::StorageService;
 
 /// Rows that are brought over together: few enough for one short transaction.
@@ -69,6 +69,13 @@ type Marked<R> = Vec<(i64, bool, R)>;
 impl Mirror {
     /// Brings everything over that is marked, as far as that is possible at once.
     pub async fn flush(&self, shared: &Shared) {
+        // A bot that stops right after it has started may be ahead of its mirror.
+        if self.secondary.status().readiness == Readiness::Closed
+            && let Err(error) = self.secondary.initialize().await
+        {
+            tracing::warn!(mirror = self.name, %error, "the mirror is left behind");
+            return;
+        }
         loop {
             match self.step(shared).await {
                 Ok(Step::Idle) if lock(&self.flights).is_empty() => return,
@@ -88,7 +95,7 @@ impl Mirror {
         if batch.is_empty() {
             return Ok(Step::Idle);
         }
-        shared.check()??;
+        shared.reachable()?;
         let spool = shared.standing().journal;
         let is_spooled = |write: &SpooledWrite| {
             spool.as_ref().is_some_and(|spool| spool.depth() > 0 && spool.view().precedes(write))

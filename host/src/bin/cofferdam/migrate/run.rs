@@ -1,7 +1,7 @@
 //! `cofferdam migrate --execute`
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cofferdam::MessageState;
 use cofferdam::migrate::{self, Mode, Observer, Options, Reject, Role, Run, Side, Tally};
@@ -9,10 +9,12 @@ use serde_json::json;
 
 use super::files::{self, Lines};
 use super::progress::{Progress, event};
-use super::verify::compare;
-use super::{RunOptions, Sides, environment, open_to_read, plan, spec};
+use super::{RunOptions, Sides, environment, open_to_read, plan, spec, verify};
 use crate::failure::Failure;
 use crate::output::print;
+
+/// How long rows that a bot writes to both sides may be on their way.
+const SETTLE: Duration = Duration::from_secs(5);
 
 pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     let (from, to) = open_to_read(sides).await?;
@@ -40,7 +42,9 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     let mut verdict = None;
     if !options.no_verify {
         let overviews = (&planned.from, &destination);
-        verdict = Some(compare(&from, &to, overviews, options.patience, options.json, true).await?);
+        let mut watch = verify::Watch::new(options.json, true);
+        let until = Some(Instant::now() + SETTLE);
+        verdict = Some(verify::compare(&from, &to, overviews, options.patience, &mut watch, until).await?);
     }
     to.close().await?;
     from.close().await?;

@@ -20,6 +20,9 @@ const SHOWN: u64 = 10;
 /// How long to wait between two comparisons.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// With more differences than this, everything is compared again rather than each of them.
+const FEW: usize = 10_000;
+
 /// Compares both sides, field by field but for ids. Writes nothing to either.
 ///
 /// A source of an older schema is compared as it would be moved: the newest of several rows of one channel counts.
@@ -43,7 +46,7 @@ pub struct Verify {
     /// Let the destination have rows of its own and newer ones: everything was moved that is to be moved
     #[arg(long)]
     complete: bool,
-    /// Compare again and again until both sides are equal, for at most this long
+    /// While a bot writes to both sides: look at what differs again and again until it is equal, for at most this long
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     wait: Option<Duration>,
     /// How long to keep trying while a database is away or too busy
@@ -61,7 +64,8 @@ impl Verify {
         let verdict = loop {
             let planned = plan(&from, &to).await?;
             let overviews = (&planned.from, &planned.to);
-            let verdict = compare(&from, &to, overviews, self.patience, self.json, self.complete).await?;
+            let mut watch = Watch::new(self.json, self.complete);
+            let verdict = compare(&from, &to, overviews, self.patience, &mut watch, until).await?;
             let is_good = if self.complete { verdict.is_complete() } else { verdict.is_equal() };
             if is_good || until.is_none_or(|until| Instant::now() + PAUSE >= until) {
                 break verdict;
@@ -81,24 +85,25 @@ impl Verify {
     }
 }
 
-/// Compares both sides and shows the result. `complete` leaves out what the destination may have of its own.
+/// Compares both sides and shows the result. With `until`, what differs is looked at again until it is equal or the time
+/// is up.
 pub async fn compare(
     from: &Side,
     to: &Side,
     overviews: (&Overview, &Overview),
     patience: Duration,
-    as_json: bool,
-    complete: bool,
+    watch: &mut Watch,
+    until: Option<Instant>,
 ) -> Result<Verdict, Failure> {
-    let mut watch = Watch { progress: Progress::new(as_json), as_json, complete, shown: 0 };
+    watch.is_waiting = until.is_some();
     watch.progress.begin("comparing", 0, overviews.0.rows().max(overviews.1.rows()));
     let started = Instant::now();
-    let verdict = migrate::verify(from, to, overviews, patience, &mut watch).await;
+    let verdict = migrate::verify(from, to, overviews, patience, watch).await;
     watch.progress.end();
     let (verdict, seconds) = (verdict?, started.elapsed().as_secs_f64());
-    if as_json {
+    if watch.as_json {
         event("compared", json!({ "verdict": json(&verdict), "seconds": seconds }))?;
-        return Ok(verdict);
+        return watch.settle(from, to, verdict, until).await;
     }
     let Verdict { equal, missing, extra, older, newer, other, unfit } = verdict;
     let mut line = format!("{equal} keys are equal");
@@ -115,14 +120,61 @@ pub async fn compare(
         }
     }
     print(&format!("{line}; compared in {seconds:.1} s, {:.0} rows/s", verdict.keys() as f64 / seconds.max(0.001)))?;
-    Ok(verdict)
+    watch.settle(from, to, verdict, until).await
 }
 
-struct Watch {
+/// Shows differences, the first ones of them.
+pub struct Watch {
     progress: Progress,
     as_json: bool,
+    /// Whether the destination may have rows of its own and newer ones.
     complete: bool,
+    /// Whether differences are noted, and not shown yet.
+    is_waiting: bool,
+    differences: Vec<Difference>,
     shown: u64,
+}
+
+impl Watch {
+    pub fn new(as_json: bool, complete: bool) -> Self {
+        let progress = Progress::new(as_json);
+        Self { progress, as_json, complete, is_waiting: false, differences: Vec::new(), shown: 0 }
+    }
+
+    /// Looks again at what differed, and says what is left of it.
+    async fn settle(
+        &mut self,
+        from: &Side,
+        to: &Side,
+        verdict: Verdict,
+        until: Option<Instant>,
+    ) -> Result<Verdict, Failure> {
+        let (Some(until), found) = (until, self.differences.len()) else { return Ok(verdict) };
+        let mut left = std::mem::take(&mut self.differences);
+        // Where there are more, what was noted of them is not all.
+        while found < FEW && !left.is_empty() && Instant::now() + PAUSE < until {
+            tokio::time::sleep(PAUSE).await;
+            left = migrate::verify_again(from, to, left).await?;
+            left.retain(|difference| self.counts(difference));
+        }
+        if found > 0 && left.is_empty() {
+            match found {
+                keys if self.as_json => event("settled", json!({ "keys": keys }))?,
+                1 => print("1 key that differed was being written, and is equal now")?,
+                keys => print(&format!("{keys} keys that differed were being written, and are equal now"))?,
+            }
+            return Ok(Verdict { equal: verdict.keys(), unfit: verdict.unfit, ..Verdict::default() });
+        }
+        self.is_waiting = false;
+        for difference in &left {
+            self.differs(difference).map_err(|error| Failure::failed(error.to_string()))?;
+        }
+        Ok(verdict)
+    }
+
+    fn counts(&self, difference: &Difference) -> bool {
+        !self.complete || matches!(difference.kind, DifferenceKind::Missing | DifferenceKind::Older)
+    }
 }
 
 impl VerifyObserver for Watch {
@@ -131,8 +183,13 @@ impl VerifyObserver for Watch {
     }
 
     fn differs(&mut self, difference: &Difference) -> io::Result<()> {
-        let is_own = !matches!(difference.kind, DifferenceKind::Missing | DifferenceKind::Older);
-        if self.shown == SHOWN || self.complete && is_own {
+        if self.is_waiting {
+            if self.counts(difference) && self.differences.len() < FEW {
+                self.differences.push(difference.clone());
+            }
+            return Ok(());
+        }
+        if self.shown == SHOWN || !self.counts(difference) {
             return Ok(());
         }
         self.shown += 1;
