@@ -15,7 +15,7 @@ use cofferdam::{Config, ErrorKind};
 const ANYTHING: char = '\u{2026}';
 
 /// Where the library's typed errors are that operators meet, under `host/src`.
-const ERRORS: [&str; 4] = ["config", "migrate/snapshot", "plugin", "resilience"];
+const ERRORS: [&str; 4] = ["config", "migrate", "plugin", "resilience"];
 
 /// Of the engine's interrupt, which `plugin … failed` reports in other words.
 const NOT_SHOWN: [&str; 1] = ["computed for too long"];
@@ -295,12 +295,13 @@ fn every_mistake_that_can_be_made_is_there_with_its_variable() -> Result<()> {
         }
     }
     println!("{} variables, {} mistakes", mistakes.len(), mistakes.values().map(Vec::len).sum::<usize>());
-    // Those that take any path, and those that only the command reads; what is wrong with a password of `migrate` is what can
-    // be wrong with MYSQL_PASSWORD.
+    // Those that take any path, and those that only the command reads; what is wrong with a password of `migrate` or of
+    // a mirror is what can be wrong with MYSQL_PASSWORD.
     let silent = |name: &str| {
         ["COFFERDAM_PLUGIN", "COFFERDAM_PLUGINS", "COFFERDAM_LOG"].contains(&name)
             || name.starts_with("COFFERDAM_FROM_")
             || name.starts_with("COFFERDAM_TO_")
+            || name.starts_with("COFFERDAM_MIRROR_")
     };
     for variable in VARIABLES.iter().filter(|variable| !silent(variable.name)) {
         ensure!(mistakes.contains_key(variable.name), "no value is a mistake in {}", variable.name);

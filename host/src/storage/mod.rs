@@ -230,7 +230,7 @@ impl Storage {
     /// # Errors
     ///
     /// As any operation.
-    pub(crate) async fn attach(&self) -> Result<()> {
+    pub async fn attach(&self) -> Result<()> {
         let deadline = Instant::now() + self.config.timeouts.initialize;
         let _opening = self.alone(deadline).await?;
         if self.open_database().is_err() {

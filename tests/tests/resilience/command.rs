@@ -1,10 +1,13 @@
 //! What operators see of an outage: `cofferdam check` and `cofferdam spool`.
 
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cofferdam::StorageService;
 use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run};
+use cofferdam_tests::harness::plugins;
+use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::Value;
 
 use crate::rig::{Rig, start, state};
@@ -53,6 +56,32 @@ async fn a_spool_is_looked_at_exported_and_replayed() -> Result<()> {
     assert_eq!((&check["last_error"], check["plugin_restarts"].as_u64()), (&Value::Null, Some(0)));
     let mut get = on_mysql(&rig.database.config(), &["state", "get", "c", "--json"]);
     assert_eq!(json(&mut get, 0)?["last_message_id"], "spooled");
+    Ok(())
+}
+
+#[test]
+fn a_mirror_is_reported_and_its_absence_is_no_failure() -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let mirror = folder.path().join("mirror.db");
+    let variables = |command: &mut Command| {
+        command
+            .env("DATABASE_PATH", folder.path().join("own.db"))
+            .env("COFFERDAM_MIRROR", format!("sqlite:{}", mirror.display()))
+            .env("COFFERDAM_PLUGINS", Path::new(plugins::SQLITE).parent().expect("components lie in a folder"));
+    };
+    let mut command = on_sqlite(&["check", "--json"]);
+    variables(&mut command);
+    let away = json(&mut command, 0)?;
+    assert_eq!((away["ok"].as_bool(), away["mirror"]["ok"].as_bool()), (Some(true), Some(false)));
+    assert!(!mirror.exists(), "a check makes no database of a mirror");
+    let mut command = on_sqlite(&["check"]);
+    command.env("DATABASE_PATH", &mirror);
+    run(&mut command, 0);
+    let mut command = on_sqlite(&["check"]);
+    variables(&mut command);
+    let (text, _) = run(&mut command, 0);
+    let line = text.lines().find(|line| line.starts_with("mirror")).context("a line for the mirror")?;
+    assert!(line.ends_with("mirror.db: ok"), "{line}");
     Ok(())
 }
 

@@ -41,7 +41,10 @@ impl Reader<'_> {
         match text.parse() {
             Ok(share) if (0.0..=1.0).contains(&share) => share,
             _ => {
-                self.wrong(NAME, format!("is {}: it must be a number from 0 to 1, such as 0.01", shown(&text)));
+                self.wrong(
+                    NAME,
+                    format!("is {}: it must be a share, 0 for none to 1 for all, such as 0.01", shown(&text)),
+                );
                 0.0
             }
         }
