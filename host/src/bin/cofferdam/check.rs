@@ -141,10 +141,10 @@ impl Check {
 
     async fn ask_mirror(&self, mirror: MirrorConfig, spool: Option<&Path>) -> Mirror {
         let health = async {
-            let storage = open::load_resilient(*mirror.config).await?;
-            storage.storage().attach().await?;
-            storage.storage().health_check().await?;
-            Ok(storage.storage().close().await?)
+            let storage = open::load_to_read(*mirror.config).await?;
+            storage.attach().await?;
+            storage.health_check().await?;
+            Ok(storage.close().await?)
         };
         let limit = self.timeout / 2;
         let health = tokio::time::timeout(limit, health)

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, ResilientStorage, Storage, StorageService};
+use cofferdam::{Config, ResilientStorage, Storage, StorageBuilder, StorageService};
 
 use crate::failure::Failure;
 
@@ -46,7 +46,16 @@ fn configure(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, Failur
 
 /// Loads the backend, away from the threads of the runtime.
 pub async fn load(config: Config) -> Result<Storage, Failure> {
-    match tokio::task::spawn_blocking(move || Storage::builder(config).build()).await {
+    build(Storage::builder(config)).await
+}
+
+/// Loads the backend for a database that is not changed.
+pub async fn load_to_read(config: Config) -> Result<Storage, Failure> {
+    build(Storage::builder(config).read_only()).await
+}
+
+async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
+    match tokio::task::spawn_blocking(move || builder.build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
