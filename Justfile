@@ -20,6 +20,10 @@ bench *arguments:
 faults *arguments:
     cargo xtask faults {{arguments}}
 
+# Measure moving a bot's state from SQLite to MariaDB and back.
+moves *arguments:
+    cargo xtask moves {{arguments}}
+
 # Put the optimised command and plugins into dist/.
 dist:
     cargo xtask dist

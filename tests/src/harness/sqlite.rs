@@ -22,6 +22,16 @@ impl SqliteFolder {
         Ok(Self { folder })
     }
 
+    /// A new, empty folder in another one, such as a small disk.
+    ///
+    /// # Errors
+    ///
+    /// That cannot be written.
+    pub fn inside(folder: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("cofferdam-sqlite-").tempdir_in(folder)?;
+        Ok(Self { folder })
+    }
+
     /// A new folder whose database is a copy of `original`.
     ///
     /// # Errors

@@ -5,17 +5,19 @@ use std::process::Command;
 
 use anyhow::Result;
 use cofferdam::StorageService;
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{cofferdam, run};
 use cofferdam_tests::harness::mysql::MysqlServer;
+use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
+use cofferdam_tests::harness::tmpfs::Tmpfs;
 use mysql_async::prelude::Queryable;
 
-use crate::rig::{dump, environment, execute, fill, many, migrate, rollback, spec};
+use crate::rig::{dump, environment, fill, many, migrate, rollback, spec, verify, without_ids};
 
 /// The command with these names of sides.
 fn between(home: &Home, folder: &Path, from: &str, to: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(cofferdam_tests::harness::command::cofferdam().expect("the command compiles"));
+    let mut command = Command::new(cofferdam().expect("the command compiles"));
     command.env_clear().envs(environment(home, home)).current_dir(folder);
     command.args(["migrate", "--from", from, "--to", to]).args(arguments);
     command
@@ -152,25 +154,37 @@ async fn a_destination_without_rights_is_refused_and_stays_as_it_was() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_table_stops_the_run_and_it_goes_on_when_there_is_room() -> Result<()> {
-    let (from, to, folder) = (Home::sqlite()?, Home::sqlite()?, tempfile::tempdir()?);
+async fn a_full_disk_stops_the_run_and_it_goes_on_when_there_is_room() -> Result<()> {
+    let mut disk = Tmpfs::mount(2 << 20)?;
+    let (from, folder) = (Home::sqlite()?, tempfile::tempdir()?);
     from.open().await?.close().await?;
-    fill(&from, &many(30_000)).await?;
-    to.open().await?.close().await?;
-    // A trigger that says what a full disk says.
-    execute(
-        &to,
-        &["CREATE TABLE room (rows INTEGER); INSERT INTO room VALUES (0);
-           CREATE TRIGGER full BEFORE INSERT ON thread_ownerships WHEN (SELECT rows FROM room) = 0
-           BEGIN SELECT RAISE(ABORT, 'no room'); END"],
-    )
-    .await?;
-    let (_, stderr) = run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 1);
-    assert!(stderr.contains("no room"), "{stderr}");
-    execute(&to, &["UPDATE room SET rows = 1"]).await?;
+    fill(&from, &many(60_000)).await?;
+    let to = Home::Sqlite(SqliteFolder::inside(disk.path())?);
+    let (_, stderr) = run(&mut migrate(&from, &to, folder.path(), &["--execute", "--patience", "0s"]), 1);
+    assert!(stderr.contains("the destination") && stderr.contains("full"), "{stderr}");
+    disk.resize(256 << 20)?;
     run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 0);
-    assert_eq!(dump(&to).await?.1.len(), 3_000);
-    run(&mut rollback(&to, folder.path(), &[]), 0);
+    assert!(without_ids(dump(&to).await?) == without_ids(dump(&from).await?), "something was lost or doubled");
+    run(&mut rollback(&to, folder.path(), &["--all"]), 0);
     assert_eq!(dump(&to).await?, (Vec::new(), Vec::new()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_a_side_with_the_database_of_the_environment() -> Result<()> {
+    let (from, to, folder) = (Home::sqlite()?, Home::mysql().await?, tempfile::tempdir()?);
+    from.open().await?.close().await?;
+    fill(&from, &many(1_000)).await?;
+    let Home::Sqlite(source) = &from else { unreachable!() };
+    let plugin = format!("plugin:{}", plugins::SQLITE);
+    let mut command = Command::new(cofferdam()?);
+    command
+        .env_clear()
+        .envs(environment(&from, &to))
+        .env("DATABASE_PATH", source.database())
+        .current_dir(folder.path());
+    command.args(["migrate", "--from", &plugin, "--to", &spec(&to), "--execute"]);
+    run(&mut command, 0);
+    run(&mut verify(&from, &to, folder.path(), &[]), 0);
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod fixtures;
 mod inputs;
 mod interruptions;
+mod old_bot;
 mod online;
 mod property;
 mod rig;

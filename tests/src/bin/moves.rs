@@ -1,0 +1,384 @@
+//! `cofferdam-moves`: measures `cofferdam migrate` on real databases. `cargo xtask moves` builds and runs it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use cofferdam::StorageService;
+use cofferdam::config::MysqlConfig;
+use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
+use cofferdam_tests::harness::storage::Home;
+use comfy_table::{CellAlignment, Table, presets};
+use mysql_async::prelude::Queryable;
+use rusqlite::params;
+use serde_json::{Value, json};
+
+/// Ends with this code where `--check` was given and a goal was missed.
+const MISSED: u8 = 3;
+
+/// What the harness's server has smaller for the sake of tests, as MariaDB has it by default.
+const DEFAULTS: [&str; 4] = [
+    "--innodb-flush-log-at-trx-commit=1",
+    "--innodb-doublewrite=1",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=96M",
+];
+
+/// For how long rows are upserted one by one.
+const ONE_BY_ONE: Duration = Duration::from_secs(5);
+
+/// Measures moving a bot's state from SQLite to MariaDB and back.
+#[derive(Parser)]
+#[command(
+    name = "cofferdam-moves",
+    after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is missed"
+)]
+struct Arguments {
+    /// The optimised command.
+    #[arg(long, value_name = "FILE")]
+    command: PathBuf,
+    /// The folder of the plugins.
+    #[arg(long, value_name = "FOLDER")]
+    plugins: PathBuf,
+    /// How many message states there are; a tenth as many ownerships come on top.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    states: u64,
+    /// Print JSON to standard output instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// End with exit code 3 where a goal is missed.
+    #[arg(long)]
+    check: bool,
+}
+
+/// What one run of the command did.
+struct Move {
+    name: &'static str,
+    rows: u64,
+    seconds: f64,
+    verify_seconds: f64,
+    /// The most memory that was resident, in KiB.
+    peak: u64,
+    /// How long each million rows took, and the memory that was resident after it, in KiB.
+    millions: Vec<(f64, u64)>,
+}
+
+impl Move {
+    fn rate(&self) -> f64 {
+        self.rows as f64 / self.seconds
+    }
+
+    fn verify_rate(&self) -> f64 {
+        self.rows as f64 / self.verify_seconds
+    }
+
+    fn megabytes(&self) -> f64 {
+        self.peak as f64 * 1024.0 / 1e6
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let server = MysqlServer::start(&DEFAULTS.map(str::to_owned)).await?;
+    let database = server.create_database(DatabaseOptions::default()).await?;
+    let (from, back) = (Home::sqlite()?, Home::sqlite()?);
+    eprintln!("filling a SQLite file with {} states and {} ownerships", arguments.states, arguments.states / 10);
+    from.open().await?.close().await?;
+    fill(&file(&from)?, arguments.states)?;
+    let to = Home::Mysql(database);
+    let mut moves = Vec::new();
+    for (name, from, to) in [("sqlite to mariadb", &from, &to), ("mariadb to sqlite", &to, &back)] {
+        eprintln!("{name}");
+        moves.push(measure(&arguments, name, from, to)?);
+    }
+    eprintln!("upserting one by one");
+    let one_by_one = one_by_one(&server, &file(&from)?).await?;
+
+    let goals = goals(&moves, one_by_one);
+    if arguments.json {
+        println!("{:#}", report(&moves, one_by_one, &goals));
+    } else {
+        print(&moves, one_by_one, &goals);
+    }
+    let is_missed = goals.iter().any(|goal| !goal.is_met);
+    Ok(if arguments.check && is_missed { MISSED.into() } else { ExitCode::SUCCESS })
+}
+
+fn file(home: &Home) -> Result<PathBuf> {
+    match home {
+        Home::Sqlite(folder) => Ok(folder.database()),
+        Home::Mysql(_) => anyhow::bail!("that is no file"),
+    }
+}
+
+/// Rows in an order that is not that of their keys, as a bot leaves them.
+fn fill(file: &Path, states: u64) -> Result<()> {
+    let mut connection = rusqlite::Connection::open(file)?;
+    connection.execute_batch("PRAGMA cache_size = -262144")?;
+    let transaction = connection.transaction()?;
+    {
+        let mut insert = transaction.prepare(
+            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        for number in 0..states as i64 {
+            let channel = format!("11{:017}", scattered(number));
+            let thread = (number % 3 == 0).then_some(&channel);
+            insert.execute(params![
+                channel,
+                thread,
+                format!("12{number:017}"),
+                1_700_000_000 + number,
+                1_600_000_000,
+                1_700_000_000 + number
+            ])?;
+        }
+        let mut insert = transaction.prepare(
+            "INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?;
+        for number in 0..(states / 10) as i64 {
+            let thread = format!("13{:017}", scattered(number));
+            insert.execute(params![thread, format!("14{number:017}"), "900000000000000001", number, number, number])?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// A permutation of the numbers below 2^61 - 1, which is a prime.
+fn scattered(number: i64) -> i64 {
+    (i128::from(number + 1) * 1_000_000_007_000_003 % ((1 << 61) - 1) % 100_000_000_000_000_003) as i64
+}
+
+fn spec(home: &Home) -> String {
+    match home {
+        Home::Sqlite(folder) => format!("sqlite:{}", folder.database().display()),
+        Home::Mysql(database) => {
+            let MysqlConfig { username, hosts, database, .. } = database.config();
+            format!("mysql://{username}@{}/{database}", hosts[0])
+        }
+    }
+}
+
+fn password(home: &Home) -> Option<String> {
+    match home {
+        Home::Sqlite(_) => None,
+        Home::Mysql(database) => Some(database.config().password.expose().to_owned()),
+    }
+}
+
+fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) -> Result<Move> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(&arguments.command);
+    command.args(["migrate", "--execute", "--json", "--from", &spec(from), "--to", &spec(to)]);
+    command.env("COFFERDAM_PLUGINS", &arguments.plugins).current_dir(folder.path()).stdin(Stdio::null());
+    if let Some(password) = password(from).or_else(|| password(to)) {
+        command.env("MYSQL_PASSWORD", password);
+    }
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
+    let memory = Memory::watch(child.id());
+    let (mut moved, mut compared) = (None, None);
+    let mut millions = Vec::new();
+    let mut begun = Instant::now();
+    for line in BufReader::new(child.stdout.take().context("it has an output")?).lines() {
+        let event: Value = serde_json::from_str(&line?)?;
+        match event["event"].as_str() {
+            Some("begins") => begun = Instant::now(),
+            Some("progress") if event["what"] == "moving" => {
+                let rows = event["rows"].as_u64().unwrap_or_default();
+                if rows / 1_000_000 > millions.len() as u64 {
+                    // Events come once a second: what is between two of them is shared out evenly.
+                    let a_million = begun.elapsed().as_secs_f64() * 1e6 * (millions.len() + 1) as f64 / rows as f64;
+                    let before: f64 = millions.iter().map(|(seconds, _)| seconds).sum();
+                    millions.push((a_million - before, memory.now.load(Ordering::Relaxed)));
+                }
+            }
+            Some("moved") => moved = Some(event),
+            Some("compared") => compared = Some(event),
+            _ => {}
+        }
+    }
+    let status = child.wait()?;
+    ensure!(status.success(), "{name}: the command ended with {status}");
+    let (moved, compared) = (moved.context("nothing was moved")?, compared.context("nothing was compared")?);
+    ensure!(compared["verdict"]["is_equal"] == true, "{name}: the sides differ: {compared}");
+    Ok(Move {
+        name,
+        rows: moved["rows"].as_u64().context("rows")?,
+        seconds: moved["seconds"].as_f64().context("seconds")?,
+        verify_seconds: compared["seconds"].as_f64().context("seconds")?,
+        peak: memory.stop(),
+        millions,
+    })
+}
+
+/// What a process has in memory, looked at every few milliseconds.
+struct Memory {
+    stop: Arc<AtomicBool>,
+    now: Arc<AtomicU64>,
+    peak: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Memory {
+    fn watch(process: u32) -> Self {
+        let (stop, now, peak) =
+            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let thread = std::thread::spawn({
+            let (stop, now, peak) = (stop.clone(), now.clone(), peak.clone());
+            move || {
+                let file = format!("/proc/{process}/status");
+                while !stop.load(Ordering::Relaxed) {
+                    let text = std::fs::read_to_string(&file).unwrap_or_default();
+                    for (name, value) in [("VmRSS:", &now), ("VmHWM:", &peak)] {
+                        let line = text.lines().find_map(|line| line.strip_prefix(name));
+                        if let Some(kibibytes) = line.and_then(|line| line.split_whitespace().next()?.parse().ok()) {
+                            value.store(kibibytes, Ordering::Relaxed);
+                        }
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        });
+        Self { stop, now, peak, thread }
+    }
+
+    fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// What moving would be without this: an upsert of each row, prepared once, through one connection. Says the rows a second.
+async fn one_by_one(server: &MysqlServer, source: &Path) -> Result<f64> {
+    let database: MysqlDatabase = server.create_database(DatabaseOptions::default()).await?;
+    let home = Home::Mysql(database);
+    home.open().await?.close().await?;
+    let Home::Mysql(database) = &home else { anyhow::bail!("it is a server's") };
+    let mut connection = database.connect().await?;
+    let upsert = connection
+        .prep(
+            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE last_message_id = VALUES(last_message_id), \
+             last_seen_timestamp = VALUES(last_seen_timestamp), updated_at = VALUES(updated_at)",
+        )
+        .await?;
+    type Cells = (String, Option<String>, String, i64, i64, i64);
+    let rows: Vec<Cells> = rusqlite::Connection::open(source)?
+        .prepare(
+            "SELECT channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM message_states \
+             ORDER BY channel_id, thread_id LIMIT 200000",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let started = Instant::now();
+    let mut done = 0;
+    for row in rows {
+        connection.exec_drop(&upsert, row).await?;
+        done += 1;
+        if started.elapsed() > ONE_BY_ONE {
+            break;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    connection.disconnect().await?;
+    Ok(f64::from(done) / seconds)
+}
+
+/// What a bot's move should cost at the most.
+struct Goal {
+    what: &'static str,
+    goal: String,
+    measured: String,
+    is_met: bool,
+}
+
+fn goals(moves: &[Move], one_by_one: f64) -> Vec<Goal> {
+    let at_least = |what, goal: f64, measured: f64| Goal {
+        what,
+        goal: format!(">= {goal:.0}"),
+        measured: format!("{measured:.0}"),
+        is_met: measured >= goal,
+    };
+    let [there, back] = moves else { return Vec::new() };
+    vec![
+        at_least("SQLite to MariaDB, rows/s", 60_000.0, there.rate()),
+        at_least("comparing them, rows/s", 150_000.0, there.verify_rate()),
+        Goal {
+            what: "resident memory, MB",
+            goal: "<= 80".into(),
+            measured: format!("{:.1}", there.megabytes()),
+            is_met: there.megabytes() <= 80.0,
+        },
+        at_least("times as fast as upserts one by one", 20.0, there.rate() / one_by_one),
+        at_least("MariaDB to SQLite, rows/s", 100_000.0, back.rate()),
+    ]
+}
+
+fn print(moves: &[Move], one_by_one: f64, goals: &[Goal]) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["Move", "Rows", "Seconds", "Rows/s", "Compared, rows/s", "Peak MB"]);
+    for moved in moves {
+        table.add_row([
+            moved.name.to_owned(),
+            moved.rows.to_string(),
+            format!("{:.1}", moved.seconds),
+            format!("{:.0}", moved.rate()),
+            format!("{:.0}", moved.verify_rate()),
+            format!("{:.1}", moved.megabytes()),
+        ]);
+    }
+    table.add_row(["upserts one by one", "", "", &format!("{one_by_one:.0}"), "", ""]);
+    show(table, 1..6);
+    for moved in moves.iter().filter(|moved| moved.millions.len() > 1) {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header([moved.name, "Seconds", "Resident MB"]);
+        for (number, (seconds, resident)) in moved.millions.iter().enumerate() {
+            let megabytes = *resident as f64 * 1024.0 / 1e6;
+            table.add_row([format!("million {}", number + 1), format!("{:.1}", seconds), format!("{megabytes:.1}")]);
+        }
+        show(table, 1..3);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(["Goal", "Wanted", "Measured", ""]);
+    for Goal { what, goal, measured, is_met } in goals {
+        let met = if *is_met { "met" } else { "missed" };
+        table.add_row([*what, goal, measured, met]);
+    }
+    show(table, 1..3);
+}
+
+fn show(mut table: Table, numbers: std::ops::Range<usize>) {
+    for column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    println!();
+    table.lines().for_each(|line| println!("{}", line.trim_end()));
+}
+
+fn report(moves: &[Move], one_by_one: f64, goals: &[Goal]) -> Value {
+    let moves: Vec<_> = moves
+        .iter()
+        .map(|moved| {
+            let millions: Vec<_> = moved.millions.iter().map(|(s, kib)| json!({ "seconds": s, "resident_kib": kib })).collect();
+            json!({
+                "name": moved.name, "rows": moved.rows, "seconds": moved.seconds, "verify_seconds": moved.verify_seconds,
+                "peak_kib": moved.peak, "millions": millions,
+            })
+        })
+        .collect();
+    let goals: Vec<_> = goals
+        .iter()
+        .map(|goal| json!({ "what": goal.what, "goal": goal.goal, "measured": goal.measured, "is_met": goal.is_met }))
+        .collect();
+    json!({ "moves": moves, "upserts_per_second": one_by_one, "goals": goals })
+}

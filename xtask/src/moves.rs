@@ -1,0 +1,42 @@
+//! Measures `cofferdam migrate`.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::build::{self, Built};
+use crate::run::{cargo, step, target};
+use crate::setup;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// How many message states there are; a tenth as many ownerships come on top.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
+    states: u64,
+    /// Print JSON to standard output instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// End with exit code 3 where a goal is missed.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Builds the optimised command and `cofferdam-moves`, runs it, and ends as that does.
+pub fn moves(arguments: &Arguments) -> Result<ExitCode> {
+    setup::mariadb()?;
+    let Built { command, plugins } = build::build("release")?;
+    // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
+    let mut build = cargo(["build", "--features", "cofferdam/command", "--bin", "cofferdam-moves"]);
+    step("Building the measurement", &mut build)?;
+    let mut moves = Command::new(target().join("debug").join("cofferdam-moves"));
+    moves.arg("--command").arg(command).arg("--plugins").arg(plugins);
+    moves.args(["--states", &arguments.states.to_string()]);
+    for (flag, is_set) in [("--json", arguments.json), ("--check", arguments.check)] {
+        if is_set {
+            moves.arg(flag);
+        }
+    }
+    let status = moves.status().with_context(|| format!("cannot run {moves:?}"))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
