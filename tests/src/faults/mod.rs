@@ -17,6 +17,7 @@ pub mod scene;
 pub mod table;
 pub mod verdict;
 
+mod galera;
 mod hosts;
 mod mysql;
 mod network;
@@ -142,4 +143,7 @@ faults! {
     "sqlite/corrupt", "pages in the middle of the open file are overwritten, and restored", sqlite::corrupt;
     "sqlite/corrupt-header", "the header of the open file is overwritten, and restored", sqlite::corrupt_header;
     "sqlite/corrupt-at-start", "pages and header are overwritten before the file is opened", sqlite::corrupt_at_start;
+    "galera/node-killed", "one of three nodes is killed, and joins again", galera::node_killed;
+    "galera/node-hung", "one of three nodes is stopped with SIGSTOP, and goes on", galera::node_hung;
+    "galera/quorum-lost", "two of three nodes are killed, and started again", galera::quorum_lost;
 }

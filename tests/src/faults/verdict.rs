@@ -40,6 +40,15 @@ pub struct Recovery {
     pub all: Option<Duration>,
 }
 
+impl Recovery {
+    /// The longer of each. None is longer than anything.
+    #[must_use]
+    pub fn worse(self, other: Self) -> Self {
+        let longer = |(one, two): (Duration, Duration)| one.max(two);
+        Self { first: self.first.zip(other.first).map(longer), all: self.all.zip(other.all).map(longer) }
+    }
+}
+
 /// What a fault did: a row of the table.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -117,11 +126,7 @@ impl Verdict {
         self.lost += other.lost;
         self.duplicated += other.duplicated;
         self.recovery = match (self.recovery, other.recovery) {
-            (Some(one), Some(two)) => Some(Recovery {
-                // None is longer than anything.
-                first: one.first.zip(two.first).map(|(one, two)| one.max(two)),
-                all: one.all.zip(two.all).map(|(one, two)| one.max(two)),
-            }),
+            (Some(one), Some(two)) => Some(one.worse(two)),
             (one, two) => one.or(two),
         };
         self.notes.extend(other.notes);
