@@ -288,6 +288,7 @@ impl Shared {
             superseded: self.replayed.superseded.load(Ordering::Relaxed),
             rejected: journal.rejected(),
             damaged: journal.damaged().map(|(path, _)| path.clone()),
+            unreadable: journal.damaged().map_or(0, |(_, unreadable)| *unreadable),
         }
     }
 }

@@ -151,7 +151,8 @@ impl Galera {
     /// It does not answer.
     pub async fn members(&self, node: usize) -> Result<usize> {
         let mut connection = self.administrator(node).await?;
-        let row: Option<(String, usize)> = connection.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'").await?;
+        let row: Option<(String, usize)> =
+            connection.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'").await?;
         connection.disconnect().await?;
         Ok(row.context("a size")?.1)
     }

@@ -36,7 +36,8 @@ async fn hasty(cluster: &Galera, database: &str) -> Arc<dyn StorageService> {
 }
 
 async fn provoke(name: &str) -> Result<()> {
-    let verdict = Fault::named(name).with_context(|| format!("there is no fault {name}"))?.provoke(Run::short()?).await?;
+    let verdict =
+        Fault::named(name).with_context(|| format!("there is no fault {name}"))?.provoke(Run::short()?).await?;
     println!("{}\n{}", verdict.sentence(), verdict.notes.join("\n"));
     ensure!(verdict.is_kept(), "{}", verdict.broken.join("\n"));
     Ok(())
