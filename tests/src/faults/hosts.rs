@@ -168,6 +168,8 @@ async fn survive(
         }
     }
     let opened = Opened::with(config, spool).await?;
+    let damaged = opened.storage.status().spool.and_then(|spool| spool.damaged);
+    ensure!(damaged.is_none(), "the death of its host was taken for damage of the spool: {damaged:?}");
     opened.drained().await?;
     Ok((ledger, opened, kills))
 }
