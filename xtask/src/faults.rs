@@ -36,6 +36,7 @@ pub struct Arguments {
 /// Builds and runs `cofferdam-faults`, and ends as that does.
 pub fn faults(arguments: &Arguments) -> Result<ExitCode> {
     setup::mariadb()?;
+    setup::galera()?;
     // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
     let mut build = cargo(["build", "--features", "cofferdam/command", "--bin", "cofferdam-faults"]);
     step("Building the faults", build.args(["--bin", "cofferdam-test-writer"]))?;

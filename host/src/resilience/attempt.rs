@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -79,13 +80,13 @@ impl Shared {
         let deadline = Instant::now() + timeout;
         // Behind an earlier write to the same row, or it would be overwritten by that one.
         if journal.depth() > 0 {
-            let is_there = self.check()?.is_ok();
+            let may_leave = self.check()?.is_ok() && !self.stalled.load(Ordering::Relaxed);
             let write = spooled()?;
             if journal.view().precedes(&write) {
                 let sequence = self.spool(&journal, write, deadline, None).await?;
                 let limit = deadline.min(Instant::now() + PATIENCE);
                 let refused = journal.rejected();
-                let has_left = is_there && timeout_at(limit, journal.until_left(sequence)).await.is_ok();
+                let has_left = may_leave && timeout_at(limit, journal.until_left(sequence)).await.is_ok();
                 // One of those that were refused meanwhile may be this one.
                 let has_left = has_left && journal.rejected() == refused;
                 return Ok(stored.filter(|_| has_left).map_or(Written::Spooled, Written::Stored));
@@ -129,7 +130,7 @@ impl Shared {
 }
 
 /// How long a write that has queued up in the spool waits for the database to have it. Without that, a row that is written
-/// again at once would never leave the spool.
+/// again at once would never leave the spool. Nobody waits while the database takes nothing from the spool.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Whether a write that failed like this is one for the spool: the database is away, has no time, or takes no writes for

@@ -96,7 +96,8 @@ impl Breaker {
         }
     }
 
-    /// Whether an error tells of a database that cannot be reached or does not answer.
+    /// Whether an error tells of a database that cannot be reached or does not answer. A timeout behind another process's lock
+    /// does not, which only the database can tell: see `Shared::waited_for_lock`.
     pub fn counts(error: &Error) -> bool {
         matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
     }

@@ -1,6 +1,7 @@
 //! What a storage does by itself: initialising, probing, replaying.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -99,6 +100,7 @@ impl Shared {
         let failure = match timeout(self.timeouts().operation, replay.next()).await {
             Ok(Ok(false)) => return false,
             Ok(Ok(true)) => {
+                self.stalled.store(false, Ordering::Relaxed);
                 self.breaker.succeeded();
                 if journal.depth() == 0 {
                     tracing::info!(spool = %journal.path().display(), "the spool is empty again");
@@ -108,10 +110,16 @@ impl Shared {
             Ok(Err(error)) => error,
             Err(_) => Error::new(ErrorKind::Timeout, "the deadline passed while the spool was being replayed"),
         };
+        self.stalled.store(true, Ordering::Relaxed);
         self.note(&failure);
         if self.breaker.probe_due().is_none() {
             tracing::warn!(error = %failure, waiting = journal.depth(), "the spool cannot be replayed, and is tried again");
-            sleep(self.config().breaker.probe_interval).await;
+            // Who waited for a lock has waited already.
+            let pause = match self.waited_for_lock(&failure) {
+                true => self.config().retry.first_pause,
+                false => self.config().breaker.probe_interval,
+            };
+            sleep(pause).await;
         }
         true
     }

@@ -24,7 +24,7 @@ mod status;
 
 pub mod spool;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -102,6 +102,7 @@ impl ResilientStorageBuilder {
             standing: RwLock::default(),
             last_error: Mutex::default(),
             wake: Notify::new(),
+            stalled: AtomicBool::new(false),
             latest: AtomicI64::new(i64::MIN),
             replayed: Arc::default(),
             mirror,
@@ -165,6 +166,8 @@ struct Shared {
     last_error: Mutex<Option<(Error, Instant)>>,
     /// There is something to do for the caretaker.
     wake: Notify,
+    /// Whether the last attempt to empty the spool failed, so that nothing leaves it for now.
+    stalled: AtomicBool,
     /// The greatest time that a write was given, in seconds since the Unix epoch.
     latest: AtomicI64,
     replayed: Arc<ReplayCounts>,
@@ -258,9 +261,21 @@ impl Shared {
         }
         tracing::debug!(%error, "an attempt failed");
         *lock(&self.last_error) = Some((error.clone(), Instant::now()));
-        self.breaker.failed(error);
+        if !self.waited_for_lock(error) {
+            self.breaker.failed(error);
+        }
         if self.breaker.probe_due().is_some() {
             self.wake.notify_one();
+        }
+    }
+
+    /// Whether an operation failed for another process's lock, which says nothing of whether the database can be reached. Its
+    /// deadline may have passed before it heard of the lock.
+    fn waited_for_lock(&self, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Conflict => true,
+            ErrorKind::Timeout => self.storage.is_locked(),
+            _ => false,
         }
     }
 
@@ -318,6 +333,7 @@ impl Shared {
             superseded: self.replayed.superseded.load(Ordering::Relaxed),
             rejected: journal.rejected(),
             damaged: journal.damaged().map(|(path, _)| path.clone()),
+            unreadable: journal.damaged().map_or(0, |(_, unreadable)| *unreadable),
         }
     }
 }

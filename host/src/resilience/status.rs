@@ -65,6 +65,8 @@ pub struct SpoolStatus {
     pub rejected: usize,
     /// Where the file that was found damaged at the start was put.
     pub damaged: Option<PathBuf>,
+    /// How many writes of that file could not be read, at most; 0 where it was not damaged.
+    pub unreadable: u64,
 }
 
 /// A second database that gets every write too.

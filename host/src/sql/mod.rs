@@ -127,6 +127,11 @@ pub trait Database: Send + Sync {
     /// What the pool is doing.
     fn status(&self) -> PoolStatus;
 
+    /// Whether another process has the database locked, as far as those know who wait for it.
+    fn is_locked(&self) -> bool {
+        false
+    }
+
     /// Refuses further leases with [`ErrorKind::Unavailable`], waits for those that are out until `deadline`, and
     /// closes the connections. Leases still out then are closed when they come back.
     async fn close(&self, deadline: Instant);

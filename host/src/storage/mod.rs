@@ -188,6 +188,12 @@ impl Storage {
         }
     }
 
+    /// Whether another process has the database locked, so that operations which end at their deadline waited for that one
+    /// and not for the database.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.open_database().is_ok_and(|database| database.is_locked())
+    }
+
     /// Which database this is: its kind and its own version.
     ///
     /// # Errors

@@ -9,9 +9,9 @@
 //! from where it finds it. It prints `found CALLER NUMBER` for each row, then `ready`, then `wrote CALLER NUMBER`
 //! after each answer. Callers with an even number write states, the others ownerships.
 //!
-//! `cofferdam-test-writer outlive CALLERS START SPOOL sqlite FILE` is a host that starts without its database where that is
-//! away, with a spool unless `SPOOL` is `-`. Its callers write numbers from `START` on until it is killed or its input
-//! ends, and say `tries CALLER NUMBER`, then `wrote CALLER NUMBER stored`, `... spooled`, or `failed CALLER NUMBER KIND`.
+//! `cofferdam-test-writer outlive CALLERS START ROWS SPOOL sqlite FILE` is a host that starts without its database where that is
+//! away, with a spool unless `SPOOL` is `-`. Its callers write numbers from `START` on, to so many rows each in turn, until it
+//! is killed or its input ends, and say `tries CALLER NUMBER`, then `wrote CALLER NUMBER stored`, `... spooled`, or `failed CALLER NUMBER KIND`.
 //!
 //! `cofferdam-test-writer lock FILE` locks a SQLite file for writing, prints `locked`, and unlocks it at the end of its
 //! input. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
@@ -40,8 +40,8 @@ async fn main() -> Result<()> {
     if let ["load", callers, ref database @ ..] = arguments[..] {
         return count_up(&open(database).await?, callers.parse()?).await;
     }
-    if let ["outlive", callers, start, spool, ref database @ ..] = arguments[..] {
-        return outlive(config(database)?, callers.parse()?, start.parse()?, spool).await;
+    if let ["outlive", callers, start, rows, spool, ref database @ ..] = arguments[..] {
+        return outlive(config(database)?, callers.parse()?, start.parse()?, rows.parse()?, spool).await;
     }
     if let ["lock", file] = arguments[..] {
         return lock(Path::new(file));
@@ -84,7 +84,7 @@ fn config(database: &[&str]) -> Result<Config> {
             mysql_config(config)
         }
         _ => bail!(
-            "usage: [load CALLERS | outlive CALLERS START SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
+            "usage: [load CALLERS | outlive CALLERS START ROWS SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
              FILE, or restore FILE COPY"
         ),
     })
@@ -97,7 +97,7 @@ fn say(line: &str) -> Result<()> {
     Ok(output.flush()?)
 }
 
-async fn outlive(mut config: Config, callers: usize, start: u64, spool: &str) -> Result<()> {
+async fn outlive(mut config: Config, callers: usize, start: u64, rows: u64, spool: &str) -> Result<()> {
     std::thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(0);
@@ -109,8 +109,8 @@ async fn outlive(mut config: Config, callers: usize, start: u64, spool: &str) ->
     let tasks = (0..callers).map(|caller| {
         let storage = Arc::clone(&storage);
         tokio::spawn(async move {
-            let key = load::key("", caller, 0);
             for number in start + 1.. {
+                let key = load::key("", caller, number % rows);
                 say(&format!("tries {caller} {number}"))?;
                 match load::write(&*storage, &key, number).await {
                     Ok(Kept::Stored) => say(&format!("wrote {caller} {number} stored"))?,

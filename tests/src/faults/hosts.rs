@@ -11,7 +11,7 @@ use cofferdam::{Error, ErrorKind};
 use tokio::time::sleep;
 
 use super::Run;
-use super::ledger::{Kept, Ledger};
+use super::ledger::{Kept, Ledger, Tally};
 use super::load::key;
 use super::look;
 use super::mysql;
@@ -39,15 +39,21 @@ const EXPECTED: Expected =
     Expected { is_felt: false, ..Expected::errors(&[ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Conflict]) };
 
 /// A host in another process, which writes until it is killed.
-struct Host {
+pub(super) struct Host {
     process: Child,
     lines: Receiver<String>,
+    rows: u64,
 }
 
 impl Host {
     fn start(config: &Config, start: u64) -> Result<Self> {
+        Self::start_with_rows(config, start, 1)
+    }
+
+    /// Each caller has so many rows, which it writes in turn.
+    pub(super) fn start_with_rows(config: &Config, start: u64, rows: u64) -> Result<Self> {
         let mut command = Command::new(writer::path()?);
-        command.args(["outlive", &CALLERS.to_string(), &start.to_string()]);
+        command.args(["outlive", &CALLERS.to_string(), &start.to_string(), &rows.to_string()]);
         match &config.resilience.spool {
             Some(spool) => command.arg(&spool.path),
             None => command.arg("-"),
@@ -66,15 +72,26 @@ impl Host {
         // Unbounded: a host that waits for its reader would not be under load.
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Ok(Self { process, lines })
+        Ok(Self { process, lines, rows })
     }
 
     /// Reads what it says until so many writes were answered, or for a time.
     fn listen(&self, ledger: &Ledger, answers: u64, longest: Duration) -> Result<()> {
-        let (end, until) = (Instant::now() + longest, ledger.tally().acknowledged + answers);
-        while ledger.tally().acknowledged < until {
+        let until = ledger.tally().acknowledged + answers;
+        self.listen_until(ledger, longest, |tally| tally.acknowledged >= until)
+    }
+
+    /// Reads what it says until that is enough, or for a time.
+    pub(super) fn listen_until(
+        &self,
+        ledger: &Ledger,
+        longest: Duration,
+        is_enough: impl Fn(&Tally) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + longest;
+        while !is_enough(&ledger.tally()) {
             match self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                Ok(line) => note(ledger, &line)?,
+                Ok(line) => note(ledger, &line, self.rows)?,
                 Err(mpsc::RecvTimeoutError::Timeout) => return Ok(()),
                 Err(mpsc::RecvTimeoutError::Disconnected) => bail!("the host ended by itself; its error is above"),
             }
@@ -82,11 +99,11 @@ impl Host {
         Ok(())
     }
 
-    fn kill(mut self, ledger: &Ledger) -> Result<()> {
+    pub(super) fn kill(mut self, ledger: &Ledger) -> Result<()> {
         self.process.kill()?;
         let status = self.process.wait()?;
         ensure!(status.code().is_none(), "the host ended by itself with {status}; its error is above");
-        self.lines.iter().try_for_each(|line| note(ledger, &line))
+        self.lines.iter().try_for_each(|line| note(ledger, &line, self.rows))
     }
 }
 
@@ -98,11 +115,11 @@ impl Drop for Host {
     }
 }
 
-fn note(ledger: &Ledger, line: &str) -> Result<()> {
+fn note(ledger: &Ledger, line: &str, rows: u64) -> Result<()> {
     let words: Vec<_> = line.split(' ').collect();
     let [word, caller, number, ref how @ ..] = words[..] else { bail!("a host said {line:?}") };
     let (caller, number) = (caller.parse()?, number.parse()?);
-    let key = key("", caller, 0);
+    let key = key("", caller, number % rows);
     match (word, how) {
         ("tries", []) => ledger.attempt(caller, &key, number),
         ("wrote", ["stored"]) => ledger.wrote(caller, &key, number, Instant::now(), &Ok(Kept::Stored)),
@@ -151,6 +168,8 @@ async fn survive(
         }
     }
     let opened = Opened::with(config, spool).await?;
+    let damaged = opened.storage.status().spool.and_then(|spool| spool.damaged);
+    ensure!(damaged.is_none(), "the death of its host was taken for damage of the spool: {damaged:?}");
     opened.drained().await?;
     Ok((ledger, opened, kills))
 }

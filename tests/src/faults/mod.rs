@@ -17,10 +17,12 @@ pub mod scene;
 pub mod table;
 pub mod verdict;
 
+mod galera;
 mod hosts;
 mod mysql;
 mod network;
 mod outage;
+mod spool;
 mod sqlite;
 
 use verdict::Verdict;
@@ -96,7 +98,7 @@ impl Fault {
 }
 
 macro_rules! faults {
-    ($($name:literal, $what:literal, $play:path;)*) => {
+    ($($name:literal, $what:literal, $play:path;)* of spools: $($spool:literal, $does:literal, $of:path;)*) => {
         /// Every fault.
         pub const FAULTS: &[Fault] =
             &[$(
@@ -111,6 +113,14 @@ macro_rules! faults {
                     what: concat!($what, "; with a spool"),
                     guard: Guard::Spool,
                     play: |name, run| Box::pin($play(name, run)),
+                },
+            )*
+            $(
+                Fault {
+                    name: concat!($spool, "+spool"),
+                    what: $does,
+                    guard: Guard::Spool,
+                    play: |name, run| Box::pin($of(name, run)),
                 },
             )*];
     };
@@ -142,4 +152,16 @@ faults! {
     "sqlite/corrupt", "pages in the middle of the open file are overwritten, and restored", sqlite::corrupt;
     "sqlite/corrupt-header", "the header of the open file is overwritten, and restored", sqlite::corrupt_header;
     "sqlite/corrupt-at-start", "pages and header are overwritten before the file is opened", sqlite::corrupt_at_start;
+    "galera/node-killed", "one of three nodes is killed, and joins again", galera::node_killed;
+    "galera/node-hung", "one of three nodes is stopped with SIGSTOP, and goes on", galera::node_hung;
+    "galera/quorum-lost", "two of three nodes are killed, and started again", galera::quorum_lost;
+
+    of spools:
+    "mysql/spool-full", "the server is away until the spool is full, and beyond", spool::full_mysql;
+    "sqlite/spool-full", "the file is away until the spool is full, and beyond", spool::full_sqlite;
+    "mysql/spool-header", "the host is killed during an outage, and its spool's header overwritten", spool::header;
+    "mysql/spool-middle", "the host is killed during an outage, and a byte of its spool changed", spool::middle;
+    "mysql/spool-tail", "the host is killed during an outage, and its spool cut off", spool::tail;
+    "mysql/spool-log-middle", "the host is killed during an outage, and a byte of its spool's log changed", spool::log_middle;
+    "mysql/spool-log-tail", "the host is killed during an outage, and its spool's log cut off", spool::log_tail;
 }

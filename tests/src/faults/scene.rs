@@ -59,6 +59,11 @@ pub struct Played<'a> {
 }
 
 impl Played<'_> {
+    /// The same, where service had to come back once more while the fault lasted.
+    pub(super) fn recovered_also(self, recovery: Recovery) -> Self {
+        Self { recovery: self.recovery.worse(recovery), ..self }
+    }
+
     /// Compares what was acknowledged with what is in the database.
     pub fn judge(&self, found: &Found) -> Verdict {
         let mut verdict = Verdict::of(self.fault, &self.expected, &self.ledger, Some(self.recovery), found);
@@ -69,8 +74,8 @@ impl Played<'_> {
     }
 }
 
-/// Waits until every caller is answered again.
-async fn recovery(load: &Load) -> Recovery {
+/// Waits until every caller is answered again, from now on.
+pub(super) async fn recovery(load: &Load) -> Recovery {
     let end = load.ledger().mark();
     loop {
         let (first, all) = load.ledger().answered_after_mark();

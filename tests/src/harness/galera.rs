@@ -144,6 +144,54 @@ impl Galera {
         Ok(format!("{} {}", get("wsrep_local_state_comment"), get("wsrep_cluster_status")))
     }
 
+    /// How many nodes a node counts in its cluster.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub async fn members(&self, node: usize) -> Result<usize> {
+        let mut connection = self.administrator(node).await?;
+        let row: Option<(String, usize)> =
+            connection.query_first("SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'").await?;
+        connection.disconnect().await?;
+        Ok(row.context("a size")?.1)
+    }
+
+    /// Brings every node back, whatever was done to it.
+    ///
+    /// # Errors
+    ///
+    /// One does not start, or is not synced in time.
+    pub async fn heal(&mut self) -> Result<()> {
+        for node in 0..NODES {
+            self.nodes[node].resume()?;
+            if self.state(node).await.is_err() {
+                self.nodes[node].launch_again()?;
+            }
+        }
+        for node in &self.nodes {
+            node.ready().await?;
+        }
+        self.wait_whole().await
+    }
+
+    /// Waits until every node has all others and everything that the cluster has. One that hung believes at first that nothing
+    /// happened.
+    ///
+    /// # Errors
+    ///
+    /// It is not so in time.
+    pub async fn wait_whole(&self) -> Result<()> {
+        for node in 0..NODES {
+            let whole = async || self.members(node).await.is_ok_and(|members| members == NODES);
+            until(&format!("node {node} has all others"), SYNCING, whole).await?;
+        }
+        for node in 0..NODES {
+            self.wait_synced(node).await?;
+        }
+        Ok(())
+    }
+
     /// A connection to a node with every right.
     ///
     /// # Errors

@@ -60,7 +60,7 @@ while read -r order; do
             kill -STOP "$server"
             # Each thread stops by itself, some time after the signal was sent.
             while grep -hs '^State:' /proc/"$server"/task/*/status | grep -qv '[TZX] ('; do sleep 0.01; done ;;
-        resume) kill -CONT "$server" ;;
+        resume) [ -z "$server" ] || kill -CONT "$server" ;;
     esac
     echo done
 done

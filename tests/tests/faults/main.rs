@@ -13,7 +13,7 @@ async fn provoke(name: &str) -> Result<()> {
 }
 
 macro_rules! faults {
-    ($($test:ident: $name:literal,)*) => {
+    ($($test:ident: $name:literal,)*; $($spool:ident: $of:literal,)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() -> Result<()> {
@@ -30,13 +30,22 @@ macro_rules! faults {
                     provoke(concat!($name, "+spool")).await
                 }
             )*
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $spool() -> Result<()> {
+                    provoke(concat!($of, "+spool")).await
+                }
+            )*
         }
 
         #[test]
         fn every_fault_has_a_test() {
-            let tested = [$($name, concat!($name, "+spool")),*];
-            // The soak measures its process, which it has to have for itself: see `soak.rs`.
-            let names = FAULTS.iter().map(|fault| fault.name).filter(|name| !name.contains("soak"));
+            let tested = [$($name, concat!($name, "+spool"),)* $(concat!($of, "+spool")),*];
+            // The soak measures its process, which it has to have for itself: see `soak.rs`. A cluster has a file of its
+            // own too, `galera`.
+            let elsewhere = |name: &&str| name.contains("soak") || name.starts_with("galera/");
+            let names = FAULTS.iter().map(|fault| fault.name).filter(|name| !elsewhere(name));
             let untested: Vec<_> = names.filter(|name| !tested.contains(name)).collect();
             assert!(untested.is_empty(), "{untested:?}");
         }
@@ -68,4 +77,13 @@ faults! {
     sqlite_corrupt: "sqlite/corrupt",
     sqlite_corrupt_header: "sqlite/corrupt-header",
     sqlite_corrupt_at_start: "sqlite/corrupt-at-start",
+    // Of spools alone.
+    ;
+    mysql_spool_full: "mysql/spool-full",
+    sqlite_spool_full: "sqlite/spool-full",
+    mysql_spool_header: "mysql/spool-header",
+    mysql_spool_middle: "mysql/spool-middle",
+    mysql_spool_tail: "mysql/spool-tail",
+    mysql_spool_log_middle: "mysql/spool-log-middle",
+    mysql_spool_log_tail: "mysql/spool-log-tail",
 }

@@ -1,15 +1,17 @@
-//! A bot on a Galera cluster of three real nodes.
+//! A bot on a Galera cluster of three real nodes: the faults of `cargo xtask faults` in their shortened form, and what else
+//! several nodes can do to a write.
 
-mod load;
-
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use cofferdam::clock::SystemClock;
-use cofferdam::config::{Config, MysqlConfig, PoolConfig};
-use cofferdam::sql::{ErrorKind, Statement, Value, Work, mysql};
-use cofferdam::{MessageState, Storage, StorageService};
+use cofferdam::config::{MysqlConfig, PoolConfig};
+use cofferdam::sql::{self, Statement, Value, Work, mysql};
+use cofferdam::{ErrorKind, MessageState, Storage, StorageService};
+use cofferdam_tests::faults::load::{Load, LoadOptions};
+use cofferdam_tests::faults::verdict::{Expected, Verdict};
+use cofferdam_tests::faults::{FAULTS, Fault, Run, look};
 use cofferdam_tests::harness::galera::{Galera, NODES};
 use cofferdam_tests::harness::path::NetworkPath;
 use cofferdam_tests::harness::storage::mysql_config;
@@ -17,114 +19,54 @@ use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use load::Load;
-
-const DEADLINE: Duration = Duration::from_secs(3);
-
 /// Shorter than the cluster takes to shut a node out.
 const HASTY: Duration = Duration::from_millis(500);
-
-/// How soon a cluster that lost a node, or was put together again, serves every caller.
-const SERVICE_BACK: Duration = Duration::from_secs(10);
 
 /// How long something may take that happens by itself, so that a test ends.
 const SETTLING: Duration = Duration::from_secs(120);
 
-async fn storage(cluster: &Galera, database: &str, nodes: &[usize], deadline: Duration) -> Arc<Storage> {
-    // Five attempts end at about the deadline of these tests, and what callers then see would be a matter of milliseconds.
-    let config = MysqlConfig { connect_attempts: 2, ..cluster.config(database, nodes) };
-    let config = mysql_config(config);
-    let mut timeouts = config.timeouts;
-    timeouts.operation = deadline;
-    let storage = Storage::builder(Config { timeouts, ..config }).clock(Arc::new(SystemClock)).build().unwrap();
+/// A storage that repeats nothing and keeps on asking.
+async fn hasty(cluster: &Galera, database: &str) -> Arc<dyn StorageService> {
+    let config = MysqlConfig { connect_attempts: 2, ..cluster.config(database, &[0, 1, 2]) };
+    let mut config = mysql_config(config);
+    config.timeouts.operation = HASTY;
+    let storage = Storage::builder(config).clock(Arc::new(SystemClock)).build().unwrap();
     storage.initialize().await.unwrap();
     Arc::new(storage)
 }
 
-/// Each caller's number on a node, read there.
-async fn rows(cluster: &Galera, node: usize, database: &str) -> BTreeMap<String, u64> {
-    let mut connection = cluster.administrator(node).await.unwrap();
-    connection.query_drop("SET SESSION wsrep_sync_wait = 1").await.unwrap();
-    let rows: Vec<(String, u64)> = connection
-        .query(format!("SELECT channel_id, CAST(last_message_id AS UNSIGNED) FROM `{database}`.message_states"))
-        .await
-        .unwrap();
-    connection.disconnect().await.unwrap();
-    let count = rows.len();
-    let rows: BTreeMap<_, _> = rows.into_iter().collect();
-    assert_eq!(rows.len(), count, "no caller has two rows");
-    rows
+async fn provoke(name: &str) -> Result<()> {
+    let verdict =
+        Fault::named(name).with_context(|| format!("there is no fault {name}"))?.provoke(Run::short()?).await?;
+    println!("{}\n{}", verdict.sentence(), verdict.notes.join("\n"));
+    ensure!(verdict.is_kept(), "{}", verdict.broken.join("\n"));
+    Ok(())
 }
 
-fn report(what: &str, load: &Load, back: Duration) {
-    let counts = load.take_counts();
-    println!(
-        "{what}: {} acknowledged, failed {:?}, longest {:.2} s (machine away for {:.2} s), service back after {:.2} s {:?}",
-        counts.acknowledged,
-        counts.failed,
-        counts.longest.as_secs_f64(),
-        counts.starved.as_secs_f64(),
-        back.as_secs_f64(),
-        counts.examples,
-    );
-    assert!(!load.is_late(&counts), "{what}: an operation ended too late");
+macro_rules! faults {
+    ($($test:ident: $name:literal,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $test() -> Result<()> {
+                provoke($name).await
+            }
+        )*
+
+        #[test]
+        fn every_fault_has_a_test() {
+            let tested = [$($name.trim_end_matches("+spool")),*];
+            let names = FAULTS.iter().map(|fault| fault.name).filter(|name| name.starts_with("galera/"));
+            let untested: Vec<_> = names.filter(|name| !tested.contains(&name.trim_end_matches("+spool"))).collect();
+            assert!(untested.is_empty(), "{untested:?}");
+        }
+    };
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_acknowledged_write_is_lost_whatever_happens_to_nodes() {
-    const DATABASE: &str = "cofferdam_load";
-    let began = Instant::now();
-    let mut cluster = Galera::shared().await.unwrap();
-    println!("the cluster was up after {:.1} s", began.elapsed().as_secs_f64());
-    cluster.create_database(DATABASE).await.unwrap();
-    let storage = storage(&cluster, DATABASE, &[0, 1, 2], DEADLINE).await;
-    let load = Load::start(&storage, DEADLINE);
-    let back = load.all_served(SERVICE_BACK).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    report("before", &load, back);
-
-    cluster.node(0).kill().unwrap();
-    let back = load.all_served(SERVICE_BACK).await;
-    report("the first node is killed", &load, back);
-    cluster.start_again(&[0]).await.unwrap();
-    let back = load.all_served(SERVICE_BACK).await;
-    report("it is back", &load, back);
-
-    cluster.node(1).pause().unwrap();
-    let back = load.all_served(SERVICE_BACK).await;
-    report("the second node hangs", &load, back);
-    cluster.node(1).resume().unwrap();
-    cluster.wait_synced(1).await.unwrap();
-    let back = load.all_served(SERVICE_BACK).await;
-    report("it goes on", &load, back);
-
-    cluster.node(1).kill().unwrap();
-    cluster.node(2).kill().unwrap();
-    until("the last node has lost the majority", SETTLING, async || {
-        cluster.state(0).await.is_ok_and(|state| state.ends_with("non-Primary"))
-    })
-    .await
-    .unwrap();
-    // What was on its way when the majority was lost ends by its deadline.
-    tokio::time::sleep(DEADLINE).await;
-    load.take_counts();
-    tokio::time::sleep(DEADLINE).await;
-    let counts = load.take_counts();
-    println!("the majority is lost: {counts:?}");
-    assert!(counts.acknowledged == 0 && !load.is_late(&counts));
-    assert_eq!(counts.failed.keys().copied().collect::<Vec<_>>(), ["unavailable"]);
-    cluster.start_again(&[1, 2]).await.unwrap();
-    cluster.wait_synced(0).await.unwrap();
-    let back = load.all_served(SERVICE_BACK).await;
-    report("all nodes are back", &load, back);
-
-    let ledger = load.stop().await;
-    for node in 0..NODES {
-        cluster.wait_synced(node).await.unwrap();
-        ledger.check(node, &rows(&cluster, node, DATABASE).await);
-    }
-    storage.close().await.unwrap();
-    println!("all of it took {:.1} s", began.elapsed().as_secs_f64());
+// A cluster takes ten seconds for each: without a spool or with one, and `cargo xtask faults` has both.
+faults! {
+    node_killed: "galera/node-killed",
+    node_hung: "galera/node-hung+spool",
+    quorum_lost: "galera/quorum-lost+spool",
 }
 
 /// Statements that were given up on a node may be executed when it goes on, while newer ones were answered by others.
@@ -133,22 +75,33 @@ async fn what_was_given_up_on_one_node_undoes_nothing_that_another_answered() {
     const DATABASE: &str = "cofferdam_hasty";
     let mut cluster = Galera::shared().await.unwrap();
     cluster.create_database(DATABASE).await.unwrap();
-    let storage = storage(&cluster, DATABASE, &[0, 1, 2], HASTY).await;
-    let load = Load::start(&storage, HASTY);
-    load.all_served(SERVICE_BACK).await;
+    let storage = hasty(&cluster, DATABASE).await;
+    let load = Load::start(&storage, &LoadOptions::new(HASTY));
+    load.warm().await.unwrap();
     for round in 0..4 {
         // The node that most connections lead to, and another.
         let node = round % 2;
         cluster.node(node).pause().unwrap();
         tokio::time::sleep(Duration::from_millis(900)).await;
         cluster.node(node).resume().unwrap();
-        let back = load.all_served(SERVICE_BACK).await;
-        report(&format!("node {node} hangs for a moment"), &load, back);
+        let before = load.ledger().tally().acknowledged;
+        until("callers are served again", SETTLING, async || {
+            load.ledger().tally().acknowledged > before + load.ledger().rows().len() as u64
+        })
+        .await
+        .unwrap();
     }
-    let ledger = load.stop().await;
+    let ledger = load.stop().await.unwrap();
+    let expected = Expected::errors(&[ErrorKind::Unavailable, ErrorKind::Timeout]);
+    cluster.wait_whole().await.unwrap();
     for node in 0..NODES {
-        cluster.wait_synced(node).await.unwrap();
-        ledger.check(node, &rows(&cluster, node, DATABASE).await);
+        let mut connection = cluster.administrator(node).await.unwrap();
+        connection.query_drop(format!("SET SESSION wsrep_sync_wait = 1; USE `{DATABASE}`")).await.unwrap();
+        let found = look::mysql(&mut connection).await.unwrap();
+        connection.disconnect().await.unwrap();
+        let verdict = Verdict::of(&format!("node {node}"), &expected, &ledger, None, &found);
+        println!("{}", verdict.sentence());
+        assert!(verdict.is_kept(), "{}", verdict.broken.join("\n"));
     }
     storage.close().await.unwrap();
 }
@@ -174,7 +127,7 @@ async fn a_write_that_arrives_late_at_one_node_does_not_undo_a_newer_one_on_anot
         write(old, SETTLING).await.unwrap();
         path.hold();
         let error = write(old, Duration::from_millis(200)).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
+        assert_eq!(error.kind, sql::ErrorKind::Timeout, "{error}");
         // The node that did not answer is tried last, so that this one goes to the other.
         write(new, SETTLING).await.unwrap();
         path.release();

@@ -1,14 +1,18 @@
 //! The circuit breaker and the repetition of operations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cofferdam::resilience::BreakerState;
-use cofferdam::{ErrorKind, StorageService};
+use cofferdam::{ErrorKind, StorageService, Written};
+use cofferdam_tests::harness::sqlite::SqliteFolder;
+use cofferdam_tests::harness::storage::{spool_in, sqlite_config};
+use cofferdam_tests::harness::writer::Locker;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use crate::rig::{Rig, message, start, state, until_closed, until_open};
+use crate::rig::{Rig, message, start, state, until_closed, until_empty, until_open};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_answers_at_once_while_the_database_is_away_and_closes_by_itself() -> Result<()> {
@@ -65,5 +69,42 @@ async fn a_lost_connection_is_ridden_through() -> Result<()> {
         assert_eq!(message(&storage, "c").await?, Some(expected));
     }
     assert_eq!(storage.status().breaker.state, BreakerState::Closed);
+    Ok(storage.close().await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_process_has_locked_is_there() -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let mut config = sqlite_config(&folder.database());
+    config.timeouts.operation = Duration::from_millis(300);
+    config.resilience.breaker.failures = 1;
+    let storage = Arc::new(start(config.clone()).await?);
+    let locker = Locker::start(&folder.database())?;
+    let writes: Vec<_> = (0..8)
+        .map(|number| {
+            let storage = storage.clone();
+            tokio::spawn(async move { storage.upsert_message_state(&state(&format!("c{number}"), "1")).await })
+        })
+        .collect();
+    for write in writes {
+        let error = write.await?.unwrap_err();
+        assert!([ErrorKind::Conflict, ErrorKind::Timeout].contains(&error.kind()), "{error}");
+    }
+    assert_eq!(storage.status().breaker.opened, 0);
+    locker.unlock()?;
+    assert_eq!(storage.upsert_message_state(&state("c0", "1")).await?, Written::Stored(()));
+    storage.close().await?;
+
+    config.resilience.spool = Some(spool_in(&folder));
+    let storage = start(config).await?;
+    let locker = Locker::start(&folder.database())?;
+    for message in ["2", "3"] {
+        assert_eq!(storage.upsert_message_state(&state("c0", message)).await?, Written::Spooled);
+    }
+    assert_eq!(storage.status().breaker.opened, 0);
+    locker.unlock()?;
+    until_empty(&storage).await?;
+    assert_eq!(storage.upsert_message_state(&state("c0", "4")).await?, Written::Stored(()));
+    assert_eq!(message(&storage, "c0").await?.as_deref(), Some("4"));
     Ok(storage.close().await?)
 }

@@ -131,14 +131,14 @@ impl Mirror {
         let rows: Vec<R> = marked.iter().map(|(_, _, row)| row.clone()).collect();
         let found = look_up(&shared.storage, &rows).await?;
         let present: Vec<R> = found.iter().flatten().cloned().collect();
-        let mut refused = Vec::new();
+        let (mut newer, mut refused) = (0, Vec::new());
         match R::import(&self.secondary, &present).await {
-            Ok(newer) => drop(self.newer.fetch_add(newer, Ordering::Relaxed)),
+            Ok(kept) => newer += kept,
             Err(error) if is_of_a_row(&error) => {
                 for ((sequence, _, _), row) in marked.iter().zip(&found) {
                     let Some(row) = row else { continue };
                     match R::import(&self.secondary, std::slice::from_ref(row)).await {
-                        Ok(newer) => drop(self.newer.fetch_add(newer, Ordering::Relaxed)),
+                        Ok(kept) => newer += kept,
                         Err(error) if is_of_a_row(&error) => refused.push((*sequence, error)),
                         Err(error) => return Err(error),
                     }
@@ -160,6 +160,8 @@ impl Mirror {
             self.failed(error);
         }
         let moved = done.len();
+        // Those that are brought over once more are counted then.
+        self.newer.fetch_add(newer.min(moved as u64), Ordering::Relaxed);
         self.mirrored.fetch_add(moved as u64, Ordering::Relaxed);
         marks.remove(done).await?;
         Ok(moved)

@@ -1,14 +1,19 @@
 //! The spool's file: opening it for one process alone, and what becomes of a damaged one.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use super::entry::{Columns, SpoolEntry};
 use super::error::SpoolError;
+use super::log;
+use super::view::View;
 
 /// The format of the file, in its `user_version`.
 const FORMAT: i64 = 1;
@@ -17,7 +22,7 @@ const FORMAT: i64 = 1;
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The size of SQLite's pages where nobody asks for another one.
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 
 /// Numbers are never used again, so that an entry that was replaced while it was on its way to the database is told
 /// from the one that replaced it.
@@ -67,6 +72,8 @@ pub(super) struct Content {
     pub entries: Vec<SpoolEntry>,
     /// Rows that are not what was written.
     pub unreadable: u64,
+    /// The greatest number that was ever given.
+    pub last: i64,
 }
 
 /// A spool that this process alone has.
@@ -75,7 +82,31 @@ pub(super) struct SpoolFile {
     /// Where a damaged file was put, and how many of its writes could not be read.
     pub damaged: Option<(PathBuf, u64)>,
     /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
-    _lock: Option<File>,
+    lock: Option<Lock>,
+}
+
+/// The file beside the spool that says who has it, and the number of the last write that was acknowledged: of a log that lost
+/// its end, or of a file that was replaced by an older one, nothing else would tell.
+struct Lock(File);
+
+impl Lock {
+    /// Whether a spool has been here, and no file that somebody named by mistake.
+    fn is_of_spool(&self) -> bool {
+        self.0.metadata().is_ok_and(|metadata| metadata.len() > 0)
+    }
+
+    /// The last number; 0 where nothing was accepted yet.
+    fn last(&self) -> i64 {
+        let mut bytes = [0; 8];
+        self.0.read_exact_at(&mut bytes, 0).map_or(0, |()| i64::from_le_bytes(bytes))
+    }
+
+    /// Needs no `fsync`: the process may die at any moment, and after the machine's death an earlier number does no harm.
+    fn note(&self, last: i64) {
+        if let Err(error) = self.0.write_all_at(&last.to_le_bytes(), 0) {
+            tracing::warn!(%error, "the number of the last write in the spool cannot be noted");
+        }
+    }
 }
 
 impl SpoolFile {
@@ -83,7 +114,7 @@ impl SpoolFile {
     pub fn in_memory() -> rusqlite::Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection, damaged: None, _lock: None })
+        Ok(Self { connection, damaged: None, lock: None })
     }
 
     /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
@@ -92,26 +123,41 @@ impl SpoolFile {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| SpoolError::io(folder, &error))?;
         }
-        let (lock, was_ours) = lock(path)?;
+        let lock = lock(path)?;
         match read(path) {
-            Ok(Some((connection, content))) if content.unreadable == 0 => {
-                Ok((Self { connection, damaged: None, _lock: Some(lock) }, content))
+            Ok(Some((connection, content))) => {
+                if content.unreadable == 0 && content.last >= lock.last() {
+                    keep_log(&connection, false).map_err(|error| SpoolError::sqlite(path, &error))?;
+                    lock.note(content.last);
+                    return Ok((Self { connection, damaged: None, lock: Some(lock) }, content));
+                }
             }
-            Ok(None) => Ok((Self { connection: create(path)?, damaged: None, _lock: Some(lock) }, Content::default())),
-            Err(error @ (SpoolError::NotSpool { .. } | SpoolError::Newer { .. })) => Err(error),
-            Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) if !was_ours => {
-                Err(SpoolError::NotSpool { path: path.to_owned(), reason })
+            Ok(None) => {
+                let connection = create(path)?;
+                lock.note(0);
+                return Ok((Self { connection, damaged: None, lock: Some(lock) }, Content::default()));
             }
-            Ok(Some(_)) | Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, .. }) => {
-                let (connection, damaged, content) = renew(path)?;
-                let unreadable = content.unreadable;
-                tracing::error!(
-                    spool = %path.display(), kept = %damaged.display(), saved = content.entries.len(), unreadable,
-                    "the spool was damaged: what could be read goes on in a new one"
-                );
-                Ok((Self { connection, damaged: Some((damaged, unreadable)), _lock: Some(lock) }, content))
+            Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) => {
+                if !lock.is_of_spool() {
+                    return Err(SpoolError::NotSpool { path: path.to_owned(), reason });
+                }
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        }
+        let (connection, damaged, content) = renew(path, lock.last())?;
+        lock.note(content.last);
+        let unreadable = content.unreadable;
+        tracing::error!(
+            spool = %path.display(), kept = %damaged.display(), saved = content.entries.len(), unreadable,
+            "the spool was damaged: what could be read goes on in a new one"
+        );
+        Ok((Self { connection, damaged: Some((damaged, unreadable)), lock: Some(lock) }, content))
+    }
+
+    /// Notes the number of a write that is about to be acknowledged.
+    pub fn note_last(&self, sequence: i64) {
+        if let Some(lock) = &self.lock {
+            lock.note(sequence);
         }
     }
 }
@@ -155,18 +201,21 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Takes the spool for this process. The lock goes with the process, however that ends. The second value is whether
-/// there was a spool here before.
-fn lock(path: &Path) -> Result<(File, bool), SpoolError> {
+/// Takes the spool for this process. The lock goes with the process, however that ends.
+fn lock(path: &Path) -> Result<Lock, SpoolError> {
     let name = with_suffix(path, "-lock");
-    let was_ours = name.exists();
     let wrong = |error: &std::io::Error| SpoolError::io(&name, error);
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|error| wrong(&error))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&name)
+        .map_err(|error| wrong(&error))?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok((file, was_ours)),
+            Ok(()) => return Ok(Lock(file)),
             Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_WAIT => std::thread::sleep(LOCK_WAIT / 50),
             Err(TryLockError::WouldBlock) => return Err(SpoolError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(wrong(&error)),
@@ -183,6 +232,11 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Whether closing leaves the log as it is. SQLite would remove it, with all that it does not believe in.
+fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
+}
+
 /// `None` where there is no file, or an empty one.
 fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
     match std::fs::metadata(path) {
@@ -192,6 +246,7 @@ fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
     }
     let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
     let connection = connect(path).map_err(wrong)?;
+    keep_log(&connection, true).map_err(wrong)?;
     judge(path, &connection)?;
     let check: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(wrong)?;
     let mut content = read_all(&connection).map_err(wrong)?;
@@ -213,19 +268,21 @@ fn create(path: &Path) -> Result<Connection, SpoolError> {
 /// Whether a file that SQLite can read is a spool of this version.
 fn judge(path: &Path, connection: &Connection) -> Result<(), SpoolError> {
     let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
-    let tables: i64 = connection
+    let (all, ours): (i64, i64) = connection
         .query_row(
-            "SELECT count(*) FROM sqlite_master WHERE name IN ('spooled_writes', 'rejected_writes')",
+            "SELECT count(*), count(CASE WHEN name IN ('spooled_writes', 'rejected_writes') THEN 1 END) FROM sqlite_master",
             (),
-            |row| row.get(0),
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .map_err(wrong)?;
-    if tables != 2 {
-        return Err(SpoolError::NotSpool {
-            path: path.to_owned(),
-            reason: "it is a database without its tables".into(),
-        });
+    let (path, reason) = (path.to_owned(), "it is a database without its tables".to_owned());
+    match (all, ours) {
+        (_, 2) => {}
+        // As a spool is whose log, which has everything yet, is damaged.
+        (0, _) => return Err(SpoolError::Unusable { path, kind: crate::ErrorKind::CorruptData, reason }),
+        _ => return Err(SpoolError::NotSpool { path, reason }),
     }
+    let path = path.as_path();
     let version: i64 = connection.query_row("PRAGMA user_version", (), |row| row.get(0)).map_err(wrong)?;
     if version > FORMAT {
         return Err(SpoolError::Newer { path: path.to_owned(), version, known: FORMAT });
@@ -240,7 +297,15 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Content> {
     while let Some(row) = rows.next()? {
         content.add(row);
     }
+    content.last = last_number(connection)?.unwrap_or_default();
     Ok(content)
+}
+
+/// The greatest number that was ever given; `None` for none.
+fn last_number(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'spooled_writes'", (), |row| row.get(0))
+        .optional()
 }
 
 impl Content {
@@ -274,8 +339,9 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
     Ok(columns.write().map(|write| SpoolEntry { sequence, accepted_at, write }))
 }
 
-/// Moves a damaged spool aside and puts what can be read into a new one.
-fn renew(path: &Path) -> Result<(Connection, PathBuf, Content), SpoolError> {
+/// Moves a damaged spool aside and puts what can be read into a new one. `last` is the last number that was acknowledged, as far
+/// as that is known.
+fn renew(path: &Path, last: i64) -> Result<(Connection, PathBuf, Content), SpoolError> {
     let wrong = |error: std::io::Error| SpoolError::io(path, &error);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let damaged = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
@@ -287,7 +353,7 @@ fn renew(path: &Path) -> Result<(Connection, PathBuf, Content), SpoolError> {
     }
     // An index of the log that no longer belongs to it.
     let _ = std::fs::remove_file(with_suffix(path, "-shm"));
-    let content = salvage(path, &damaged)?;
+    let content = salvage(path, &damaged, last)?;
     let connection = create(path)?;
     let copy = || {
         connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -309,19 +375,26 @@ fn renew(path: &Path) -> Result<(Connection, PathBuf, Content), SpoolError> {
                 row.checksum()
             ])?;
         }
+        // Numbers are never used again.
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('spooled_writes', ?)", [content.last])?;
         connection.execute_batch("COMMIT")
     };
     copy().map_err(|error: rusqlite::Error| SpoolError::sqlite(path, &error))?;
     Ok((connection, damaged, content))
 }
 
-/// Reads what can be read of a damaged file, from copies of it.
-fn salvage(path: &Path, damaged: &Path) -> Result<Content, SpoolError> {
+/// Reads what can be read of a damaged file, from copies of it: with its own first page or a new one, and with its log as
+/// SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool since may be among
+/// it, of which the database keeps the newer row.
+fn salvage(path: &Path, damaged: &Path, last: i64) -> Result<Content, SpoolError> {
     let wrong = |error: std::io::Error| SpoolError::io(path, &error);
     let copy = with_suffix(path, ".salvage");
     let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(&copy, suffix));
-    let mut best = Content { entries: Vec::new(), unreadable: 1 };
-    for with_new_header in [false, true] {
+    let mut found = Salvaged::default();
+    // As far as SQLite reads the log: of what was accepted later, all that is not found may be lost.
+    let mut believed = None;
+    for (with_new_header, with_whole_log) in [(false, false), (true, false), (false, true), (true, true)] {
         for (part, suffix) in parts.iter().zip(["", "-wal", "-shm"]) {
             let _ = std::fs::remove_file(part);
             let from = with_suffix(damaged, suffix);
@@ -329,17 +402,41 @@ fn salvage(path: &Path, damaged: &Path) -> Result<Content, SpoolError> {
                 std::fs::copy(&from, part).map_err(wrong)?;
             }
         }
+        if with_whole_log {
+            if !parts[1].exists() {
+                continue;
+            }
+            log::apply(&parts[1], &copy).map_err(wrong)?;
+            std::fs::remove_file(&parts[1]).map_err(wrong)?;
+        }
         if with_new_header {
             replace_first_page(&copy)?;
         }
-        if let Ok(content) = read_one_by_one(&copy)
-            && content.entries.len() > best.entries.len()
+        if let Ok(greatest) = read_one_by_one(&copy, last, &mut found)
+            && !with_whole_log
         {
-            best = Content { unreadable: content.unreadable.max(1), ..content };
+            believed = believed.max(greatest);
         }
     }
     parts.iter().for_each(|part| drop(std::fs::remove_file(part)));
-    Ok(best)
+    let Salvaged { entries, failed } = found;
+    let believed = believed.unwrap_or_default();
+    let failed = failed.range(..=believed).filter(|sequence| !entries.contains_key(sequence)).count();
+    let forgotten = usize::try_from(last - believed).unwrap_or_default();
+    let unreadable = (failed + forgotten.saturating_sub(entries.range(believed + 1..).count())) as u64;
+    let last = last.max(believed).max(entries.keys().last().copied().unwrap_or_default());
+    let mut view = View::default();
+    entries.into_values().for_each(|entry| view.add(entry));
+    // What is damaged has cost something, as far as anybody can tell.
+    Ok(Content { entries: view.into_entries(), unreadable: unreadable.max(1), last })
+}
+
+/// What was read of copies of a damaged file.
+#[derive(Default)]
+struct Salvaged {
+    entries: BTreeMap<i64, SpoolEntry>,
+    /// The numbers of rows that could not be read in one copy or another.
+    failed: BTreeSet<i64>,
 }
 
 /// Puts the first page of a new spool in place of a file's own. It holds the header, and where the tables begin, which is
@@ -360,32 +457,30 @@ fn replace_first_page(path: &Path) -> Result<(), SpoolError> {
     file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&page)).map_err(wrong)
 }
 
-/// Looks for each row by its number, so that a damaged page costs the rows on it and no others.
-fn read_one_by_one(path: &Path) -> rusqlite::Result<Content> {
+/// Looks for each row by its number, so that a damaged page costs the rows on it and no others. Returns the greatest number that
+/// the file knows of. `last` is a number that was given, if it is not 0.
+fn read_one_by_one(path: &Path, last: i64, found: &mut Salvaged) -> rusqlite::Result<Option<i64>> {
     let connection = Connection::open(path)?;
-    let greatest = |text| connection.query_row(text, (), |row| row.get::<_, Option<i64>>(0)).optional();
-    let greatest = [
-        greatest("SELECT seq FROM sqlite_sequence WHERE name = 'spooled_writes'"),
-        greatest("SELECT max(sequence) FROM spooled_writes"),
-    ];
-    let greatest = greatest.into_iter().flatten().flatten().flatten().max();
-    let least = connection.query_row("SELECT min(sequence) FROM spooled_writes", (), |row| row.get(0));
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM spooled_writes WHERE sequence = ?"))?;
-    let mut content = Content::default();
+    let outermost = |text| connection.query_row(text, (), |row| row.get::<_, Option<i64>>(0)).ok().flatten();
+    let given = last_number(&connection).ok().flatten();
+    let greatest = given.max(outermost("SELECT max(sequence) FROM spooled_writes"));
+    let least = outermost("SELECT min(sequence) FROM spooled_writes").unwrap_or(1);
     // Where the last number is lost, as many as a spool of the usual size can have used.
-    for sequence in least.unwrap_or(1)..=greatest.unwrap_or(1_000_000) {
-        let found = (|| {
+    let end = greatest.unwrap_or(if last > 0 { last } else { 1_000_000 }).max(last);
+    for sequence in least..=end {
+        let row = (|| {
             let mut rows = statement.query([sequence])?;
             match rows.next()? {
                 Some(row) => entry(row).map(Some),
                 None => Ok(None),
             }
         })();
-        match found {
+        match row {
             Ok(None) => {}
-            Ok(Some(Some(entry))) => content.entries.push(entry),
-            Ok(Some(None)) | Err(_) => content.unreadable += 1,
+            Ok(Some(Some(entry))) => drop(found.entries.insert(sequence, entry)),
+            Ok(Some(None)) | Err(_) => drop(found.failed.insert(sequence)),
         }
     }
-    Ok(content)
+    Ok(greatest)
 }

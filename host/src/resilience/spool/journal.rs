@@ -246,6 +246,12 @@ impl Writer {
         if whole.is_ok() {
             whole = self.file.connection.execute_batch("COMMIT").map_err(failed);
         }
+        let accepted = answers.iter().filter_map(|(_, result)| result.as_ref().ok().copied()).max();
+        if whole.is_ok()
+            && let Some(last @ 1..) = accepted
+        {
+            self.file.note_last(last);
+        }
         if whole.is_err() {
             let _ = self.file.connection.execute_batch("ROLLBACK");
             let mut view = lock(&self.view);

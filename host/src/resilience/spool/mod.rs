@@ -5,7 +5,8 @@
 //! them. Once the database is back, writes go to it in the order in which they were accepted, as imports, so that a
 //! newer row that somebody else has written meanwhile stays.
 //!
-//! - `file` opens it, and saves what can be read of a damaged one; `journal` is the thread that writes it.
+//! - `file` opens it, and saves what can be read of a damaged one, `log` what is in its log; `journal` is the thread that
+//!   writes it.
 //! - `view` is what it holds, for those who read.
 //! - `replay` puts it into the database.
 
@@ -13,6 +14,7 @@ mod entry;
 mod error;
 mod file;
 mod journal;
+mod log;
 mod replay;
 #[cfg(test)]
 mod tests;

@@ -41,6 +41,11 @@ impl View {
         self.entries.len()
     }
 
+    /// Every write, the oldest first.
+    pub fn into_entries(self) -> Vec<SpoolEntry> {
+        self.entries.into_values().collect()
+    }
+
     /// Whether a write is still here.
     pub fn holds(&self, sequence: i64) -> bool {
         self.entries.contains_key(&sequence)

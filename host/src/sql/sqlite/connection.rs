@@ -217,6 +217,7 @@ impl<'a> Busy<'a> {
         match result {
             Err(error) if codes::is_busy(&error) => {
                 let _blocked = self.is_writer.then(|| self.pool.block());
+                self.pool.note_lock();
                 self.was_busy = true;
                 if self.pause.wait(deadline).await { None } else { Some(Err(self.pool.busy())) }
             }

@@ -136,6 +136,10 @@ impl Database for SqliteDatabase {
         self.0.status()
     }
 
+    fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+
     async fn close(&self, deadline: Instant) {
         self.0.close(deadline).await;
     }

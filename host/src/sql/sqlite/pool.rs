@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -21,6 +21,10 @@ use crate::sql::gate::{self, Counted, Gate, Ticket};
 
 /// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
 const CHECKPOINT_PAGES: usize = 1000;
+
+/// How long a lock of another process is believed in after it was last met: some pauses between attempts, also on a busy
+/// machine.
+const LOCK_MEMORY: Duration = Duration::from_millis(250);
 
 /// One writer and several readers on one file.
 ///
@@ -44,6 +48,8 @@ pub(super) struct Pool {
     gate: Arc<Gate>,
     /// Whether the writer waits for another process at the moment.
     blocked: AtomicBool,
+    /// When somebody last met the lock of another process.
+    met_lock: Mutex<Option<StdInstant>>,
     /// Writes that wait for the next group.
     pub(super) queue: Mutex<VecDeque<Job>>,
     pub(super) crowd: Crowd,
@@ -103,6 +109,7 @@ impl Pool {
             waiting: Arc::default(),
             gate: Arc::default(),
             blocked: AtomicBool::new(false),
+            met_lock: Mutex::default(),
             queue: Mutex::default(),
             crowd: Crowd::default(),
             pace: Pace::default(),
@@ -330,13 +337,25 @@ impl Pool {
 
     /// Notes that the writer waits for another process, as long as the result lives.
     pub fn block(&self) -> Blocked<'_> {
+        self.note_lock();
         self.blocked.store(true, Ordering::Relaxed);
         Blocked(&self.blocked)
     }
 
+    /// Notes that the lock of another process was met.
+    pub fn note_lock(&self) {
+        *lock(&self.met_lock) = Some(StdInstant::now());
+    }
+
+    /// Whether another process has the file locked: those who wait try several times within [`LOCK_MEMORY`].
+    pub fn is_locked(&self) -> bool {
+        let met = *lock(&self.met_lock);
+        self.blocked.load(Ordering::Relaxed) || met.is_some_and(|met| met.elapsed() < LOCK_MEMORY)
+    }
+
     /// Why the writer could not be had before the deadline.
     pub fn waited_too_long(&self) -> SqlError {
-        if self.blocked.load(Ordering::Relaxed) {
+        if self.is_locked() {
             return self.busy();
         }
         SqlError::timeout("waiting for the write lock")

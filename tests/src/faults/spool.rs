@@ -1,0 +1,437 @@
+//! Spools that fill up, and spools that somebody damages after their host was killed.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use cofferdam::resilience::spool::{SpooledWrite, inspect};
+use cofferdam::{ErrorKind, ResilientStorage};
+use tokio::time::sleep;
+
+use super::Run;
+use super::hosts::Host;
+use super::ledger::{Key, Ledger};
+use super::load::{GRACE, LoadOptions, key, write};
+use super::look::{self, Found};
+use super::mysql;
+use super::opened::{Opened, spool_of};
+use super::scene::{DEADLINE, Scene};
+use super::verdict::{Expected, Verdict};
+use crate::harness::mysql::{DatabaseOptions, MysqlServer};
+use crate::harness::sqlite::SqliteFolder;
+use crate::harness::storage::{mysql_config, spool_in, sqlite_config};
+use crate::harness::wait::until;
+
+/// How many writes the spool that fills up may hold: more than there are callers, and soon reached.
+const LIMIT: usize = 500;
+
+/// How long callers write to a full spool.
+const LASTING: Duration = Duration::from_millis(1500);
+
+/// The longest that something may take that happens by itself, so that a run ends.
+const ENOUGH: Duration = Duration::from_secs(60);
+
+/// What the keys begin with that must not be there.
+const BEYOND: &str = "beyond";
+
+/// The database of [`full`], which goes away and comes back.
+trait Away {
+    async fn set_away(&mut self, is_away: bool) -> Result<()>;
+    async fn look(&mut self) -> Result<Found>;
+}
+
+struct Server {
+    server: MysqlServer,
+    database: crate::harness::mysql::MysqlDatabase,
+}
+
+impl Server {
+    async fn start() -> Result<Self> {
+        let server = MysqlServer::start(&[]).await?;
+        let database = server.create_database(DatabaseOptions::default()).await?;
+        Ok(Self { server, database })
+    }
+}
+
+impl Away for Server {
+    async fn set_away(&mut self, is_away: bool) -> Result<()> {
+        let process = self.server.process().context("the server is ours")?;
+        if is_away { process.kill() } else { process.start_again().await }
+    }
+
+    async fn look(&mut self) -> Result<Found> {
+        mysql::look(&self.server, &self.database).await
+    }
+}
+
+struct File(SqliteFolder);
+
+impl Away for File {
+    async fn set_away(&mut self, is_away: bool) -> Result<()> {
+        let (file, elsewhere) = (self.0.database(), self.0.path().join("elsewhere"));
+        let (from, to) = if is_away { (file, elsewhere) } else { (elsewhere, file) };
+        Ok(std::fs::rename(from, to)?)
+    }
+
+    async fn look(&mut self) -> Result<Found> {
+        look::sqlite(&self.0.database())
+    }
+}
+
+pub(super) async fn full_mysql(name: &'static str, run: Run) -> Result<Verdict> {
+    let server = Server::start().await?;
+    let config = mysql_config(server.database.config());
+    full(name, run, server, config).await
+}
+
+pub(super) async fn full_sqlite(name: &'static str, run: Run) -> Result<Verdict> {
+    let file = File(SqliteFolder::new()?);
+    let config = sqlite_config(&file.0.database());
+    full(name, run, file, config).await
+}
+
+/// Each write makes a row, so that the spool is soon full while the database is away.
+async fn full(
+    name: &'static str,
+    run: Run,
+    mut database: impl Away,
+    config: cofferdam::config::Config,
+) -> Result<Verdict> {
+    let (mut spool, folder) = spool_of(run.guard)?.context("a spool")?;
+    spool.limit = LIMIT;
+    let opened = Opened::with(config, Some((spool, folder))).await?;
+    let load = LoadOptions { writes_per_row: 1, ..LoadOptions::new(DEADLINE) };
+    let lasting = if run.full { 10 * LASTING } else { LASTING };
+    let (mut refusals, mut broken) = (0, Vec::new());
+    let scene = Scene { fault: name, expected: mysql::AWAY, opened: &opened, load };
+    let played = scene
+        .play(async |_| {
+            database.set_away(true).await?;
+            until("the spool is full", ENOUGH, async || depth(&opened.storage) == LIMIT).await?;
+            let end = Instant::now() + lasting;
+            while Instant::now() < end {
+                refusals += overfill(&opened.storage, &mut broken).await?;
+                sleep(Duration::from_millis(20)).await;
+            }
+            database.set_away(false).await
+        })
+        .await?;
+    opened.service.close().await?;
+    let found = database.look().await?;
+    let mut verdict = played.judge(&found);
+    let there = found.keys().filter(|key| name_of(key).starts_with(BEYOND)).count();
+    if there > 0 {
+        broken.push(format!("{there} writes are there that were refused"));
+    }
+    broken.truncate(5);
+    verdict.broken.extend(broken);
+    verdict
+        .notes
+        .push(format!("{refusals} writes were refused since {LIMIT} were in the spool, and none of them is there"));
+    Ok(verdict)
+}
+
+fn depth(storage: &ResilientStorage) -> usize {
+    storage.status().spool.map_or(0, |spool| spool.depth)
+}
+
+/// Writes rows that a full spool has no place for: each write must be refused in time with an error that says why.
+async fn overfill(storage: &Arc<ResilientStorage>, broken: &mut Vec<String>) -> Result<usize> {
+    let writes = (0..32).map(|caller| {
+        let storage = Arc::clone(storage);
+        tokio::spawn(async move {
+            let started = Instant::now();
+            (write(&*storage, &key(BEYOND, caller, 0), 1).await, started.elapsed())
+        })
+    });
+    let writes: Vec<_> = writes.collect();
+    let count = writes.len();
+    for result in writes {
+        let (result, took) = result.await?;
+        match result {
+            Err(error)
+                if error.kind() == ErrorKind::Unavailable
+                    && error.message().contains("is full: it holds 500 writes") => {}
+            result => broken.push(format!("a write that a full spool has no place for ended with {result:?}")),
+        }
+        if took > DEADLINE + GRACE {
+            broken.push(format!("a write that a full spool has no place for took {took:.2?}"));
+        }
+    }
+    let depth = depth(storage);
+    if depth > LIMIT {
+        broken.push(format!("the spool holds {depth} writes, and may hold {LIMIT}"));
+    }
+    Ok(count)
+}
+
+fn name_of(key: &Key) -> &str {
+    match key {
+        Key::State(name, _) | Key::Ownership(name) => name.trim_start(),
+    }
+}
+
+/// How many callers write to how many rows each until their host is killed: enough for a spool of many pages.
+const CALLERS: usize = 32;
+const ROWS: u64 = 100;
+
+/// SQLite's page size, and where the first byte after its header is.
+const PAGE: usize = 4096;
+const HEADER: usize = 100;
+
+/// How many rows are on a page at the most.
+const ROWS_OF_PAGE: u64 = 60;
+
+/// What is done to the files of a spool.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    /// The header is overwritten.
+    Header,
+    /// One byte of a row is changed.
+    Middle,
+    /// The file ends too early.
+    Tail,
+    /// The log, of which nothing is in the file yet, ends too early.
+    LogTail,
+    /// One byte in the middle of the log is changed.
+    LogMiddle,
+}
+
+pub(super) async fn header(name: &'static str, run: Run) -> Result<Verdict> {
+    damaged(name, run, Damage::Header).await
+}
+
+pub(super) async fn middle(name: &'static str, run: Run) -> Result<Verdict> {
+    damaged(name, run, Damage::Middle).await
+}
+
+pub(super) async fn tail(name: &'static str, run: Run) -> Result<Verdict> {
+    damaged(name, run, Damage::Tail).await
+}
+
+pub(super) async fn log_tail(name: &'static str, run: Run) -> Result<Verdict> {
+    damaged(name, run, Damage::LogTail).await
+}
+
+pub(super) async fn log_middle(name: &'static str, run: Run) -> Result<Verdict> {
+    damaged(name, run, Damage::LogMiddle).await
+}
+
+/// Kills a host whose spool has writes, damages the spool, and has another host bring home what is left of it.
+async fn damaged(name: &'static str, run: Run, damage: Damage) -> Result<Verdict> {
+    let rounds = if run.full { 10 } else { 1 };
+    let mut all: Option<Verdict> = None;
+    let mut random = fastrand::Rng::with_seed(run.seed);
+    for _ in 0..rounds {
+        let verdict = damaged_once(name, damage, &mut random).await?;
+        match &mut all {
+            Some(all) => all.add(verdict),
+            None => all = Some(verdict),
+        }
+    }
+    all.context("there is a round")
+}
+
+async fn damaged_once(name: &'static str, damage: Damage, random: &mut fastrand::Rng) -> Result<Verdict> {
+    let mut server = Server::start().await?;
+    let folder = SqliteFolder::new()?;
+    let spool = spool_in(&folder);
+    let mut config = mysql_config(server.database.config());
+    config.resilience.spool = Some(spool.clone());
+    let ledger = Ledger::new(CALLERS, Duration::MAX);
+    let host = Host::start_with_rows(&config, 0, ROWS)?;
+    host.listen_until(&ledger, ENOUGH, |tally| tally.acknowledged > CALLERS as u64 * ROWS)?;
+    server.set_away(true).await?;
+    host.listen_until(&ledger, ENOUGH, |tally| tally.spooled > 2 * CALLERS as u64 * ROWS)?;
+    host.kill(&ledger)?;
+    // As the next host would find it, were it not for the damage.
+    let whole = copy_of(&spool.path)?;
+    let content = inspect(&whole.path().join("spool"))?;
+    ensure!(content.entries.len() > 500, "{} rows in the spool are too few", content.entries.len());
+    let waited = content.entries.len();
+    let hit = apply(damage, &spool.path, random)?;
+    let hit: BTreeSet<Key> = content
+        .entries
+        .into_iter()
+        .filter(|entry| hit.includes(entry.sequence))
+        .filter_map(|entry| key_of(entry.write))
+        .collect();
+
+    let opened = Opened::with(config, Some((spool.clone(), folder))).await?;
+    let status = opened.storage.status().spool.context("a spool")?;
+    server.set_away(false).await?;
+    opened.drained().await?;
+    opened.service.close().await?;
+    let found = server.look().await?;
+    // What was lost may be no more than the damage hit, and no more than the host said.
+    let missing = ledger.rows().into_iter().filter(|(key, writes)| {
+        found.get(key).is_none_or(|numbers| numbers.iter().any(|&number| !writes.allow(number)))
+    });
+    let missing = missing.count() as u64;
+    let reported = if missing <= status.unreadable { hit } else { BTreeSet::new() };
+    let expected = Expected { is_felt: true, ..mysql::AWAY };
+    let mut verdict = Verdict::of_damaged(name, &expected, &ledger, &found, &reported);
+    // Its callers are in another process.
+    verdict.tally.longest = Duration::ZERO;
+    match &status.damaged {
+        Some(kept) if !kept.exists() => verdict.broken.push(format!("{} is not there", kept.display())),
+        None if missing > 0 => verdict.broken.push("the host did not say that its spool was damaged".into()),
+        _ => {}
+    }
+    let most = match damage {
+        Damage::Header => 0,
+        Damage::Middle => 1,
+        Damage::LogMiddle => ROWS_OF_PAGE,
+        Damage::Tail | Damage::LogTail => u64::MAX,
+    };
+    if missing > most {
+        verdict.broken.push(format!("{missing} writes were lost, of which the damage hit {most} at most"));
+    }
+    verdict.notes.push(format!(
+        "of {waited} rows in the spool {missing} were lost, where the host reported {} at most",
+        status.unreadable
+    ));
+    Ok(verdict)
+}
+
+fn key_of(write: SpooledWrite) -> Option<Key> {
+    match write {
+        SpooledWrite::State(state) => Some(Key::State(state.channel_id, state.thread_id)),
+        SpooledWrite::Ownership(ownership) => Some(Key::Ownership(ownership.thread_id)),
+        SpooledWrite::Cleanup { .. } => None,
+    }
+}
+
+/// Which writes of a spool damage hit, by their numbers.
+enum Hit {
+    These(BTreeSet<i64>),
+    /// Those with a greater number.
+    After(i64),
+}
+
+impl Hit {
+    fn includes(&self, sequence: i64) -> bool {
+        match self {
+            Self::These(sequences) => sequences.contains(&sequence),
+            Self::After(last) => sequence > *last,
+        }
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A spool's files in another folder.
+fn copy_of(spool: &Path) -> Result<SqliteFolder> {
+    let folder = SqliteFolder::new()?;
+    for suffix in ["", "-wal"] {
+        let from = with_suffix(spool, suffix);
+        if from.exists() {
+            std::fs::copy(from, folder.path().join(format!("spool{suffix}")))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// The greatest number in a spool, whose log is read as far as it goes.
+fn last_sequence(spool: &Path) -> Result<i64> {
+    let copy = copy_of(spool)?;
+    let connection = rusqlite::Connection::open(copy.path().join("spool"))?;
+    let last =
+        connection.query_row("SELECT max(sequence) FROM spooled_writes", (), |row| row.get::<_, Option<i64>>(0))?;
+    Ok(last.unwrap_or_default())
+}
+
+/// Does damage to the files of a spool that nobody has open, and says what it hit.
+fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<Hit> {
+    let log = with_suffix(spool, "-wal");
+    if matches!(damage, Damage::LogTail | Damage::LogMiddle) {
+        let mut bytes = std::fs::read(&log)?;
+        ensure!(bytes.len() > 40 * PAGE, "the log is too short: {} bytes", bytes.len());
+        match damage {
+            Damage::LogTail => bytes.truncate(bytes.len() - 20 * PAGE - 7),
+            _ => {
+                let middle = bytes.len() / 2 + random.usize(..PAGE);
+                bytes[middle] ^= 0x55;
+            }
+        }
+        std::fs::write(&log, bytes)?;
+        return Ok(Hit::After(last_sequence(spool)?));
+    }
+    // All of it into the file, so that it is the file that counts.
+    let connection = rusqlite::Connection::open(spool)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
+    drop(connection);
+    let mut bytes = std::fs::read(spool)?;
+    let mut live = BTreeSet::new();
+    for entry in inspect(spool)?.entries {
+        live.insert(entry.sequence);
+    }
+    let mut hit = BTreeSet::new();
+    match damage {
+        Damage::Middle => {
+            let cells: Vec<_> = bytes
+                .chunks(PAGE)
+                .enumerate()
+                .skip(1)
+                .flat_map(|(number, page)| cells(page).into_iter().map(move |cell| (number * PAGE + cell.start, cell)))
+                .filter(|(_, cell)| live.contains(&cell.sequence))
+                .collect();
+            let (start, cell) = cells.get(random.usize(cells.len() / 4..cells.len() * 3 / 4)).context("a row")?;
+            // Within the texts: the numbers are before them, and the checksum after.
+            bytes[start + cell.length / 2] ^= 0x01;
+            hit.insert(cell.sequence);
+        }
+        Damage::Tail => {
+            let end = bytes.len() - 6 * PAGE - 7;
+            hit = bytes[end / PAGE * PAGE..].chunks(PAGE).flat_map(cells).map(|cell| cell.sequence).collect();
+            bytes.truncate(end);
+        }
+        _ => bytes[..HEADER].fill(0xa5),
+    }
+    std::fs::write(spool, bytes)?;
+    Ok(Hit::These(hit))
+}
+
+/// A row in a page.
+struct Cell {
+    sequence: i64,
+    start: usize,
+    length: usize,
+}
+
+/// The rows of a page other than the first, where it is one of rows. <https://sqlite.org/fileformat2.html#b_tree_pages>
+fn cells(page: &[u8]) -> Vec<Cell> {
+    const LEAF: u8 = 0x0d;
+    if page.len() < PAGE || page[0] != LEAF {
+        return Vec::new();
+    }
+    let number = |at: usize| usize::from(u16::from_be_bytes([page[at], page[at + 1]]));
+    let count = number(3).min((PAGE - 8) / 2);
+    let cell = |index: usize| {
+        let start = number(8 + 2 * index);
+        let (length, after_length) = variable(page, start)?;
+        let (sequence, after) = variable(page, after_length)?;
+        Some(Cell { sequence, start, length: after - start + usize::try_from(length).ok()? })
+    };
+    (0..count).filter_map(cell).collect()
+}
+
+/// A number of variable length, and where it ends.
+fn variable(page: &[u8], mut at: usize) -> Option<(i64, usize)> {
+    let mut value = 0;
+    for _ in 0..8 {
+        let byte = *page.get(at)?;
+        at += 1;
+        value = value << 7 | i64::from(byte & 0x7f);
+        if byte < 0x80 {
+            return Some((value, at));
+        }
+    }
+    None
+}
