@@ -89,9 +89,9 @@ impl ResilientStorageBuilder {
         let Self { config, clock, limits } = self;
         let breaker = Breaker::new(config.resilience.breaker);
         let mirror = match &config.mirror {
-            Some(mirror) => Some(Arc::new(Mirror::new(mirror, |config| {
-                Self { config, clock: clock.clone(), limits: limits.clone() }.build()
-            })?)),
+            Some(mirror) => {
+                Some(Arc::new(Mirror::new(mirror, |config| Self { config, clock: clock.clone(), limits }.build())?))
+            }
             None => None,
         };
         let storage = Arc::new(Storage::builder(config).clock(clock.clone()).limits(limits).build()?);
