@@ -166,6 +166,8 @@ impl Galera {
         for node in 0..NODES {
             self.nodes[node].resume()?;
             if self.state(node).await.is_err() {
+                // It may hang rather than have ended.
+                self.nodes[node].kill()?;
                 self.nodes[node].launch_again()?;
             }
         }
