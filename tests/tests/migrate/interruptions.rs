@@ -187,14 +187,10 @@ async fn one_who_hangs_loses_its_place_and_writes_nothing_when_it_wakes() -> Res
         let (from, folder) = (source().await?, tempfile::tempdir()?);
         let mut first = started(&mut migrate(&from, &to, folder.path(), &["--execute", "--no-verify"]))?;
         signal(first.id(), "STOP")?;
-        let mut second = migrate(&from, &to, folder.path(), &["--execute", "--patience", "0s"]);
-        let taken_over = second.stdout(Stdio::null()).stderr(Stdio::null()).status()?.code();
+        run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 0);
         signal(first.id(), "CONT")?;
-        // It may have stopped while it held a server's locks, which nobody can take from it.
-        assert!(taken_over == Some(0) || taken_over == Some(3) && to.name() == "mysql", "{taken_over:?}");
         // It may have stopped in the middle of its last page, and then has nothing to lose.
         assert!(matches!(first.wait()?.code(), Some(0 | 3)));
-        run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 0);
         assert!(without_ids(dump(&to).await?) == without_ids(dump(&from).await?), "something was doubled");
         run(&mut rollback(&to, folder.path(), &["--all"]), 0);
         assert_eq!(dump(&to).await?, (Vec::new(), Vec::new()));

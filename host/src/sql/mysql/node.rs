@@ -10,6 +10,10 @@ const SESSION: [&str; 2] = [
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 ];
 
+/// A host that hangs in the middle of a transaction keeps its locks no longer than this, in seconds, where others may go on.
+/// Between two statements of a transaction a backend takes milliseconds. MySQL has nothing like it.
+const MARIADB_SESSION: &str = "SET SESSION idle_transaction_timeout = 10";
+
 /// On a node of a cluster: a read waits until the node has everything that was committed before it anywhere, so that a
 /// write that was answered on one node is seen on all.
 const CLUSTER_SESSION: &str = "SET SESSION wsrep_sync_wait = 1";
@@ -59,6 +63,13 @@ impl Node {
         let client = sessions(connection).await?.into_iter().find(|(id, _)| *id == own).map(|(_, client)| client);
         for text in SESSION {
             connection.query_drop(text).await?;
+        }
+        if version.contains("MariaDB") {
+            match connection.query_drop(MARIADB_SESSION).await {
+                // Before 10.3.
+                Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => {}
+                result => result?,
+            }
         }
         if status.is_node() {
             connection.query_drop(CLUSTER_SESSION).await?;
