@@ -166,7 +166,7 @@ impl Galera {
         for node in 0..NODES {
             self.nodes[node].resume()?;
             if self.state(node).await.is_err() {
-                // It may hang rather than have ended.
+                // Also one that has ended by itself, of which the shell that supervises it does not know.
                 self.nodes[node].kill()?;
                 self.nodes[node].launch_again()?;
             }

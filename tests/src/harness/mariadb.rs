@@ -258,11 +258,7 @@ impl MariaDb {
 
     /// As [`start_again`](Self::start_again), and does not wait for it.
     pub(super) fn launch_again(&mut self) -> Result<()> {
-        let log = self.folder.join("log");
-        // One that ended at once has none.
-        if log.exists() {
-            fs::rename(log, self.folder.join("log.before"))?;
-        }
+        fs::rename(self.folder.join("log"), self.folder.join("log.before"))?;
         self.order("start")
     }
 
