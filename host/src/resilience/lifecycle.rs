@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caretaker::{stopped, tend};
-use super::spool::Journal;
+use super::spool::{Journal, SpoolError};
 use super::{Phase, ResilientStorage, lock, mirror};
 use crate::config::{OnUnavailable, START_WAIT};
 use crate::error::{Error, ErrorKind, Result};
@@ -75,14 +75,8 @@ impl ResilientStorage {
     async fn open_mirror(&self, deadline: Instant) -> Result<()> {
         let Some(mirror) = self.shared.mirror.clone().filter(|mirror| !mirror.is_open()) else { return Ok(()) };
         let spool = self.shared.config().spool.clone();
-        let opened = tokio::task::spawn_blocking(move || mirror.open(spool.as_ref()));
-        timeout_at(deadline, opened)
-            .await
-            .map_err(|_| {
-                Error::new(ErrorKind::Timeout, "the deadline passed while the mirror's marks were being opened")
-            })?
-            .map_err(|_| stopped())?
-            .map_err(Error::from)
+        let late = Error::new(ErrorKind::Timeout, "the deadline passed while the mirror's marks were being opened");
+        opened(deadline, late, move || mirror.open(spool.as_ref())).await
     }
 
     async fn open_spool(&self, deadline: Instant) -> Result<()> {
@@ -90,11 +84,8 @@ impl ResilientStorage {
         if self.shared.standing().journal.is_some() {
             return Ok(());
         }
-        let opened = tokio::task::spawn_blocking(move || Journal::open(&config));
-        let journal = timeout_at(deadline, opened)
-            .await
-            .map_err(|_| Error::new(ErrorKind::Timeout, "the deadline passed while the spool was being opened"))?
-            .map_err(|_| stopped())??;
+        let late = Error::new(ErrorKind::Timeout, "the deadline passed while the spool was being opened");
+        let journal = opened(deadline, late, move || Journal::open(&config)).await?;
         if journal.depth() > 0 {
             tracing::warn!(spool = %journal.path().display(), waiting = journal.depth(), "the spool has writes of an earlier run");
         }
@@ -147,4 +138,14 @@ impl ResilientStorage {
             }
         }
     }
+}
+
+/// Opens a journal away from the threads of the runtime, and ends as `late` says where that takes too long.
+async fn opened<T: Send + 'static>(
+    deadline: Instant,
+    late: Error,
+    open: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
+) -> Result<T> {
+    let opened = timeout_at(deadline, tokio::task::spawn_blocking(open)).await.map_err(|_| late)?;
+    Ok(opened.map_err(|_| stopped())??)
 }

@@ -26,7 +26,6 @@ pub mod spool;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -37,6 +36,7 @@ pub use self::breaker::{BreakerState, BreakerStatus};
 pub use self::mirror::marks_beside;
 use self::mirror::{Mirror, ShadowRead};
 use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
+use self::status::age;
 pub use self::status::{LastError, MirrorStatus, Readiness, ShadowStatus, SpoolStatus, Status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
@@ -322,13 +322,11 @@ impl Shared {
             let view = journal.view();
             (view.len(), view.oldest())
         };
-        let now = self.seconds();
-        let age = |accepted_at: i64| Duration::from_secs(u64::try_from(now - accepted_at).unwrap_or_default());
         SpoolStatus {
             path: journal.path().to_owned(),
             depth,
             limit: self.config().spool.as_ref().map_or(0, |spool| spool.limit),
-            oldest: oldest.map(age),
+            oldest: oldest.map(|then| age(then, self.seconds())),
             replayed: self.replayed.stored.load(Ordering::Relaxed),
             superseded: self.replayed.superseded.load(Ordering::Relaxed),
             rejected: journal.rejected(),

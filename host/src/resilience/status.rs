@@ -113,3 +113,8 @@ pub struct LastError {
     /// How long ago.
     pub age: Duration,
 }
+
+/// How long ago a time was, both in seconds since the Unix epoch; nothing for one in the future.
+pub(super) fn age(then: i64, now: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now - then).unwrap_or_default())
+}

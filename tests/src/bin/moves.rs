@@ -3,15 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cofferdam::StorageService;
-use cofferdam::config::MysqlConfig;
 use cofferdam_tests::harness::command::mysql_environment;
+use cofferdam_tests::harness::memory::Memory;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
 use comfy_table::{CellAlignment, Table, presets};
@@ -161,16 +159,6 @@ fn scattered(number: i64) -> i64 {
     (i128::from(number + 1) * 1_000_000_007_000_003 % ((1 << 61) - 1) % 100_000_000_000_000_003) as i64
 }
 
-fn spec(home: &Home) -> String {
-    match home {
-        Home::Sqlite(folder) => format!("sqlite:{}", folder.database().display()),
-        Home::Mysql(database) => {
-            let MysqlConfig { username, hosts, database, .. } = database.config();
-            format!("mysql://{username}@{}/{database}", hosts[0])
-        }
-    }
-}
-
 fn password(home: &Home) -> Option<String> {
     match home {
         Home::Sqlite(_) => None,
@@ -181,7 +169,7 @@ fn password(home: &Home) -> Option<String> {
 fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) -> Result<Move> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(&arguments.command);
-    command.args(["migrate", "--execute", "--json", "--from", &spec(from), "--to", &spec(to)]);
+    command.args(["migrate", "--execute", "--json", "--from", &from.spec(), "--to", &to.spec()]);
     command
         .env("COFFERDAM_PLUGINS", &arguments.plugins)
         .env("MYSQL_TLS", "disabled")
@@ -205,7 +193,7 @@ fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) ->
                     // Events come once a second: what is between two of them is shared out evenly.
                     let a_million = begun.elapsed().as_secs_f64() * 1e6 * (millions.len() + 1) as f64 / rows as f64;
                     let before: f64 = millions.iter().map(|(seconds, _)| seconds).sum();
-                    millions.push((a_million - before, memory.now.load(Ordering::Relaxed)));
+                    millions.push((a_million - before, memory.now()));
                 }
             }
             Some("moved") => moved = Some(event),
@@ -225,44 +213,6 @@ fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) ->
         peak: memory.stop(),
         millions,
     })
-}
-
-/// What a process has in memory, looked at every few milliseconds.
-struct Memory {
-    stop: Arc<AtomicBool>,
-    now: Arc<AtomicU64>,
-    peak: Arc<AtomicU64>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Memory {
-    fn watch(process: u32) -> Self {
-        let (stop, now, peak) =
-            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let thread = std::thread::spawn({
-            let (stop, now, peak) = (stop.clone(), now.clone(), peak.clone());
-            move || {
-                let file = format!("/proc/{process}/status");
-                while !stop.load(Ordering::Relaxed) {
-                    let text = std::fs::read_to_string(&file).unwrap_or_default();
-                    for (name, value) in [("VmRSS:", &now), ("VmHWM:", &peak)] {
-                        let line = text.lines().find_map(|line| line.strip_prefix(name));
-                        if let Some(kibibytes) = line.and_then(|line| line.split_whitespace().next()?.parse().ok()) {
-                            value.store(kibibytes, Ordering::Relaxed);
-                        }
-                    }
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-            }
-        });
-        Self { stop, now, peak, thread }
-    }
-
-    fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.join();
-        self.peak.load(Ordering::Relaxed)
-    }
 }
 
 /// Upserts a second of one caller through the optimised host and plugin on the same server: what a tool does that reads rows

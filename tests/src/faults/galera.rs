@@ -118,7 +118,11 @@ async fn play_on(
 }
 
 /// What a node has, once it has everything that the cluster has.
-async fn look(cluster: &Galera, node: usize, database: &str) -> Result<Found> {
+///
+/// # Errors
+///
+/// The node does not answer.
+pub async fn look(cluster: &Galera, node: usize, database: &str) -> Result<Found> {
     let mut connection = cluster.administrator(node).await?;
     connection.query_drop(format!("SET SESSION wsrep_sync_wait = 1; USE `{database}`")).await?;
     let found = look::mysql(&mut connection).await?;

@@ -9,6 +9,7 @@ use std::pin::Pin;
 
 use anyhow::{Context, Result};
 
+pub mod galera;
 pub mod ledger;
 pub mod load;
 pub mod look;
@@ -17,7 +18,6 @@ pub mod scene;
 pub mod table;
 pub mod verdict;
 
-mod galera;
 mod hosts;
 mod mysql;
 mod network;

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod galera;
 pub mod mariadb;
+pub mod memory;
 pub mod mysql;
 pub mod path;
 pub mod plugins;

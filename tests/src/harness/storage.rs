@@ -97,6 +97,17 @@ impl Home {
         }
     }
 
+    /// How `cofferdam migrate` names it.
+    pub fn spec(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite:{}", folder.database().display()),
+            Self::Mysql(database) => {
+                let MysqlConfig { username, hosts, database, .. } = database.config();
+                format!("mysql://{username}@{}/{database}", hosts[0])
+            }
+        }
+    }
+
     /// How to open it.
     pub fn config(&self) -> Config {
         match self {

@@ -11,7 +11,7 @@ use cofferdam::sql::{self, Statement, Value, Work, mysql};
 use cofferdam::{ErrorKind, MessageState, Storage, StorageService};
 use cofferdam_tests::faults::load::{Load, LoadOptions};
 use cofferdam_tests::faults::verdict::{Expected, Verdict};
-use cofferdam_tests::faults::{FAULTS, Fault, Run, look};
+use cofferdam_tests::faults::{FAULTS, Fault, Run, galera};
 use cofferdam_tests::harness::galera::{Galera, NODES};
 use cofferdam_tests::harness::path::NetworkPath;
 use cofferdam_tests::harness::storage::mysql_config;
@@ -95,10 +95,7 @@ async fn what_was_given_up_on_one_node_undoes_nothing_that_another_answered() {
     let expected = Expected::errors(&[ErrorKind::Unavailable, ErrorKind::Timeout]);
     cluster.wait_whole().await.unwrap();
     for node in 0..NODES {
-        let mut connection = cluster.administrator(node).await.unwrap();
-        connection.query_drop(format!("SET SESSION wsrep_sync_wait = 1; USE `{DATABASE}`")).await.unwrap();
-        let found = look::mysql(&mut connection).await.unwrap();
-        connection.disconnect().await.unwrap();
+        let found = galera::look(&cluster, node, DATABASE).await.unwrap();
         let verdict = Verdict::of(&format!("node {node}"), &expected, &ledger, None, &found);
         println!("{}", verdict.sentence());
         assert!(verdict.is_kept(), "{}", verdict.broken.join("\n"));

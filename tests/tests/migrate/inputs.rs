@@ -13,7 +13,7 @@ use cofferdam_tests::harness::storage::Home;
 use cofferdam_tests::harness::tmpfs::Tmpfs;
 use mysql_async::prelude::Queryable;
 
-use crate::rig::{dump, environment, fill, many, migrate, rollback, spec, verify, without_ids};
+use crate::rig::{dump, environment, fill, many, migrate, rollback, verify, without_ids};
 
 /// The command with these names of sides.
 fn between(home: &Home, folder: &Path, from: &str, to: &str, arguments: &[&str]) -> Command {
@@ -39,7 +39,7 @@ async fn a_side_that_cannot_be_used_is_named_with_its_cause() -> Result<()> {
     let path = folder.path();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
     let fixture = |name: &str| format!("sqlite:{}", fixtures.join(name).display());
-    let server = spec(&home);
+    let server = home.spec();
     let good = fixture("ordinary.db");
     let from = |text: &str| between(&home, path, text, "sqlite:new.db", &["--execute"]);
     wrong(from("sqlite:nowhere.db"), 4, &["the source", "nowhere.db", "there is no file"]);
@@ -83,13 +83,13 @@ async fn one_database_under_two_names_is_refused_before_anything_is_written() ->
     let (link, hard) = (folder.path().join("link.db"), folder.path().join("hard.db"));
     std::os::unix::fs::symlink(place.database(), &link)?;
     let other = format!("sqlite:{}", link.display());
-    wrong(between(&file, folder.path(), &spec(&file), &other, &["--execute"]), 2, &["the same database"]);
+    wrong(between(&file, folder.path(), &file.spec(), &other, &["--execute"]), 2, &["the same database"]);
     if std::fs::hard_link(place.database(), &hard).is_ok() {
         let other = format!("sqlite:{}", hard.display());
-        wrong(between(&file, folder.path(), &spec(&file), &other, &["--execute"]), 2, &["the same database"]);
+        wrong(between(&file, folder.path(), &file.spec(), &other, &["--execute"]), 2, &["the same database"]);
     }
-    let other = spec(&server).replace("127.0.0.1", "localhost");
-    wrong(between(&server, folder.path(), &spec(&server), &other, &["--execute"]), 2, &["the same database"]);
+    let other = server.spec().replace("127.0.0.1", "localhost");
+    wrong(between(&server, folder.path(), &server.spec(), &other, &["--execute"]), 2, &["the same database"]);
     assert_eq!(own_tables(&server).await?, 0);
     Ok(())
 }
@@ -143,8 +143,8 @@ async fn a_destination_without_rights_is_refused_and_stays_as_it_was() -> Result
     let mut administrator = MysqlServer::shared().await?.administrator().await?;
     administrator.query_drop(format!("CREATE USER {reader}@'%' IDENTIFIED BY 'reads'")).await?;
     administrator.query_drop(format!("GRANT SELECT ON `{name}`.* TO {reader}@'%'")).await?;
-    let place = spec(&to).replace("//cofferdam@", &format!("//{reader}@"));
-    let mut command = between(&to, folder.path(), &spec(&from), &place, &["--execute"]);
+    let place = to.spec().replace("//cofferdam@", &format!("//{reader}@"));
+    let mut command = between(&to, folder.path(), &from.spec(), &place, &["--execute"]);
     command.env("COFFERDAM_TO_PASSWORD", "reads");
     wrong(command, 1, &["permission-denied", "1142", "rights"]);
     administrator.query_drop(format!("DROP USER {reader}@'%'")).await?;
@@ -183,7 +183,7 @@ async fn a_plugin_is_a_side_with_the_database_of_the_environment() -> Result<()>
         .envs(environment(&from, &to))
         .env("DATABASE_PATH", source.database())
         .current_dir(folder.path());
-    command.args(["migrate", "--from", &plugin, "--to", &spec(&to), "--execute"]);
+    command.args(["migrate", "--from", &plugin, "--to", &to.spec(), "--execute"]);
     run(&mut command, 0);
     run(&mut verify(&from, &to, folder.path(), &[]), 0);
     Ok(())

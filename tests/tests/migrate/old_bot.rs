@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use cofferdam_tests::harness::command::cofferdam;
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{cofferdam, run};
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,12 +15,16 @@ use crate::rig::{dump, fill, make_legacy, many, migrate, times, verify, without_
 /// A pause between two writes.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What the original does for an upsert: it looks, and then updates or inserts. Old rows and new ones take turns.
+/// A new channel or an old one, in turns.
+fn channel(number: i64) -> String {
+    if number % 2 == 0 { format!("new-{number}") } else { format!("11{:017}", number * 7_919 % 1_000_003) }
+}
+
+/// What the original does for an upsert: it looks, and then updates or inserts.
 fn write_to_file(file: &std::path::Path, number: i64, now: i64) -> Result<()> {
     let connection = Connection::open(file)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    let channel =
-        if number % 2 == 0 { format!("new-{number}") } else { format!("11{:017}", number * 7_919 % 1_000_003) };
+    let channel = channel(number);
     let found: Option<i64> = connection
         .query_row("SELECT id FROM message_states WHERE channel_id = ? AND thread_id IS NULL", [&channel], |row| {
             row.get(0)
@@ -43,8 +46,7 @@ fn write_to_file(file: &std::path::Path, number: i64, now: i64) -> Result<()> {
 }
 
 async fn write_to_server(connection: &mut mysql_async::Conn, number: i64, now: i64) -> Result<()> {
-    let channel =
-        if number % 2 == 0 { format!("new-{number}") } else { format!("11{:017}", number * 7_919 % 1_000_003) };
+    let channel = channel(number);
     const FIND: &str = "SELECT id FROM message_states WHERE channel_id = ? AND thread_id IS NULL";
     let found: Option<i64> = connection.exec_first(FIND, (&channel,)).await?;
     let message = format!("m{number}");

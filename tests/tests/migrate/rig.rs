@@ -26,17 +26,6 @@ const LEGACY_MYSQL: [&str; 2] = [
      created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL)",
 ];
 
-/// How the command names it.
-pub fn spec(home: &Home) -> String {
-    match home {
-        Home::Sqlite(folder) => format!("sqlite:{}", folder.database().display()),
-        Home::Mysql(database) => {
-            let config = database.config();
-            format!("mysql://{}@{}/{}", config.username, config.hosts[0], config.database)
-        }
-    }
-}
-
 /// The variables that both sides need.
 pub fn environment(from: &Home, to: &Home) -> Vec<(&'static str, String)> {
     let folder = Path::new(plugins::SQLITE).parent().expect("components lie in a folder");
@@ -56,21 +45,21 @@ pub fn environment(from: &Home, to: &Home) -> Vec<(&'static str, String)> {
 /// `cofferdam migrate` with these arguments after both sides, in a folder of its own for its files.
 pub fn migrate(from: &Home, to: &Home, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = bare(from, to, folder);
-    command.args(["migrate", "--from", &spec(from), "--to", &spec(to)]).args(arguments);
+    command.args(["migrate", "--from", &from.spec(), "--to", &to.spec()]).args(arguments);
     command
 }
 
 /// `cofferdam migrate verify`.
 pub fn verify(from: &Home, to: &Home, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = bare(from, to, folder);
-    command.args(["migrate", "verify", "--from", &spec(from), "--to", &spec(to)]).args(arguments);
+    command.args(["migrate", "verify", "--from", &from.spec(), "--to", &to.spec()]).args(arguments);
     command
 }
 
 /// `cofferdam migrate rollback`.
 pub fn rollback(to: &Home, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = bare(to, to, folder);
-    command.args(["migrate", "rollback", "--to", &spec(to)]).args(arguments);
+    command.args(["migrate", "rollback", "--to", &to.spec()]).args(arguments);
     command
 }
 

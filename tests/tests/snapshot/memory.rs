@@ -1,10 +1,10 @@
 //! Memory does not grow with the rows.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::memory::Memory;
 use cofferdam_tests::harness::storage::Home;
 
 use crate::{Rows, command, empty_homes, file_named, text};
@@ -19,21 +19,12 @@ const MORE: u64 = 24 << 10;
 /// The most memory that the command had, in KiB.
 fn peak(command: &mut Command) -> Result<u64> {
     let mut child = command.stdout(Stdio::null()).spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let ended = child.try_wait()?;
-        if let Some(ended) = ended {
-            ensure!(ended.success(), "{command:?}: {ended}");
-            ensure!(peak > 0, "the command ended before its memory was read");
-            return Ok(peak);
-        }
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        if let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:")) {
-            peak = line.split_whitespace().nth(1).context("a number")?.parse()?;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let memory = Memory::watch(child.id());
+    let ended = child.wait()?;
+    let peak = memory.stop();
+    ensure!(ended.success(), "{command:?}: {ended}");
+    ensure!(peak > 0, "the command ended before its memory was read");
+    Ok(peak)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,8 +27,8 @@ use self::flight::{Flight, Flights};
 use self::shadow::Shadow;
 pub(super) use self::shadow::ShadowRead;
 pub(super) use self::worker::work;
-use super::spool::{Journal, SpoolError, SpooledWrite};
-use super::status::{LastError, MirrorStatus};
+use super::spool::{Journal, SpoolError, SpooledWrite, with_suffix};
+use super::status::{LastError, MirrorStatus, age};
 use super::{ResilientStorage, lock};
 use crate::config::{MirrorConfig, OnUnavailable, SpoolConfig};
 use crate::error::Error;
@@ -39,9 +39,7 @@ const MARK_WAIT: Duration = Duration::from_millis(100);
 
 /// The file of the marks that belong to a spool.
 pub fn marks_beside(spool: &Path) -> PathBuf {
-    let mut name = spool.as_os_str().to_owned();
-    name.push(".mirror");
-    name.into()
+    with_suffix(spool, ".mirror")
 }
 
 pub(super) struct Mirror {
@@ -176,7 +174,7 @@ impl Mirror {
             readiness: secondary.readiness,
             breaker: secondary.breaker,
             waiting,
-            oldest: oldest.map(|then| Duration::from_secs(u64::try_from(now - then).unwrap_or_default())),
+            oldest: oldest.map(|then| age(then, now)),
             mirrored: self.mirrored.load(Ordering::Relaxed),
             newer: self.newer.load(Ordering::Relaxed),
             missed: self.missed.load(Ordering::Relaxed),

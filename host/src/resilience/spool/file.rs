@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use super::entry::{Columns, SpoolEntry};
+use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::log;
 use super::view::View;
@@ -62,9 +62,10 @@ const COLUMNS: &str = "sequence, kind, key, thread, first, second, time, created
 pub(super) const REJECT: &str =
     "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
 
-pub(super) const INSERT: &str = "
-INSERT INTO spooled_writes (kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const INSERT: &str = "
+INSERT INTO spooled_writes
+    (sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// What was found in a file.
 #[derive(Default)]
@@ -176,6 +177,30 @@ pub(super) fn inspect(path: &Path) -> Result<(Content, Vec<(SpoolEntry, String)>
     Ok((content, rejected))
 }
 
+/// Adds a write under its number, or under the next one, and returns the number.
+pub(super) fn insert(
+    connection: &Connection,
+    sequence: Option<i64>,
+    write: &SpooledWrite,
+    accepted_at: i64,
+) -> rusqlite::Result<i64> {
+    let row = Columns::of(write, accepted_at);
+    connection.prepare_cached(INSERT)?.execute(rusqlite::params![
+        sequence,
+        row.kind,
+        row.key,
+        row.thread,
+        row.first,
+        row.second,
+        row.time,
+        row.created_at,
+        row.updated_at,
+        row.accepted_at,
+        row.checksum()
+    ])?;
+    Ok(connection.last_insert_rowid())
+}
+
 /// How many writes the database refused.
 pub(super) fn count_rejected(connection: &Connection) -> rusqlite::Result<usize> {
     let count: i64 = connection.query_row("SELECT count(*) FROM rejected_writes", (), |row| row.get(0))?;
@@ -195,7 +220,8 @@ fn read_rejected(connection: &Connection) -> rusqlite::Result<Vec<(SpoolEntry, S
     Ok(rejected)
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// A file beside another one.
+pub(in crate::resilience) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -357,23 +383,8 @@ fn renew(path: &Path, last: i64) -> Result<(Connection, PathBuf, Content), Spool
     let connection = create(path)?;
     let copy = || {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        let mut statement = connection
-            .prepare(&format!("INSERT INTO spooled_writes ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
         for entry in &content.entries {
-            let row = Columns::of(&entry.write, entry.accepted_at);
-            statement.execute(rusqlite::params![
-                entry.sequence,
-                row.kind,
-                row.key,
-                row.thread,
-                row.first,
-                row.second,
-                row.time,
-                row.created_at,
-                row.updated_at,
-                row.accepted_at,
-                row.checksum()
-            ])?;
+            insert(&connection, Some(entry.sequence), &entry.write, entry.accepted_at)?;
         }
         // Numbers are never used again.
         connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;

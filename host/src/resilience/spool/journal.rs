@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
-use super::entry::{Columns, SpoolEntry, SpooledWrite};
+use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
-use super::file::{self, Content, INSERT, REJECT, SpoolFile};
+use super::file::{self, Content, REJECT, SpoolFile};
 use super::view::View;
 use crate::config::SpoolConfig;
 
@@ -284,7 +284,11 @@ impl Writer {
                 }
                 let earlier = view.updated_at(&write);
                 put_after(&mut write, earlier);
-                let sequence = insert(&self.file.connection, &write, accepted_at, &superseded).map_err(failed)?;
+                let replace = || {
+                    superseded.iter().try_for_each(|sequence| delete(&self.file.connection, *sequence))?;
+                    file::insert(&self.file.connection, None, &write, accepted_at)
+                };
+                let sequence = replace().map_err(failed)?;
                 view.add(SpoolEntry { sequence, accepted_at, write });
                 return Ok(sequence);
             }
@@ -318,31 +322,6 @@ fn put_after(write: &mut SpooledWrite, earlier: Option<i64>) {
         SpooledWrite::Cleanup { .. } => return,
     };
     *updated_at = (*updated_at).max(earlier);
-}
-
-fn insert(
-    connection: &Connection,
-    write: &SpooledWrite,
-    accepted_at: i64,
-    superseded: &[i64],
-) -> rusqlite::Result<i64> {
-    for sequence in superseded {
-        delete(connection, *sequence)?;
-    }
-    let row = Columns::of(write, accepted_at);
-    connection.prepare_cached(INSERT)?.execute(rusqlite::params![
-        row.kind,
-        row.key,
-        row.thread,
-        row.first,
-        row.second,
-        row.time,
-        row.created_at,
-        row.updated_at,
-        row.accepted_at,
-        row.checksum()
-    ])?;
-    Ok(connection.last_insert_rowid())
 }
 
 fn delete(connection: &Connection, sequence: i64) -> rusqlite::Result<()> {

@@ -24,6 +24,7 @@ use std::path::Path;
 
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
+pub(super) use self::file::with_suffix;
 pub(super) use self::journal::Journal;
 pub(super) use self::replay::{Replay, ReplayCounts, age_until};
 pub(super) use self::view::Key;
