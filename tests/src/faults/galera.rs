@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use mysql_async::prelude::Queryable;
 use tokio::time::sleep;
 
@@ -23,10 +23,7 @@ use crate::harness::wait::until;
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
 /// How long something may take that happens by itself, so that a run ends.
-const SETTLING: Duration = Duration::from_secs(60);
-
-/// How often a fault is tried to be provoked.
-const ATTEMPTS: u32 = 5;
+const SETTLING: Duration = Duration::from_secs(120);
 
 /// How long the majority stays lost once what was on its way has ended.
 const LASTING: Duration = Duration::from_millis(1500);
@@ -58,29 +55,17 @@ fn nodes(run: Run) -> std::ops::Range<usize> {
 async fn play(
     name: &str,
     run: Run,
-    fault: impl AsyncFn(&mut Galera, &Load, &mut Seen) -> Result<()>,
+    fault: impl AsyncFnOnce(&mut Galera, &Load, &mut Seen) -> Result<()>,
 ) -> Result<Verdict> {
     static DATABASES: AtomicU32 = AtomicU32::new(0);
     let mut cluster = Galera::shared().await?;
-    let mut attempt = 1;
-    loop {
-        let database = format!("cofferdam_fault_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let error = match play_on(&mut cluster, &database, name, run, &fault).await {
-            Ok(verdict) => return Ok(verdict),
-            Err(error) => error,
-        };
-        eprintln!("{name} could not be provoked: {error:#}");
+    let database = format!("cofferdam_fault_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+    let result = play_on(&mut cluster, &database, name, run, fault).await;
+    if let Err(error) = &result {
         // The next one needs all nodes.
-        if let Err(error) = cluster.heal().await {
-            eprintln!("a new cluster takes the place of one whose nodes do not come back: {error:#}");
-            *cluster = Galera::start().await?;
-        }
-        // Now and then a node ends by itself where it should join again. That says nothing of whether promises are kept.
-        if attempt == ATTEMPTS {
-            return Err(error);
-        }
-        attempt += 1;
+        cluster.heal().await.with_context(|| format!("the cluster cannot be mended after this: {error:#}"))?;
     }
+    result
 }
 
 async fn play_on(
@@ -88,7 +73,7 @@ async fn play_on(
     database: &str,
     name: &str,
     run: Run,
-    fault: &impl AsyncFn(&mut Galera, &Load, &mut Seen) -> Result<()>,
+    fault: impl AsyncFnOnce(&mut Galera, &Load, &mut Seen) -> Result<()>,
 ) -> Result<Verdict> {
     cluster.create_database(database).await?;
     let opened = Opened::on(mysql_config(cluster.config(database, &[0, 1, 2])), run.guard).await?;

@@ -258,8 +258,10 @@ fn options(place: &Place, cluster: &[Place]) -> String {
     let others: Vec<_> = cluster.iter().map(|place| format!("127.0.0.1:{}", place.group)).collect();
     // Galera's own limits, which are 5 and 15 seconds, would make tests long. Much less than this, and nodes of a busy machine
     // take each other for dead: with 2 and 4 seconds two of them fell apart when the third one hung.
+    // The cache has to hold what the others write while a node hangs: what is missing in it a node gets by a transfer of all
+    // state, which one that still runs cannot take; it ends instead.
     let provider = format!(
-        "gmcast.listen_addr=tcp://127.0.0.1:{group};ist.recv_addr=127.0.0.1:{incremental};gcache.size=16M;\
+        "gmcast.listen_addr=tcp://127.0.0.1:{group};ist.recv_addr=127.0.0.1:{incremental};gcache.size=256M;\
          evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT3S;evs.inactive_timeout=PT10S;pc.recovery=true"
     );
     format!(
