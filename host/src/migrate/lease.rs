@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{LEASE_LOST, Result};
 use super::model::Lease;
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) struct Held {
     storage: Arc<Storage>,
     owner: String,
-    beating: JoinHandle<()>,
+    beating: AbortOnDropHandle<()>,
 }
 
 impl Held {
@@ -58,7 +58,7 @@ impl Held {
                 sleep(LOOK).await;
             }
         }
-        let beating = tokio::spawn(beat(Arc::clone(storage), owner.clone()));
+        let beating = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(storage), owner.clone())));
         Ok(Self { storage: Arc::clone(storage), owner, beating })
     }
 
@@ -72,12 +72,6 @@ impl Held {
         if let Err(error) = self.storage.drop_lease(&self.owner).await {
             tracing::debug!(%error, "the lease of the destination was not given back; it ends by itself");
         }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.beating.abort();
     }
 }
 

@@ -63,6 +63,8 @@ pub struct Overview {
     pub page_rows: u32,
     /// How many rows a page that is written should have.
     pub batch_rows: u32,
+    /// How many pages should be written at a time.
+    pub writes_at_a_time: u32,
     /// The newest run into this database that was not forgotten.
     pub last_run: Option<Run>,
 }

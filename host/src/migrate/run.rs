@@ -1,13 +1,14 @@
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::destination::Writer;
 use super::error::{MigrateError, Result};
 use super::lease::Held;
-use super::model::{Overview, Progress, Reject, Run, RunState};
+use super::model::{Overview, Reject, Run, RunState};
 use super::plan::same;
-use super::retry::Retry;
 use super::side::Side;
-use super::source::{Page, Pages};
+use super::source::Pages;
 use crate::model::MessageState;
 
 /// How a run goes about it.
@@ -82,55 +83,57 @@ async fn run_with(
     if seen.is_some_and(|seen| seen.owner == owner) {
         return Err(same(from, to));
     }
-    let mut run = to.storage().begin_run(owner, from.label()).await.map_err(|error| to.failed(error))?;
+    let run = to.storage().begin_run(owner, from.label()).await.map_err(|error| to.failed(error))?;
     observer.begins(&run)?;
-    let storage = std::sync::Arc::clone(from.storage());
     let rows = overviews.0.page_rows.max(overviews.1.batch_rows);
-    let mut pages = Pages::read(storage, run.position.clone(), rows, options.patience);
-    while let Some(page) = pages.next().await.map_err(|error| from.failed(error))? {
-        let (merged, rejects): (&[MessageState], &[Reject]) = match &page {
-            Page::MessageStates(page) => (&page.merged, &page.rejects),
-            Page::ThreadOwnerships(page) => (&[], &page.rejects),
-        };
-        if let Some(reject) = rejects.first().filter(|_| options.stop_on_reject) {
-            return Err(MigrateError::Rejected {
-                table: reject.table.name(),
-                id: reject.id,
-                reason: reject.reason.clone(),
-            });
-        }
-        if !merged.is_empty() {
-            observer.merged(merged)?;
-        }
-        if !rejects.is_empty() {
-            observer.rejected(rejects)?;
-        }
-        let next = page.next();
-        let progress = Progress {
-            run: run.number,
-            page: run.pages,
-            merged: merged.len() as u64,
-            rejected: rejects.len() as u64,
-            next: &next,
-        };
-        // A page that was written though its answer was lost is told apart by its number.
-        let mut retry = Retry::new(options.patience);
-        run = loop {
-            let storage = to.storage();
-            let written = match &page {
-                Page::MessageStates(page) => storage.write_message_states(owner, &progress, &page.rows).await,
-                Page::ThreadOwnerships(page) => storage.write_thread_ownerships(owner, &progress, &page.rows).await,
-            };
-            match written {
-                Ok(run) => break run,
-                Err(error) if retry.again(&error).await => {}
-                Err(error) => return Err(to.failed(error)),
-            }
-        };
-        observer.written(&run)?;
-    }
+    let mut pages = Pages::read(Arc::clone(from.storage()), run.position.clone(), rows, options.patience);
+    let writer = Writer::new(to.storage(), owner, &run, overviews.1.writes_at_a_time, options.patience);
+    let mut moving = Moving { to, writer, observer, run };
+    let moved = moving.everything(from, &mut pages, options.stop_on_reject).await;
+    // Also after a failure: what is on its way is in or out before the lease is given back. The first failure tells.
+    let ended = moving.wait_until_at_most(0).await;
+    moved.and(ended)?;
+    let run = moving.run;
     if run.state == RunState::Finished {
         return Ok(run);
     }
     to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))
+}
+
+/// A run on its way.
+struct Moving<'a> {
+    to: &'a Side,
+    writer: Writer,
+    observer: &'a mut dyn Observer,
+    /// As of the page that was written last.
+    run: Run,
+}
+
+impl Moving<'_> {
+    async fn everything(&mut self, from: &Side, pages: &mut Pages, stop_on_reject: bool) -> Result<()> {
+        while let Some(page) = pages.next().await.map_err(|error| from.failed(error))? {
+            if let Some(reject) = page.rejects().first().filter(|_| stop_on_reject) {
+                let (table, id, reason) = (reject.table.name(), reject.id, reject.reason.clone());
+                return Err(MigrateError::Rejected { table, id, reason });
+            }
+            self.wait_until_at_most(self.writer.at_a_time() - 1).await?;
+            if !page.merged().is_empty() {
+                self.observer.merged(page.merged())?;
+            }
+            if !page.rejects().is_empty() {
+                self.observer.rejected(page.rejects())?;
+            }
+            self.writer.begin(page);
+        }
+        Ok(())
+    }
+
+    /// Waits for pages until no more than `most` are on their way.
+    async fn wait_until_at_most(&mut self, most: usize) -> Result<()> {
+        while self.writer.on_their_way() > most {
+            self.run = self.writer.written().await.map_err(|error| self.to.failed(error))?;
+            self.observer.written(&self.run)?;
+        }
+        Ok(())
+    }
 }

@@ -136,7 +136,7 @@ impl Side {
     /// Where it cannot be read, or is newer than its backend knows.
     pub async fn survey(&self) -> Result<Overview> {
         if !self.exists {
-            return Ok(Overview { page_rows: 1, batch_rows: 1, ..Overview::default() });
+            return Ok(Overview { page_rows: 1, batch_rows: 1, writes_at_a_time: 1, ..Overview::default() });
         }
         self.storage.survey().await.map_err(|error| self.failed(error))
     }

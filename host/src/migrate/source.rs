@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::model::{OwnershipsPage, Position, StatesPage};
+use super::model::{OwnershipsPage, Position, Reject, StatesPage};
 use super::retry::Retry;
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::MessageState;
 use crate::storage::Storage;
 
 /// Pages that lie ready while another one is worked on.
@@ -21,6 +22,22 @@ pub(super) enum Page {
 }
 
 impl Page {
+    /// Rows that gave way to another one of the same key.
+    pub fn merged(&self) -> &[MessageState] {
+        match self {
+            Self::MessageStates(page) => &page.merged,
+            Self::ThreadOwnerships(_) => &[],
+        }
+    }
+
+    /// Rows that cannot be moved.
+    pub fn rejects(&self) -> &[Reject] {
+        match self {
+            Self::MessageStates(page) => &page.rejects,
+            Self::ThreadOwnerships(page) => &page.rejects,
+        }
+    }
+
     /// What comes after this page.
     pub fn next(&self) -> Position {
         match self {
@@ -37,13 +54,13 @@ impl Page {
 /// Reads one side from a position to its end, on a task of its own.
 pub(super) struct Pages {
     pages: mpsc::Receiver<Result<Page>>,
-    reading: JoinHandle<()>,
+    _reading: AbortOnDropHandle<()>,
 }
 
 impl Pages {
     pub fn read(storage: Arc<Storage>, from: Position, rows: u32, patience: Duration) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
-        let reading = tokio::spawn(async move {
+        let reading = AbortOnDropHandle::new(tokio::spawn(async move {
             let mut position = from;
             loop {
                 let mut retry = Retry::new(patience);
@@ -63,19 +80,13 @@ impl Pages {
                     return;
                 }
             }
-        });
-        Self { pages, reading }
+        }));
+        Self { pages, _reading: reading }
     }
 
     /// The next page; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Page>> {
         self.pages.recv().await.transpose()
-    }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        self.reading.abort();
     }
 }
 

@@ -156,6 +156,9 @@ impl Storage {
 /// The most rows of a page, whatever a backend asks for: what both sides and the host hold of it is a hundred megabytes.
 const MOST_ROWS: u32 = 100_000;
 
+/// The most pages that are written at a time, whatever a backend asks for.
+const MOST_WRITES: u32 = 8;
+
 fn states(page: &migration::MessageStatesPage) -> usize {
     page.rows.ids.len()
 }
@@ -190,6 +193,7 @@ impl From<migration::Overview> for Overview {
             // A page of nothing would have no end.
             page_rows: overview.page_rows.clamp(1, MOST_ROWS),
             batch_rows: overview.batch_rows.clamp(1, MOST_ROWS),
+            writes_at_a_time: overview.writes_at_a_time.clamp(1, MOST_WRITES),
             last_run: overview.last_run.map(Run::from),
         }
     }

@@ -149,6 +149,8 @@ pub struct Migration {
     pub legacy_page_rows: u32,
     /// How many rows one transaction should write: more where it rewrites every page of an index that it touches.
     pub batch_rows: u32,
+    /// How many transactions should write pages at a time: one where the engine has one writer.
+    pub writes_at_a_time: u32,
     /// Reads tables of version 1, whose text may compare otherwise.
     pub legacy: Scan,
     /// What tells this database from any other, as one text that the same database always gives.

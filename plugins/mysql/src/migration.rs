@@ -6,6 +6,7 @@ pub(crate) const MIGRATION: Migration = Migration {
     // Each page sorts the table, whose indexes have the order of another collation: few pages, of ten megabytes.
     legacy_page_rows: 25_000,
     batch_rows: 5000,
+    writes_at_a_time: 2,
 
     // Version 1 may have any charset and compare in any way. Converted to UTF-8 and compared as bytes the order is that of
     // version 2. 255 characters have at most 1020 bytes, and the servers sort by the first 1024.

@@ -8,6 +8,7 @@ pub(crate) const MIGRATION: Migration = Migration {
     legacy_page_rows: 5000,
     // A commit writes whole pages, and the index on timestamps is hit all over: with few rows each of them costs a page.
     batch_rows: 20_000,
+    writes_at_a_time: 1,
 
     // Version 1 compares text as version 2 does.
     legacy: Scan {

@@ -10,6 +10,7 @@ use cofferdam::StorageService;
 use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
+use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
 use crate::rig::{dump, fill, many, migrate, remembers, rollback, times, verify, without_ids};
@@ -178,6 +179,28 @@ async fn of_two_runs_at_once_the_second_is_refused() -> Result<()> {
         assert_eq!(first.wait()?.code(), Some(0));
         run(&mut verify(&from, &to, folder.path(), &[]), 0);
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_ready_before_the_one_before_it_waits_for_its_turn() -> Result<()> {
+    let (from, to, folder) = (source().await?, Home::mysql().await?, tempfile::tempdir()?);
+    let mut first =
+        many(ROWS).0.into_iter().min_by(|one, other| one.channel_id.cmp(&other.channel_id)).context("a row")?;
+    (first.last_message_id, first.updated_at) = ("older".into(), 1);
+    to.open().await?.close().await?;
+    fill(&to, &(vec![first], Vec::new())).await?;
+    let Home::Mysql(database) = &to else { unreachable!("it is a server's") };
+    // A row of the first page, as a bot locks it.
+    let mut bot = database.connect().await?;
+    bot.query_drop("BEGIN").await?;
+    bot.query_drop("SELECT * FROM message_states FOR UPDATE").await?;
+    let mut run = started(&mut migrate(&from, &to, folder.path(), &["--execute", "--no-verify"]))?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((dump(&to).await?.0.len(), run.try_wait()?), (1, None), "a later page was written first");
+    bot.query_drop("COMMIT").await?;
+    assert_eq!(run.wait()?.code(), Some(0));
+    assert!(without_ids(dump(&to).await?) == without_ids(dump(&from).await?), "something was lost or doubled");
     Ok(())
 }
 

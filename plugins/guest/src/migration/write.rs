@@ -3,6 +3,7 @@
 use super::log::{Log, Record, hash};
 use super::run;
 use crate::bindings::cofferdam::storage::sql::{self, Value};
+use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
 use crate::bindings::exports::cofferdam::storage::transfer::OnEqual;
 use crate::dialect::{Backend, Repeated};
@@ -56,10 +57,9 @@ fn is_race(failure: &Failure) -> bool {
 }
 
 fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, given: &View<'_>) -> Result<Run> {
-    run::hold_lease(session, owner)?;
     let found = run::known(session)?;
-    if found.number != progress.run || found.pages < progress.page {
-        return invalid(format!("page {} of run {} is not the next one", progress.page, progress.run));
+    if found.number != progress.run {
+        return invalid(format!("run {} is not the newest one, {} is", progress.run, found.number));
     }
     if found.pages > progress.page {
         return Ok(found);
@@ -86,6 +86,11 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
         };
         log.push(&Record { key: *key, hash: hash(&given.values(row)), before });
     }
+    // From here on the next page waits, which is prepared meanwhile.
+    run::hold_lease(session, owner)?;
+    if run::known(session)?.pages != progress.page {
+        return out_of_turn(progress.page);
+    }
     let inserting = match given.table {
         Table::MessageStates => &INSERT_MESSAGE_STATES,
         Table::ThreadOwnerships => &INSERT_THREAD_OWNERSHIPS,
@@ -108,6 +113,12 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
     };
     run::advance(session, progress.run, &progress.next, &tally)?;
     run::known(session)
+}
+
+/// Other pages have to be written before this one, or an earlier attempt to write it came to its end meanwhile.
+fn out_of_turn<T>(page: u64) -> Result<T> {
+    let message = format!("it is not the turn of page {page} yet: write the pages before it, then try again");
+    Err(Failure::Own(Error { kind: ErrorKind::Conflict, message, code: Some("OUT_OF_TURN".into()) }))
 }
 
 fn put(session: &Session, given: &View<'_>, text: &Repeated, rows: &[usize]) -> Result<()> {
