@@ -69,7 +69,7 @@ impl Writer {
         self.page += 1;
         let retry = Retry::new(self.patience);
         self.writing.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
-            let written = write.to_its_end(retry).await;
+            let written = write.finish(retry).await;
             if written.is_ok() {
                 // Nobody waits where it was the last.
                 let _ = done.send(());
@@ -106,7 +106,7 @@ struct Write {
 
 impl Write {
     /// A page that was written though its answer was lost is told apart by its number.
-    async fn to_its_end(mut self, mut retry: Retry) -> Result<Run> {
+    async fn finish(mut self, mut retry: Retry) -> Result<Run> {
         loop {
             match self.once().await {
                 Err(error) if error.code() == Some(OUT_OF_TURN) && self.before.is_some() => {

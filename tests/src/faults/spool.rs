@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use cofferdam::resilience::spool::{SpooledWrite, inspect};
+use cofferdam::resilience::spool::inspect;
 use cofferdam::{ErrorKind, ResilientStorage};
 use tokio::time::sleep;
 
@@ -181,9 +181,6 @@ const ROWS: u64 = 100;
 const PAGE: usize = 4096;
 const HEADER: usize = 100;
 
-/// How many rows are on a page at the most.
-const ROWS_OF_PAGE: u64 = 60;
-
 /// What is done to the files of a spool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Damage {
@@ -251,13 +248,7 @@ async fn damaged_once(name: &'static str, damage: Damage, random: &mut fastrand:
     let content = inspect(&whole.path().join("spool"))?;
     ensure!(content.entries.len() > 500, "{} rows in the spool are too few", content.entries.len());
     let waited = content.entries.len();
-    let hit = apply(damage, &spool.path, random)?;
-    let hit: BTreeSet<Key> = content
-        .entries
-        .into_iter()
-        .filter(|entry| hit.includes(entry.sequence))
-        .filter_map(|entry| key_of(entry.write))
-        .collect();
+    apply(damage, &spool.path, random)?;
 
     let opened = Opened::with(config, Some((spool.clone(), folder))).await?;
     let status = opened.storage.status().spool.context("a spool")?;
@@ -265,59 +256,19 @@ async fn damaged_once(name: &'static str, damage: Damage, random: &mut fastrand:
     opened.drained().await?;
     opened.service.close().await?;
     let found = server.look().await?;
-    // What was lost may be no more than the damage hit, and no more than the host said.
-    let missing = ledger.rows().into_iter().filter(|(key, writes)| {
-        found.get(key).is_none_or(|numbers| numbers.iter().any(|&number| !writes.allow(number)))
-    });
-    let missing = missing.count() as u64;
-    let reported = if missing <= status.unreadable { hit } else { BTreeSet::new() };
     let expected = Expected { is_felt: true, ..mysql::AWAY };
-    let mut verdict = Verdict::of_damaged(name, &expected, &ledger, &found, &reported);
+    let mut verdict = Verdict::of(name, &expected, &ledger, None, &found);
     // Its callers are in another process.
     verdict.tally.longest = Duration::ZERO;
+    if status.unreadable > 0 {
+        verdict.broken.push(format!("the host reported {} writes as lost", status.unreadable));
+    }
     match &status.damaged {
-        Some(kept) if !kept.exists() => verdict.broken.push(format!("{} is not there", kept.display())),
-        None if missing > 0 => verdict.broken.push("the host did not say that its spool was damaged".into()),
-        _ => {}
+        Some(kept) if kept.exists() => {}
+        kept => verdict.broken.push(format!("the host says of its damaged spool that it is kept at {kept:?}")),
     }
-    let most = match damage {
-        Damage::Header => 0,
-        Damage::Middle => 1,
-        Damage::LogMiddle => ROWS_OF_PAGE,
-        Damage::Tail | Damage::LogTail => u64::MAX,
-    };
-    if missing > most {
-        verdict.broken.push(format!("{missing} writes were lost, of which the damage hit {most} at most"));
-    }
-    verdict.notes.push(format!(
-        "of {waited} rows in the spool {missing} were lost, where the host reported {} at most",
-        status.unreadable
-    ));
+    verdict.notes.push(format!("{waited} rows were in the spool"));
     Ok(verdict)
-}
-
-fn key_of(write: SpooledWrite) -> Option<Key> {
-    match write {
-        SpooledWrite::State(state) => Some(Key::State(state.channel_id, state.thread_id)),
-        SpooledWrite::Ownership(ownership) => Some(Key::Ownership(ownership.thread_id)),
-        SpooledWrite::Cleanup { .. } => None,
-    }
-}
-
-/// Which writes of a spool damage hit, by their numbers.
-enum Hit {
-    These(BTreeSet<i64>),
-    /// Those with a greater number.
-    After(i64),
-}
-
-impl Hit {
-    fn includes(&self, sequence: i64) -> bool {
-        match self {
-            Self::These(sequences) => sequences.contains(&sequence),
-            Self::After(last) => sequence > *last,
-        }
-    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -338,17 +289,8 @@ fn copy_of(spool: &Path) -> Result<SqliteFolder> {
     Ok(folder)
 }
 
-/// The greatest number in a spool, whose log is read as far as it goes.
-fn last_sequence(spool: &Path) -> Result<i64> {
-    let copy = copy_of(spool)?;
-    let connection = rusqlite::Connection::open(copy.path().join("spool"))?;
-    let last =
-        connection.query_row("SELECT max(sequence) FROM spooled_writes", (), |row| row.get::<_, Option<i64>>(0))?;
-    Ok(last.unwrap_or_default())
-}
-
-/// Does damage to the files of a spool that nobody has open, and says what it hit.
-fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<Hit> {
+/// Does damage to the files of a spool that nobody has open.
+fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<()> {
     let log = with_suffix(spool, "-wal");
     if matches!(damage, Damage::LogTail | Damage::LogMiddle) {
         let mut bytes = std::fs::read(&log)?;
@@ -361,7 +303,7 @@ fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<Hit
             }
         }
         std::fs::write(&log, bytes)?;
-        return Ok(Hit::After(last_sequence(spool)?));
+        return Ok(());
     }
     // All of it into the file, so that it is the file that counts.
     let connection = rusqlite::Connection::open(spool)?;
@@ -372,7 +314,6 @@ fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<Hit
     for entry in inspect(spool)?.entries {
         live.insert(entry.sequence);
     }
-    let mut hit = BTreeSet::new();
     match damage {
         Damage::Middle => {
             let cells: Vec<_> = bytes
@@ -385,17 +326,14 @@ fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<Hit
             let (start, cell) = cells.get(random.usize(cells.len() / 4..cells.len() * 3 / 4)).context("a row")?;
             // Within the texts: the numbers are before them, and the checksum after.
             bytes[start + cell.length / 2] ^= 0x01;
-            hit.insert(cell.sequence);
         }
         Damage::Tail => {
-            let end = bytes.len() - 6 * PAGE - 7;
-            hit = bytes[end / PAGE * PAGE..].chunks(PAGE).flat_map(cells).map(|cell| cell.sequence).collect();
-            bytes.truncate(end);
+            bytes.truncate(bytes.len() - 6 * PAGE - 7);
         }
         _ => bytes[..HEADER].fill(0xa5),
     }
     std::fs::write(spool, bytes)?;
-    Ok(Hit::These(hit))
+    Ok(())
 }
 
 /// A row in a page.

@@ -32,13 +32,13 @@ pub fn table(verdicts: &[Verdict], form: Form) -> String {
     let preset = if form == Form::Text { presets::NOTHING } else { presets::ASCII_MARKDOWN };
     table.load_style(preset).set_header(HEADER);
     for verdict in verdicts {
-        let Verdict { fault, tally, duplicated, .. } = verdict;
+        let Verdict { fault, tally, lost, duplicated, .. } = verdict;
         table.add_row([
             fault.clone(),
             tally.operations.to_string(),
             tally.acknowledged.to_string(),
             verdict.errors(),
-            verdict.losses(),
+            lost.to_string(),
             duplicated.to_string(),
             longest(tally.longest),
             verdict.recovered(),
@@ -78,7 +78,7 @@ pub fn json(verdicts: &[Verdict]) -> Value {
     verdicts
         .iter()
         .map(|verdict| {
-            let Verdict { fault, rounds, tally, lost, reported, duplicated, recovery, notes, broken } = verdict;
+            let Verdict { fault, rounds, tally, lost, duplicated, recovery, notes, broken } = verdict;
             json!({
                 "fault": fault,
                 "rounds": rounds,
@@ -88,7 +88,6 @@ pub fn json(verdicts: &[Verdict]) -> Value {
                 "errors": tally.errors,
                 "messages": tally.messages,
                 "lost": lost,
-                "reported_lost": reported,
                 "duplicated": duplicated,
                 "longest_ms": milliseconds(tally.longest),
                 "first_answer_ms": recovery.and_then(|recovery| recovery.first).map(milliseconds),

@@ -1,11 +1,10 @@
 //! Whether the promises held.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cofferdam::ErrorKind;
 
-use super::ledger::{Key, Ledger, Tally, is_of};
+use super::ledger::{Ledger, Tally, is_of};
 use super::look::Found;
 
 /// Within which service must be back after a fault has ended.
@@ -61,8 +60,6 @@ pub struct Verdict {
     pub tally: Tally,
     /// Rows that lack an acknowledged write, or hold what nobody wrote.
     pub lost: u64,
-    /// Rows that lack a write which damage hit, and which the host said to be lost.
-    pub reported: u64,
     /// Rows beyond the first of a key.
     pub duplicated: u64,
     /// The longest of all rounds; `None` where the fault has no end to recover from.
@@ -76,40 +73,13 @@ pub struct Verdict {
 impl Verdict {
     /// Compares what was answered with what is there.
     pub fn of(fault: &str, expected: &Expected, ledger: &Ledger, recovery: Option<Recovery>, found: &Found) -> Self {
-        let mut verdict = Self::of_damaged(fault, expected, ledger, found, &BTreeSet::new());
-        if let Some(recovery) = recovery {
-            match recovery.all {
-                Some(all) if all <= expected.recovery => {}
-                Some(all) => {
-                    let limit = expected.recovery;
-                    verdict.broken.push(format!("service was back after {all:.1?}, not within {limit:?}"));
-                }
-                None => verdict.broken.push("service did not come back for every caller".into()),
-            }
-        }
-        Self { recovery, ..verdict }
-    }
-
-    /// As [`of`](Self::of), where writes of these rows may be lost: damage hit them, and the host said so.
-    pub fn of_damaged(
-        fault: &str,
-        expected: &Expected,
-        ledger: &Ledger,
-        found: &Found,
-        damaged: &BTreeSet<Key>,
-    ) -> Self {
         let tally = ledger.tally();
         let mut broken = Vec::new();
-        let (mut lost, mut reported, mut duplicated) = (0, 0, 0);
+        let (mut lost, mut duplicated) = (0, 0);
         for (key, writes) in ledger.rows() {
             let numbers = found.get(&key).map_or(&[0][..], Vec::as_slice);
             duplicated += numbers.len() as u64 - 1;
-            if numbers.iter().all(|&number| writes.allow(number)) {
-                continue;
-            }
-            if damaged.contains(&key) && numbers.iter().all(|&number| number < writes.acknowledged) {
-                reported += 1;
-            } else {
+            if !numbers.iter().all(|&number| writes.allow(number)) {
                 lost += 1;
                 broken.push(format!(
                     "{key:?} holds {numbers:?}, where {} was acknowledged and {} attempted",
@@ -137,8 +107,17 @@ impl Verdict {
         if tally.acknowledged == 0 {
             broken.push("no write was acknowledged, so that nothing was tested".into());
         }
-        let (fault, recovery, notes) = (fault.into(), None, Vec::new());
-        Self { fault, rounds: 1, tally, lost, reported, duplicated, recovery, notes, broken }
+        if let Some(recovery) = recovery {
+            match recovery.all {
+                Some(all) if all <= expected.recovery => {}
+                Some(all) => {
+                    let limit = expected.recovery;
+                    broken.push(format!("service was back after {all:.1?}, not within {limit:?}"));
+                }
+                None => broken.push("service did not come back for every caller".into()),
+            }
+        }
+        Self { fault: fault.into(), rounds: 1, tally, lost, duplicated, recovery, notes: Vec::new(), broken }
     }
 
     /// Adds another round of the same fault.
@@ -146,7 +125,6 @@ impl Verdict {
         self.rounds += other.rounds;
         self.tally.add(other.tally);
         self.lost += other.lost;
-        self.reported += other.reported;
         self.duplicated += other.duplicated;
         self.recovery = match (self.recovery, other.recovery) {
             (Some(one), Some(two)) => Some(one.worse(two)),
@@ -170,24 +148,15 @@ impl Verdict {
         errors.join(", ")
     }
 
-    /// How many rows lack a write, for a table: `0`, or `0 and 3 reported`.
-    pub fn losses(&self) -> String {
-        match self.reported {
-            0 => self.lost.to_string(),
-            reported => format!("{} and {reported} reported", self.lost),
-        }
-    }
-
     /// One line.
     pub fn sentence(&self) -> String {
-        let Self { fault, tally, duplicated, .. } = self;
+        let Self { fault, tally, lost, duplicated, .. } = self;
         format!(
-            "{fault}: {} operations, {} writes checked ({} spooled), {} lost, {duplicated} duplicated; errors: {}; longest {:.2?}; \
-             back after {}",
+            "{fault}: {} operations, {} writes checked ({} spooled), {lost} lost, {duplicated} duplicated; errors: {}; \
+             longest {:.2?}; back after {}",
             tally.operations,
             tally.acknowledged,
             tally.spooled,
-            self.losses(),
             self.errors(),
             tally.longest,
             self.recovered()
@@ -236,27 +205,6 @@ mod tests {
         }
         let twice = judge(&ledger, &[(key, vec![3, 3])]);
         assert!(twice.duplicated == 1 && !twice.is_kept(), "{twice:?}");
-    }
-
-    #[test]
-    fn a_loss_is_reported_only_where_damage_hit_it() {
-        let (ledger, key) = written(3);
-        let judge = |number, damaged: &[Key]| {
-            let damaged = damaged.iter().cloned().collect();
-            let verdict = Verdict::of_damaged(
-                "x",
-                &Expected::NONE,
-                &ledger,
-                &Found::from([(key.clone(), vec![number])]),
-                &damaged,
-            );
-            (verdict.lost, verdict.reported, verdict.is_kept())
-        };
-        let hit = [key.clone()];
-        assert_eq!(judge(2, &hit), (0, 1, true));
-        assert_eq!(judge(3, &hit), (0, 0, true));
-        assert_eq!(judge(4, &hit), (1, 0, false));
-        assert_eq!(judge(2, &[Key::Ownership("b".into())]), (1, 0, false));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
+use super::copy::{self, Copy};
 use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::log;
@@ -59,13 +60,15 @@ PRAGMA user_version = 1;
 
 const COLUMNS: &str = "sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum";
 
-pub(super) const REJECT: &str =
-    "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
+const REJECT: &str = "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
 
 const INSERT: &str = "
 INSERT INTO spooled_writes
     (sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Writes that the database refused for good, each with its reason.
+pub(super) type Rejected = Vec<(SpoolEntry, String)>;
 
 /// What was found in a file.
 #[derive(Default)]
@@ -80,6 +83,7 @@ pub(super) struct Content {
 /// A spool that this process alone has.
 pub(super) struct SpoolFile {
     pub connection: Connection,
+    copy: Copy,
     /// Where a damaged file was put, and how many of its writes could not be read.
     pub damaged: Option<(PathBuf, u64)>,
     /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
@@ -115,7 +119,7 @@ impl SpoolFile {
     pub fn in_memory() -> rusqlite::Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection, damaged: None, lock: None })
+        Ok(Self { connection, copy: Copy::none(), damaged: None, lock: None })
     }
 
     /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
@@ -125,34 +129,83 @@ impl SpoolFile {
             std::fs::create_dir_all(folder).map_err(|error| SpoolError::io(folder, &error))?;
         }
         let lock = lock(path)?;
-        match read(path) {
-            Ok(Some((connection, content))) => {
-                if content.unreadable == 0 && content.last >= lock.last() {
-                    keep_log(&connection, false).map_err(|error| SpoolError::sqlite(path, &error))?;
-                    lock.note(content.last);
-                    return Ok((Self { connection, damaged: None, lock: Some(lock) }, content));
-                }
+        let last = lock.last();
+        let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
+        let mut damaged = None;
+        let whole = match read(path) {
+            Ok(Some((connection, content))) if content.unreadable == 0 && content.last >= last => {
+                keep_log(&connection, false).map_err(wrong)?;
+                Some((connection, content))
             }
-            Ok(None) => {
-                let connection = create(path)?;
-                lock.note(0);
-                return Ok((Self { connection, damaged: None, lock: Some(lock) }, Content::default()));
-            }
+            Ok(Some(_)) => None,
+            Ok(None) => Some(begin_anew(path)?),
             Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) => {
                 if !lock.is_of_spool() {
                     return Err(SpoolError::NotSpool { path: path.to_owned(), reason });
                 }
+                None
             }
             Err(error) => return Err(error),
-        }
-        let (connection, damaged, content) = renew(path, lock.last())?;
+        };
+        let (connection, content) = match whole {
+            Some(whole) => whole,
+            None => {
+                let (connection, content, kept) = renew(path, last)?;
+                let unreadable = content.unreadable;
+                tracing::error!(
+                    spool = %path.display(), kept = %kept.display(), saved = content.entries.len(), unreadable,
+                    "the spool was damaged: what could be read goes on in a new one"
+                );
+                damaged = Some((kept, unreadable));
+                (connection, content)
+            }
+        };
         lock.note(content.last);
-        let unreadable = content.unreadable;
-        tracing::error!(
-            spool = %path.display(), kept = %damaged.display(), saved = content.entries.len(), unreadable,
-            "the spool was damaged: what could be read goes on in a new one"
-        );
-        Ok((Self { connection, damaged: Some((damaged, unreadable)), lock: Some(lock) }, content))
+        let copy = Copy::beside(path, &connection, &content);
+        Ok((Self { connection, copy, damaged, lock: Some(lock) }, content))
+    }
+
+    pub fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.copy.perform(|copy| copy.execute_batch("BEGIN IMMEDIATE"));
+        Ok(())
+    }
+
+    /// After this all that happened since `begin` survives the end of the process and of the machine.
+    pub fn commit(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("COMMIT")?;
+        self.copy.perform(|copy| copy.execute_batch("COMMIT"));
+        Ok(())
+    }
+
+    pub fn roll_back(&self) {
+        // A failed statement may have ended the transaction already.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.copy.perform(|copy| if copy.is_autocommit() { Ok(()) } else { copy.execute_batch("ROLLBACK") });
+    }
+
+    /// Adds a write under the next number, which is returned.
+    pub fn add(&self, write: &SpooledWrite, accepted_at: i64) -> rusqlite::Result<i64> {
+        let sequence = insert(&self.connection, None, write, accepted_at)?;
+        self.copy.perform(|copy| insert(copy, Some(sequence), write, accepted_at).map(drop));
+        Ok(sequence)
+    }
+
+    pub fn delete(&self, sequence: i64) -> rusqlite::Result<()> {
+        let delete = |connection: &Connection| {
+            connection.prepare_cached("DELETE FROM spooled_writes WHERE sequence = ?")?.execute([sequence]).map(drop)
+        };
+        delete(&self.connection)?;
+        self.copy.perform(delete);
+        Ok(())
+    }
+
+    /// Puts a write aside that the database refuses.
+    pub fn reject(&self, sequence: i64, reason: &str) -> rusqlite::Result<()> {
+        let reject = |connection: &Connection| connection.prepare_cached(REJECT)?.execute((reason, sequence)).map(drop);
+        reject(&self.connection)?;
+        self.copy.perform(reject);
+        self.delete(sequence)
     }
 
     /// Notes the number of a write that is about to be acknowledged.
@@ -164,7 +217,7 @@ impl SpoolFile {
 }
 
 /// What is in a spool that another process may have open, with the writes that the database refused and why.
-pub(super) fn inspect(path: &Path) -> Result<(Content, Vec<(SpoolEntry, String)>), SpoolError> {
+pub(super) fn inspect(path: &Path) -> Result<(Content, Rejected), SpoolError> {
     if !path.exists() {
         return Err(SpoolError::NotFound { path: path.to_owned() });
     }
@@ -178,7 +231,7 @@ pub(super) fn inspect(path: &Path) -> Result<(Content, Vec<(SpoolEntry, String)>
 }
 
 /// Adds a write under its number, or under the next one, and returns the number.
-pub(super) fn insert(
+fn insert(
     connection: &Connection,
     sequence: Option<i64>,
     write: &SpooledWrite,
@@ -207,7 +260,7 @@ pub(super) fn count_rejected(connection: &Connection) -> rusqlite::Result<usize>
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-fn read_rejected(connection: &Connection) -> rusqlite::Result<Vec<(SpoolEntry, String)>> {
+pub(super) fn read_rejected(connection: &Connection) -> rusqlite::Result<Rejected> {
     let mut statement =
         connection.prepare(&format!("SELECT {COLUMNS}, reason FROM rejected_writes ORDER BY sequence"))?;
     let mut rows = statement.query(())?;
@@ -259,12 +312,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Whether closing leaves the log as it is. SQLite would remove it, with all that it does not believe in.
-fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
+pub(super) fn keep_log(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map(drop)
 }
 
 /// `None` where there is no file, or an empty one.
-fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
+pub(super) fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => {}
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(SpoolError::io(path, &error)),
@@ -282,7 +335,7 @@ fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolError> {
     Ok(Some((connection, content)))
 }
 
-fn create(path: &Path) -> Result<Connection, SpoolError> {
+pub(super) fn create(path: &Path) -> Result<Connection, SpoolError> {
     let make = || {
         let connection = connect(path)?;
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT"))?;
@@ -365,9 +418,20 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
     Ok(columns.write().map(|write| SpoolEntry { sequence, accepted_at, write }))
 }
 
-/// Moves a damaged spool aside and puts what can be read into a new one. `last` is the last number that was acknowledged, as far
-/// as that is known.
-fn renew(path: &Path, last: i64) -> Result<(Connection, PathBuf, Content), SpoolError> {
+/// Makes the file where there is none, with what its copy holds.
+fn begin_anew(path: &Path) -> Result<(Connection, Content), SpoolError> {
+    let found = copy::read_whole(path, 0)?.filter(|(content, _)| !content.entries.is_empty());
+    let connection = create(path)?;
+    let Some((content, rejected)) = found else { return Ok((connection, Content::default())) };
+    put_into(&connection, &content, &rejected).map_err(|error| SpoolError::sqlite(path, &error))?;
+    let saved = content.entries.len();
+    tracing::error!(spool = %path.display(), saved, "the spool was missing: what its copy holds goes on in a new one");
+    Ok((connection, content))
+}
+
+/// Moves a damaged spool aside and puts what it and its copy hold into a new one. `last` is the last number that was
+/// acknowledged, as far as that is known.
+fn renew(path: &Path, last: i64) -> Result<(Connection, Content, PathBuf), SpoolError> {
     let wrong = |error: std::io::Error| SpoolError::io(path, &error);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let damaged = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
@@ -379,31 +443,63 @@ fn renew(path: &Path, last: i64) -> Result<(Connection, PathBuf, Content), Spool
     }
     // An index of the log that no longer belongs to it.
     let _ = std::fs::remove_file(with_suffix(path, "-shm"));
-    let content = salvage(path, &damaged, last)?;
-    let connection = create(path)?;
-    let copy = || {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for entry in &content.entries {
-            insert(&connection, Some(entry.sequence), &entry.write, entry.accepted_at)?;
-        }
-        // Numbers are never used again.
-        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;
-        connection.execute("INSERT INTO sqlite_sequence VALUES ('spooled_writes', ?)", [content.last])?;
-        connection.execute_batch("COMMIT")
+    let (content, rejected) = match copy::read_whole(path, last)? {
+        Some(whole) => whole,
+        None => (salvage(path, &[&damaged, &copy::of(path)], last)?, Vec::new()),
     };
-    copy().map_err(|error: rusqlite::Error| SpoolError::sqlite(path, &error))?;
-    Ok((connection, damaged, content))
+    let connection = create(path)?;
+    put_into(&connection, &content, &rejected).map_err(|error| SpoolError::sqlite(path, &error))?;
+    Ok((connection, content, damaged))
 }
 
-/// Reads what can be read of a damaged file, from copies of it: with its own first page or a new one, and with its log as
+/// Puts all of this into a new file.
+pub(super) fn put_into(
+    connection: &Connection,
+    content: &Content,
+    rejected: &[(SpoolEntry, String)],
+) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for (SpoolEntry { sequence, accepted_at, write }, reason) in rejected {
+        insert(connection, Some(*sequence), write, *accepted_at)?;
+        connection.prepare_cached(REJECT)?.execute((reason, sequence))?;
+    }
+    connection.execute("DELETE FROM spooled_writes", ())?;
+    for SpoolEntry { sequence, accepted_at, write } in &content.entries {
+        insert(connection, Some(*sequence), write, *accepted_at)?;
+    }
+    // Numbers are never used again.
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;
+    connection.execute("INSERT INTO sqlite_sequence VALUES ('spooled_writes', ?)", [content.last])?;
+    connection.execute_batch("COMMIT")
+}
+
+/// Reads what can be read of damaged files, from copies of them: with its own first page or a new one, and with its log as
 /// SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool since may be among
 /// it, of which the database keeps the newer row.
-fn salvage(path: &Path, damaged: &Path, last: i64) -> Result<Content, SpoolError> {
+fn salvage(path: &Path, damaged: &[&Path], last: i64) -> Result<Content, SpoolError> {
+    let mut found = Salvaged::default();
+    // As far as SQLite reads the logs: of what was accepted later, all that is not found may be lost.
+    let mut believed = None;
+    for damaged in damaged {
+        believed = believed.max(salvage_one(path, damaged, last, &mut found)?);
+    }
+    let Salvaged { entries, failed } = found;
+    let believed = believed.unwrap_or_default();
+    let failed = failed.range(..=believed).filter(|sequence| !entries.contains_key(sequence)).count();
+    let forgotten = usize::try_from(last - believed).unwrap_or_default();
+    let unreadable = (failed + forgotten.saturating_sub(entries.range(believed + 1..).count())) as u64;
+    let last = last.max(believed).max(entries.keys().last().copied().unwrap_or_default());
+    let mut view = View::default();
+    entries.into_values().for_each(|entry| view.add(entry));
+    // What is damaged has cost something, as far as anybody can tell.
+    Ok(Content { entries: view.into_entries(), unreadable: unreadable.max(1), last })
+}
+
+/// Returns the greatest number up to which SQLite reads this file.
+fn salvage_one(path: &Path, damaged: &Path, last: i64, found: &mut Salvaged) -> Result<Option<i64>, SpoolError> {
     let wrong = |error: std::io::Error| SpoolError::io(path, &error);
     let copy = with_suffix(path, ".salvage");
     let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(&copy, suffix));
-    let mut found = Salvaged::default();
-    // As far as SQLite reads the log: of what was accepted later, all that is not found may be lost.
     let mut believed = None;
     for (with_new_header, with_whole_log) in [(false, false), (true, false), (false, true), (true, true)] {
         for (part, suffix) in parts.iter().zip(["", "-wal", "-shm"]) {
@@ -412,6 +508,9 @@ fn salvage(path: &Path, damaged: &Path, last: i64) -> Result<Content, SpoolError
             if from.exists() {
                 std::fs::copy(&from, part).map_err(wrong)?;
             }
+        }
+        if !parts[0].exists() {
+            break;
         }
         if with_whole_log {
             if !parts[1].exists() {
@@ -423,23 +522,14 @@ fn salvage(path: &Path, damaged: &Path, last: i64) -> Result<Content, SpoolError
         if with_new_header {
             replace_first_page(&copy)?;
         }
-        if let Ok(greatest) = read_one_by_one(&copy, last, &mut found)
+        if let Ok(greatest) = read_one_by_one(&copy, last, found)
             && !with_whole_log
         {
             believed = believed.max(greatest);
         }
     }
     parts.iter().for_each(|part| drop(std::fs::remove_file(part)));
-    let Salvaged { entries, failed } = found;
-    let believed = believed.unwrap_or_default();
-    let failed = failed.range(..=believed).filter(|sequence| !entries.contains_key(sequence)).count();
-    let forgotten = usize::try_from(last - believed).unwrap_or_default();
-    let unreadable = (failed + forgotten.saturating_sub(entries.range(believed + 1..).count())) as u64;
-    let last = last.max(believed).max(entries.keys().last().copied().unwrap_or_default());
-    let mut view = View::default();
-    entries.into_values().for_each(|entry| view.add(entry));
-    // What is damaged has cost something, as far as anybody can tell.
-    Ok(Content { entries: view.into_entries(), unreadable: unreadable.max(1), last })
+    Ok(believed)
 }
 
 /// What was read of copies of a damaged file.

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
-use super::file::{self, Content, REJECT, SpoolFile};
+use super::file::{self, Content, SpoolFile};
 use super::view::View;
 use crate::config::SpoolConfig;
 
@@ -228,7 +227,7 @@ impl Writer {
     fn commit(&self, batch: Vec<Order>) {
         let failed = |error: rusqlite::Error| SpoolError::sqlite(&self.path, &error);
         let mut answers = Vec::with_capacity(batch.len());
-        let mut whole = self.file.connection.execute_batch("BEGIN IMMEDIATE").map_err(failed);
+        let mut whole = self.file.begin().map_err(failed);
         for order in batch {
             let result = match &whole {
                 Ok(()) => self.perform(&mut lock(&self.view), order.work),
@@ -244,7 +243,7 @@ impl Writer {
             }
         }
         if whole.is_ok() {
-            whole = self.file.connection.execute_batch("COMMIT").map_err(failed);
+            whole = self.file.commit().map_err(failed);
         }
         let accepted = answers.iter().filter_map(|(_, result)| result.as_ref().ok().copied()).max();
         if whole.is_ok()
@@ -253,7 +252,7 @@ impl Writer {
             self.file.note_last(last);
         }
         if whole.is_err() {
-            let _ = self.file.connection.execute_batch("ROLLBACK");
+            self.file.roll_back();
             let mut view = lock(&self.view);
             *view = self.reload(std::mem::take(&mut view));
         }
@@ -285,8 +284,8 @@ impl Writer {
                 let earlier = view.updated_at(&write);
                 put_after(&mut write, earlier);
                 let replace = || {
-                    superseded.iter().try_for_each(|sequence| delete(&self.file.connection, *sequence))?;
-                    file::insert(&self.file.connection, None, &write, accepted_at)
+                    superseded.iter().try_for_each(|sequence| self.file.delete(*sequence))?;
+                    self.file.add(&write, accepted_at)
                 };
                 let sequence = replace().map_err(failed)?;
                 view.add(SpoolEntry { sequence, accepted_at, write });
@@ -294,16 +293,12 @@ impl Writer {
             }
             Work::Remove(sequences) => {
                 for sequence in sequences {
-                    delete(&self.file.connection, sequence).map_err(failed)?;
+                    self.file.delete(sequence).map_err(failed)?;
                     view.remove(sequence);
                 }
             }
             Work::Reject { sequence, reason } => {
-                let put_aside = || {
-                    self.file.connection.prepare_cached(REJECT)?.execute((reason, sequence))?;
-                    delete(&self.file.connection, sequence)
-                };
-                put_aside().map_err(failed)?;
+                self.file.reject(sequence, &reason).map_err(failed)?;
                 view.remove(sequence);
                 self.rejected.fetch_add(1, Ordering::Relaxed);
             }
@@ -322,8 +317,4 @@ fn put_after(write: &mut SpooledWrite, earlier: Option<i64>) {
         SpooledWrite::Cleanup { .. } => return,
     };
     *updated_at = (*updated_at).max(earlier);
-}
-
-fn delete(connection: &Connection, sequence: i64) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM spooled_writes WHERE sequence = ?")?.execute([sequence]).map(drop)
 }

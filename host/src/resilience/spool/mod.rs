@@ -5,11 +5,13 @@
 //! them. Once the database is back, writes go to it in the order in which they were accepted, as imports, so that a
 //! newer row that somebody else has written meanwhile stays.
 //!
+//! - `copy` is a second file with the same writes, so that a disk which damages one of them costs nothing.
 //! - `file` opens it, and saves what can be read of a damaged one, `log` what is in its log; `journal` is the thread that
 //!   writes it.
 //! - `view` is what it holds, for those who read.
 //! - `replay` puts it into the database.
 
+mod copy;
 mod entry;
 mod error;
 mod file;

@@ -18,8 +18,17 @@ fn state(number: usize) -> SpooledWrite {
     SpooledWrite::State(MessageState::new(format!("channel {number}"), None, format!("message {number}"), 1))
 }
 
-/// Writes so many, from many tasks at once.
+fn copy_of(config: &SpoolConfig) -> PathBuf {
+    copy::of(&config.path)
+}
+
+/// Writes so many, from many tasks at once, and takes the copy away.
 async fn fill(config: &SpoolConfig, writes: usize) {
+    fill_with_copy(config, writes).await;
+    fs::remove_file(copy_of(config)).unwrap();
+}
+
+async fn fill_with_copy(config: &SpoolConfig, writes: usize) {
     let journal = std::sync::Arc::new(Journal::open(config).unwrap());
     let tasks: Vec<_> = (0..writes)
         .map(|number| {
@@ -45,7 +54,7 @@ fn kept_files(folder: &Path) -> Vec<PathBuf> {
 
 fn overwrite(path: &Path, from: usize, length: usize) {
     let mut bytes = fs::read(path).unwrap();
-    let end = bytes.len().min(from + length);
+    let end = bytes.len().min(from.saturating_add(length));
     bytes[from..end].iter_mut().for_each(|byte| *byte = !*byte);
     fs::write(path, bytes).unwrap();
 }
@@ -130,15 +139,23 @@ async fn a_torn_tail_of_the_log_is_as_if_it_had_not_been_accepted() {
     assert!(journal.damaged().is_none());
 }
 
-/// The files as the death of the process leaves them, after so many writes of as many rows.
+/// The files as the death of the process leaves them, after so many writes of as many rows, without the copy.
 async fn killed(folder: &Path, writes: usize) -> SpoolConfig {
+    let config = killed_with_copy(folder, writes).await;
+    for suffix in ["", "-wal"] {
+        fs::remove_file(format!("{}{suffix}", copy_of(&config).display())).unwrap();
+    }
+    config
+}
+
+async fn killed_with_copy(folder: &Path, writes: usize) -> SpoolConfig {
     let (config, copy) = (config(folder), config(&folder.join("copy")));
     fs::create_dir(folder.join("copy")).unwrap();
     let journal = Journal::open(&config).unwrap();
     for number in 0..writes {
         journal.accept(state(number), 1).await.unwrap();
     }
-    for suffix in ["", "-wal", "-lock"] {
+    for suffix in ["", "-wal", "-lock", "-copy", "-copy-wal"] {
         let of = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
         fs::copy(of(&config.path), of(&copy.path)).unwrap();
     }
@@ -181,6 +198,82 @@ async fn a_damaged_log_costs_no_more_than_the_writes_that_it_hit() {
         let lost = 200 - journal.depth() as u64;
         assert!(lost <= *unreadable && lost < 10, "{lost} lost, {unreadable} reported, damage at {place}");
     }
+}
+
+/// What a disk can do to a file: its header, a byte, a page, all of it, its end, and to lose it.
+fn damages() -> [fn(&Path); 6] {
+    [
+        |path| overwrite(path, 0, 100),
+        |path| overwrite(path, 10 * 4096 + 1000, 1),
+        |path| overwrite(path, 10 * 4096, 4096),
+        |path| overwrite(path, 0, usize::MAX / 2),
+        |path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(20_000).unwrap(),
+        |path| fs::remove_file(path).unwrap(),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_the_spool_or_to_its_copy_loses_nothing() {
+    for (number, damage) in damages().into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        fill_with_copy(&config, WRITES).await;
+        // Each has to be whole again after the other was damaged.
+        for (round, path) in [&config.path, &copy_of(&config), &config.path].into_iter().enumerate() {
+            damage(path);
+            let journal = Journal::open(&config).unwrap();
+            assert_eq!(journal.depth(), WRITES + round, "damage {number} to {}", path.display());
+            let is_told = *path == config.path && !kept_files(folder.path()).is_empty();
+            assert!(journal.damaged().is_none_or(|(kept, unreadable)| is_told && kept.exists() && *unreadable == 0));
+            journal.accept(state(WRITES + round), 1).await.unwrap();
+            journal.close().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_both_costs_what_neither_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill_with_copy(&config, WRITES).await;
+    overwrite(&config.path, 10 * 4096, 4096);
+    overwrite(&config.path, 0, 100);
+    overwrite(&copy_of(&config), 20 * 4096, 4096);
+    assert_eq!(salvaged(&config), WRITES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_of_a_killed_process_may_be_damaged_where_there_is_a_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = killed_with_copy(folder.path(), 200).await;
+    fs::write(log_of(&config), b"nothing of a log").unwrap();
+    assert_eq!(salvaged(&config), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_writes_are_in_the_copy_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let journal = Journal::open(&config).unwrap();
+    let sequence = journal.accept(state(1), 1).await.unwrap();
+    journal.accept(state(2), 1).await.unwrap();
+    journal.reject(sequence, "too long".into()).await.unwrap();
+    journal.close().await;
+    overwrite(&config.path, 0, usize::MAX / 2);
+    let journal = Journal::open(&config).unwrap();
+    assert_eq!((journal.depth(), journal.rejected()), (1, 1));
+    assert_eq!(inspect(&config.path).unwrap().rejected[0].1, "too long");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_works_where_its_copy_cannot_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fs::create_dir(copy_of(&config)).unwrap();
+    let journal = Journal::open(&config).unwrap();
+    journal.accept(state(1), 1).await.unwrap();
+    journal.close().await;
+    assert_eq!(Journal::open(&config).unwrap().depth(), 1);
 }
 
 #[tokio::test]
