@@ -70,6 +70,7 @@ mod model;
 pub mod resilience;
 mod service;
 mod storage;
+mod text;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};

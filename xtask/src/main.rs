@@ -75,7 +75,7 @@ enum Task {
     /// machine alone meanwhile. A million states take a minute, and some 600 MB in the folder for temporary files.
     #[command(
         after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is missed\n\n\
-        Examples:\n  cargo xtask moves --check\n  cargo xtask moves --states 5000000"
+        Examples:\n  cargo xtask moves --check\n  cargo xtask moves --states 5000000 --buffer-pool 2048"
     )]
     Moves(moves::Arguments),
     /// Build the command and the plugins into the target folder.

@@ -14,6 +14,10 @@ pub struct Arguments {
     /// How many message states there are; a tenth as many ownerships come on top.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     states: u64,
+    /// MariaDB's buffer pool in MiB. By default it has 128, which hold some 600,000 rows: of more, every page that is touched at
+    /// random is read from the disk.
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    buffer_pool: u64,
     /// Print JSON to standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -31,7 +35,7 @@ pub fn moves(arguments: &Arguments) -> Result<ExitCode> {
     step("Building the measurement", &mut build)?;
     let mut moves = Command::new(target().join("debug").join("cofferdam-moves"));
     moves.arg("--command").arg(command).arg("--plugins").arg(plugins);
-    moves.args(["--states", &arguments.states.to_string()]);
+    moves.args(["--states", &arguments.states.to_string(), "--buffer-pool", &arguments.buffer_pool.to_string()]);
     for (flag, is_set) in [("--json", arguments.json), ("--check", arguments.check)] {
         if is_set {
             moves.arg(flag);

@@ -5,29 +5,13 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership};
 use crate::sql::Engine;
 use crate::storage::Description;
+use crate::text::one_line;
 
 /// The most characters of an error's message that are taken from a guest: it is to be one sentence.
 const MESSAGE: usize = 1000;
 
 /// The most characters of an error's code that are taken from a guest, such as `SQLITE_CONSTRAINT_UNIQUE`.
 const CODE: usize = 64;
-
-/// Text from a guest on its way to logs and terminals: cut, and escaped where it would steer either.
-fn one_line(text: &str, characters: usize) -> String {
-    let cut = text.char_indices().nth(characters).map(|(end, _)| &text[..end]);
-    let mut line: String = cut.unwrap_or(text).chars().fold(String::new(), |mut line, character| {
-        if character.is_control() {
-            line.extend(character.escape_default())
-        } else {
-            line.push(character)
-        }
-        line
-    });
-    if cut.is_some() {
-        line.push_str(" ...");
-    }
-    line
-}
 
 /// What a guest returned does not hold together.
 #[derive(Debug, PartialEq, Eq)]
@@ -394,13 +378,6 @@ mod tests {
             created_ats: param.created_ats.to_vec(),
             updated_ats: param.updated_ats.to_vec(),
         }
-    }
-
-    #[test]
-    fn errors_are_one_line_of_bounded_length() {
-        assert_eq!(one_line("plain \u{e9}", 7), "plain \u{e9}");
-        assert_eq!(one_line("a\r\n\u{1b}[2J\0", 9), r"a\r\n\u{1b}[2J\u{0}");
-        assert_eq!(one_line("\u{e9}\u{e9}\u{e9}", 2), "\u{e9}\u{e9} ...");
     }
 
     #[test]

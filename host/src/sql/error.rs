@@ -20,7 +20,7 @@ pub enum ErrorKind {
     StorageFull,
     /// The text cannot be prepared, names what does not exist, or has the wrong number of parameters.
     InvalidStatement,
-    /// The file or a stored value is damaged, or text is not UTF-8.
+    /// The file or a stored value is damaged.
     CorruptData,
     /// Anything else.
     Other,

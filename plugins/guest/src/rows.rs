@@ -62,6 +62,7 @@ enum Cell<'a> {
     Null,
     Integer(i64),
     Text(&'a str),
+    Blob(&'a [u8]),
     Other,
 }
 
@@ -147,6 +148,7 @@ impl<'a> Column<'a> {
                 Ok(Cell::Integer(i64::from_le_bytes(content)))
             }
             [3, content @ ..] => Ok(Cell::Text(std::str::from_utf8(content).map_err(|_| self.malformed())?)),
+            [4, content @ ..] => Ok(Cell::Blob(content)),
             [_, ..] => Ok(Cell::Other),
             [] => Err(self.malformed()),
         }
@@ -163,7 +165,8 @@ impl<'a> Column<'a> {
             Cells::Integer(integers) => Ok(Cell::Integer(i64::from_le_bytes(integers[row]))),
             Cells::Text(offsets, text) => Ok(Cell::Text(text.get(offsets.of(row)).ok_or_else(|| self.malformed())?)),
             Cells::Mixed(offsets, bytes) => self.mixed(offsets, bytes, row),
-            Cells::Blob(..) | Cells::Other => Ok(Cell::Other),
+            Cells::Blob(offsets, bytes) => Ok(Cell::Blob(bytes.get(offsets.of(row)).ok_or_else(|| self.malformed())?)),
+            Cells::Other => Ok(Cell::Other),
         }
     }
 
@@ -186,7 +189,7 @@ impl<'a> Column<'a> {
         match self.cell(row)? {
             Cell::Null => Ok(None),
             Cell::Integer(integer) => Ok(Some(integer)),
-            Cell::Text(_) | Cell::Other => Err(self.corrupt("contains a value that is no integer")),
+            Cell::Text(_) | Cell::Blob(_) | Cell::Other => Err(self.corrupt("contains a value that is no integer")),
         }
     }
 
@@ -200,7 +203,9 @@ impl<'a> Column<'a> {
         match self.cell(row)? {
             Cell::Null => Ok(None),
             Cell::Text(text) => Ok(Some(text)),
-            Cell::Integer(_) | Cell::Other => Err(self.corrupt("contains a value that is no text")),
+            Cell::Integer(_) | Cell::Blob(_) | Cell::Other => {
+                Err(self.corrupt("contains a value that is no text in UTF-8"))
+            }
         }
     }
 
@@ -219,6 +224,7 @@ impl<'a> Column<'a> {
             Ok(Cell::Null) => None,
             Ok(Cell::Integer(integer)) => Some(integer.to_string()),
             Ok(Cell::Text(text)) => Some(text.to_owned()),
+            Ok(Cell::Blob(bytes)) => Some(as_literal(bytes)),
             Ok(Cell::Other) | Err(_) => Some("(neither text nor integer)".to_owned()),
         }
     }
@@ -258,6 +264,19 @@ impl<'a> Column<'a> {
         }
         Ok((column, nulls))
     }
+}
+
+/// Bytes as SQL writes them, such as `x'61ff'`.
+fn as_literal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len() + 3);
+    text.push_str("x'");
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text.push('\'');
+    text
 }
 
 /// States in the column order of [`Statements`](crate::Statements).

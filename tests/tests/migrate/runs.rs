@@ -147,6 +147,35 @@ async fn values_of_the_wrong_kind_are_rejected_with_their_reason() -> Result<()>
     Ok(())
 }
 
+/// SQLite keeps whatever bytes it is told are text. They are spread over the pages, and keys among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn text_that_is_not_utf8_is_rejected_with_its_bytes() -> Result<()> {
+    let (from, to, folder) = (Home::sqlite()?, Home::mysql().await?, tempfile::tempdir()?);
+    make_legacy(&from).await?;
+    fill(&from, &many(12_000)).await?;
+    execute(
+        &from,
+        &[
+            "UPDATE message_states SET last_message_id = CAST(x'61ff62' AS TEXT) WHERE id = 7",
+            "UPDATE message_states SET channel_id = CAST(CAST(channel_id AS BLOB) || x'ff' AS TEXT) WHERE id % 10 = 8",
+            "UPDATE message_states SET thread_id = CAST(x'fe' AS TEXT) WHERE id % 10 = 9",
+            "UPDATE thread_ownerships SET thread_id = CAST(CAST(thread_id AS BLOB) || x'ff' AS TEXT) WHERE id % 10 < 9",
+        ],
+    )
+    .await?;
+    let (stdout, _) = run(&mut migrate(&from, &to, folder.path(), &["--execute", "--json"]), 6);
+    let tally = event(&events(&stdout), "moved")["tally"].clone();
+    assert_eq!((&tally["inserted"], &tally["rejected"]), (&(9_599 + 120).into(), &(2_401 + 1_080).into()));
+    let rejects = std::fs::read_to_string(folder.path().join("cofferdam-migrate-rejects.ndjson"))?;
+    assert_eq!(rejects.lines().count(), 3_481);
+    assert!(
+        rejects.contains("last_message_id is no text in UTF-8") && rejects.contains("x'61ff62'"),
+        "{}",
+        &rejects[..500]
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_comparison_waits_until_both_sides_are_equal() -> Result<()> {
     let (from, to, folder) = (Home::sqlite()?, Home::sqlite()?, tempfile::tempdir()?);

@@ -121,6 +121,10 @@ async fn a_changed_line_is_named() -> Result<()> {
     broken[99] = "{\"type\":\"message_state\",\"channel_id\":7}\n";
     std::fs::write(&case.file, broken.concat())?;
     run_wrong(&mut command(home, &["import", text(&case.file)]), 8, &["line 100 is corrupted", "wrong type"]);
+    // What a file makes a message say stays in its line.
+    broken[99] = "{\"type\":\"message_state\",\"a\\nb\":7}\n";
+    std::fs::write(&case.file, broken.concat())?;
+    run_wrong(&mut command(home, &["import", text(&case.file)]), 8, &["line 100 is corrupted", "`a\\nb`"]);
     let mut lost: Vec<_> = lines.clone();
     lost.remove(99);
     std::fs::write(&case.file, lost.concat())?;

@@ -10,12 +10,16 @@ use super::format::{self, HEADER_PREFIX, Header, Line, MAX_LINE, Row, Trailer};
 use super::rules::BrokenRules;
 use crate::hexadecimal::hexadecimal;
 use crate::model::MessageKey;
+use crate::text::one_line;
 
 /// How a zstd frame begins.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// How many lines are read between two looks at whether anybody still wants them.
 const LINES_AT_A_TIME: u64 = 1024;
+
+/// The most characters of a reason, which may repeat what is in the file.
+const REASON: usize = 500;
 
 /// What a snapshot contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,13 +203,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The line that was just read is wrong.
-    fn corrupted(&self, reason: impl Into<String>) -> SnapshotError {
-        SnapshotError::Corrupted { line: self.number, reason: reason.into() }
+    fn corrupted(&self, reason: impl AsRef<str>) -> SnapshotError {
+        SnapshotError::Corrupted { line: self.number, reason: one_line(reason.as_ref(), REASON) }
     }
 
     /// The line that follows, and is not a whole one, is wrong.
-    fn corrupted_after(&self, reason: impl Into<String>) -> SnapshotError {
-        SnapshotError::Corrupted { line: self.number + 1, reason: reason.into() }
+    fn corrupted_after(&self, reason: impl AsRef<str>) -> SnapshotError {
+        SnapshotError::Corrupted { line: self.number + 1, reason: one_line(reason.as_ref(), REASON) }
     }
 }
 

@@ -87,7 +87,7 @@ impl RowsBuilder {
         self.push(Cell::Real(value), tag::REAL, 0)
     }
 
-    /// The next cell is text, which [`finish`](Self::finish) checks to be UTF-8.
+    /// The next cell is text, or a blob where [`finish`](Self::finish) finds that it is not UTF-8.
     pub fn text(&mut self, value: &[u8]) -> Result<()> {
         self.bytes(value, tag::TEXT, Cell::Text)
     }
@@ -134,8 +134,26 @@ impl RowsBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CorruptData`] where a text is not UTF-8.
-    pub fn finish(&self) -> Result<Rows> {
+    /// [`ErrorKind::CorruptData`] where text stays unreadable.
+    pub fn finish(&mut self) -> Result<Rows> {
+        if let Some(rows) = self.pack() {
+            return Ok(rows);
+        }
+        for (place, cell) in self.buffers.cells.iter_mut().enumerate() {
+            if let Cell::Text(start, length) = *cell {
+                let content = &self.buffers.data[start as usize..start as usize + length as usize];
+                if std::str::from_utf8(content).is_err() {
+                    *cell = Cell::Blob(start, length);
+                    let columns = self.buffers.seen.len();
+                    self.buffers.seen[place % columns] |= 1 << tag::BLOB;
+                }
+            }
+        }
+        self.pack().ok_or_else(|| SqlError::new(ErrorKind::CorruptData, "a text of the result is not UTF-8"))
+    }
+
+    /// `None` where a text is not UTF-8.
+    fn pack(&self) -> Option<Rows> {
         let (rows, columns) = (self.count as usize, self.buffers.seen.len());
         // Enough but for blobs: 8 bytes a number, 4 bytes an offset, and one more of those than there are rows.
         let mut packed = Vec::with_capacity(columns * (1 + rows.div_ceil(8) + 8 * rows + 4));
@@ -161,7 +179,7 @@ impl RowsBuilder {
         }
         let text = self.check_text(text)?;
         // `seen` has a place for each column of a statement, which are few.
-        Ok(Rows { count: self.count, columns: columns as u32, packed, text })
+        Some(Rows { count: self.count, columns: columns as u32, packed, text })
     }
 
     fn is_text(&self, column: usize) -> bool {
@@ -208,7 +226,7 @@ impl RowsBuilder {
     }
 
     /// The cells of a column of blobs, or with their tags those of a mixed one.
-    fn pack_bytes(&self, column: usize, packed: &mut Vec<u8>, is_mixed: bool) -> Result<()> {
+    fn pack_bytes(&self, column: usize, packed: &mut Vec<u8>, is_mixed: bool) -> Option<()> {
         let start = packed.len();
         let bytes = start + 4 * (self.count as usize + 1);
         packed.resize(bytes, 0);
@@ -222,7 +240,7 @@ impl RowsBuilder {
                 Cell::Real(value) => packed.extend_from_slice(&value.to_le_bytes()),
                 Cell::Text(start, length) => {
                     let content = self.slice(start, length);
-                    std::str::from_utf8(content).map_err(|_| not_utf8(column))?;
+                    std::str::from_utf8(content).ok()?;
                     packed.extend_from_slice(content);
                 }
                 Cell::Blob(start, length) => packed.extend_from_slice(self.slice(start, length)),
@@ -230,39 +248,28 @@ impl RowsBuilder {
             let end = ((packed.len() - bytes) as u32).to_le_bytes();
             packed[start + 4 * (row + 1)..][..4].copy_from_slice(&end);
         }
-        Ok(())
+        Some(())
     }
 
     /// One pass over all texts is several times as fast as one for each. What it cannot see is a character whose
     /// bytes lie in two cells, hence the look at the boundaries.
-    fn check_text(&self, text: Vec<u8>) -> Result<String> {
-        let columns = || (0..self.buffers.seen.len()).filter(|column| self.is_text(*column));
-        let first_broken = || {
-            columns().find(|&column| {
-                self.column(column).any(|cell| match *cell {
-                    Cell::Text(start, length) => std::str::from_utf8(self.slice(start, length)).is_err(),
-                    _ => false,
-                })
-            })
-        };
-        let Ok(text) = String::from_utf8(text) else {
-            return Err(not_utf8(first_broken().unwrap_or_default()));
-        };
+    fn check_text(&self, text: Vec<u8>) -> Option<String> {
+        let text = String::from_utf8(text).ok()?;
         if text.is_ascii() {
-            return Ok(text);
+            return Some(text);
         }
         let mut end = 0;
-        for column in columns() {
+        for column in (0..self.buffers.seen.len()).filter(|column| self.is_text(*column)) {
             for cell in self.column(column) {
                 if let Cell::Text(_, length) = *cell {
                     end += length as usize;
                     if !text.is_char_boundary(end) {
-                        return Err(not_utf8(column));
+                        return None;
                     }
                 }
             }
         }
-        Ok(text)
+        Some(text)
     }
 }
 
@@ -289,10 +296,6 @@ impl Cell {
             Self::Blob(..) => tag::BLOB,
         }
     }
-}
-
-fn not_utf8(column: usize) -> SqlError {
-    SqlError::new(ErrorKind::CorruptData, format!("a text in column {} of the result is not UTF-8", column + 1))
 }
 
 #[cfg(test)]
@@ -417,23 +420,27 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_is_reported_with_its_column() {
+    fn text_that_is_not_utf8_is_a_blob() {
         for (first, second) in [(&b"a\xff"[..], &b"b"[..]), (b"\xc3", b"\xa9")] {
             let mut builder = RowsBuilder::new(2, LIMITS);
-            for value in [first, second] {
+            for value in [first, second, "\u{e9}".as_bytes()] {
                 builder.integer(1).unwrap();
                 builder.text(value).unwrap();
             }
-            let error = builder.finish().unwrap_err();
-            assert_eq!((error.kind, error.message.contains("column 2")), (ErrorKind::CorruptData, true), "{error}");
+            let found: Vec<_> = builder.finish().unwrap().values().into_iter().map(|mut row| row.remove(1)).collect();
+            let expected = |value: &[u8]| match std::str::from_utf8(value) {
+                Ok(text) => Value::Text(text.to_owned()),
+                Err(_) => Value::Blob(value.to_vec()),
+            };
+            assert_eq!(found, [expected(first), expected(second), Value::Text("\u{e9}".into())]);
         }
     }
 
     #[test]
-    fn text_of_a_mixed_column_is_checked_too() {
+    fn text_of_a_mixed_column_is_looked_at_too() {
         let mut builder = RowsBuilder::new(1, LIMITS);
         builder.integer(1).unwrap();
         builder.text(b"\xff").unwrap();
-        assert_eq!(builder.finish().unwrap_err().kind, ErrorKind::CorruptData);
+        assert_eq!(builder.finish().unwrap().values(), [[Value::Integer(1)], [Value::Blob(vec![0xff])]]);
     }
 }

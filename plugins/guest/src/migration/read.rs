@@ -76,32 +76,53 @@ pub(super) fn thread_ownerships<B: Backend>(after: Option<String>, limit: u32) -
     if !tables.thread_ownerships {
         return Ok(ThreadOwnershipsPage { rows: no_ownerships(), rejects: Vec::new(), next: None });
     }
-    let count = Value::Integer(limit.into());
-    let rows = match &after {
-        None => session::query_long(scan.first_thread_ownerships, &[count]),
-        Some(after) => session::query_long(scan.thread_ownerships_after, &[Value::Text(after), count]),
-    }?;
-    let is_last = rows.count < limit;
-    if let Ok(packed) = rows::thread_ownerships(&rows) {
+    let mut limit = limit;
+    loop {
+        let count = Value::Integer(limit.into());
+        let rows = match &after {
+            None => session::query_long(scan.first_thread_ownerships, &[count]),
+            Some(after) => session::query_long(scan.thread_ownerships_after, &[Value::Text(after), count]),
+        }?;
+        if let Some(page) = ownerships_page(&rows, rows.count < limit)? {
+            return Ok(page);
+        }
+        limit = limit.saturating_mul(4);
+    }
+}
+
+/// A page of these rows; `None` where none of them has a key after which the next page can begin, and more may follow.
+fn ownerships_page(rows: &Rows, is_last: bool) -> Result<Option<ThreadOwnershipsPage>> {
+    if let Ok(packed) = rows::thread_ownerships(rows) {
         let view = View::of_ownerships(&packed)?;
         let next = (!is_last).then(|| view.key(view.count() - 1).0.to_owned());
         if view.validate().is_ok() {
-            return Ok(ThreadOwnershipsPage { rows: packed, rejects: Vec::new(), next });
+            return Ok(Some(ThreadOwnershipsPage { rows: packed, rejects: Vec::new(), next }));
         }
     }
-    let found = Found::read("thread_ownerships", &OWNERSHIP_COLUMNS, &rows)?;
+    let found = Found::read("thread_ownerships", &OWNERSHIP_COLUMNS, rows)?;
+    let mut count = found.count;
+    let mut next = None;
+    while !is_last && next.is_none() {
+        if count == 0 {
+            return Ok(None);
+        }
+        match found.columns[1].text(count - 1) {
+            Ok(thread_id) => next = Some(thread_id.to_owned()),
+            // It comes again, on a page with a key behind it.
+            Err(_) => count -= 1,
+        }
+    }
     let (mut good, mut rejects) = (no_ownerships(), Vec::new());
-    for row in 0..found.count {
+    for row in 0..count {
         match found.ownership(row) {
             Ok(ownership) => ownership.push(&mut good),
             Err(reason) => rejects.push(found.reject(RejectTable::ThreadOwnerships, row, reason)),
         }
     }
-    let next = if is_last { None } else { Some(found.columns[1].text(found.count - 1)?.to_owned()) };
-    Ok(ThreadOwnershipsPage { rows: good, rejects, next })
+    Ok(Some(ThreadOwnershipsPage { rows: good, rejects, next }))
 }
 
-/// A page of these rows; `None` where they are all of one key, and more of them may follow.
+/// A page of these rows; `None` where they are all of one key or of none that can be read, and more of them may follow.
 fn states_page(rows: &Rows, is_last: bool, is_current: bool) -> Result<Option<MessageStatesPage>> {
     if let Ok(packed) = rows::message_states(rows) {
         let view = View::of_states(&packed)?;
@@ -116,20 +137,19 @@ fn states_page(rows: &Rows, is_last: bool, is_current: bool) -> Result<Option<Me
     let found = Found::read("message_states", &STATE_COLUMNS, rows)?;
     let [_, channels, threads, ..] = &found.columns;
     let mut count = found.count;
+    let key_of = |row: usize| Some((channels.text(row).ok()?, threads.optional_text(row).ok()?));
+    let mut next = None;
     if !is_last {
-        let key = |row: usize| -> Result<_> { Ok((channels.text(row)?, threads.optional_text(row)?)) };
-        let last = key(count - 1)?;
-        while count > 0 && key(count - 1)? == last {
+        let last = key_of(count - 1);
+        // More rows of the last key may follow; one that cannot be read is none after which a page can begin. They come again.
+        while count > 0 && (key_of(count - 1) == last || key_of(count - 1).is_none()) {
             count -= 1;
         }
         if count == 0 {
             return Ok(None);
         }
+        next = key_of(count - 1).map(key);
     }
-    let next = match is_last {
-        true => None,
-        false => Some(key((channels.text(count - 1)?, threads.optional_text(count - 1)?))),
-    };
     let (mut good, mut merged, mut rejects) = (no_states(), no_states(), Vec::new());
     let mut best: Option<State<'_>> = None;
     for row in 0..count {
@@ -201,7 +221,7 @@ impl<'a> Found<'a> {
 
     fn id(&self, column: usize, row: usize) -> Result<&'a str, String> {
         let name = self.columns[column].name();
-        let text = self.columns[column].text(row).map_err(|_| format!("{name} is no text"))?;
+        let text = self.columns[column].text(row).map_err(|_| format!("{name} is no text in UTF-8"))?;
         validate::id(name, text).map_err(reason)?;
         Ok(text)
     }
