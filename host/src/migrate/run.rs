@@ -91,8 +91,11 @@ async fn run_with(
     let mut moving = Moving { to, writer, observer, run };
     let moved = moving.everything(from, &mut pages, options.stop_on_reject).await;
     // Also after a failure: what is on its way is in or out before the lease is given back. The first failure tells.
-    let ended = moving.wait_until_at_most(0).await;
-    moved.and(ended)?;
+    let mut ended = moved;
+    while moving.writer.on_their_way() > 0 {
+        ended = ended.and(moving.wait_for_one().await);
+    }
+    ended?;
     let run = moving.run;
     if run.state == RunState::Finished {
         return Ok(run);
@@ -116,7 +119,9 @@ impl Moving<'_> {
                 let (table, id, reason) = (reject.table.name(), reject.id, reject.reason.clone());
                 return Err(MigrateError::Rejected { table, id, reason });
             }
-            self.wait_until_at_most(self.writer.at_a_time() - 1).await?;
+            while self.writer.on_their_way() >= self.writer.at_a_time() {
+                self.wait_for_one().await?;
+            }
             if !page.merged().is_empty() {
                 self.observer.merged(page.merged())?;
             }
@@ -128,12 +133,10 @@ impl Moving<'_> {
         Ok(())
     }
 
-    /// Waits for pages until no more than `most` are on their way.
-    async fn wait_until_at_most(&mut self, most: usize) -> Result<()> {
-        while self.writer.on_their_way() > most {
-            self.run = self.writer.written().await.map_err(|error| self.to.failed(error))?;
-            self.observer.written(&self.run)?;
-        }
+    /// Waits for the oldest page that is on its way.
+    async fn wait_for_one(&mut self) -> Result<()> {
+        self.run = self.writer.written().await.map_err(|error| self.to.failed(error))?;
+        self.observer.written(&self.run)?;
         Ok(())
     }
 }

@@ -194,20 +194,25 @@ pub async fn verify_again(from: &Side, to: &Side, differences: Vec<Difference>) 
         let (one, other) = (from.storage(), to.storage());
         let difference = match table {
             Table::MessageStates => {
-                let one = one.get_message_state(channel_id, thread_id.as_deref()).await;
-                let other = other.get_message_state(channel_id, thread_id.as_deref()).await;
+                let one = readable(one.get_message_state(channel_id, thread_id.as_deref()).await);
+                let other = readable(other.get_message_state(channel_id, thread_id.as_deref()).await);
                 let (one, other) = (one.map_err(|error| from.failed(error))?, other.map_err(|error| to.failed(error))?);
                 between(one.as_ref().map(Row::of_state), other.as_ref().map(Row::of_state))
             }
             Table::ThreadOwnerships => {
-                let one = one.get_thread_ownership(channel_id).await.map_err(|error| from.failed(error))?;
-                let other = other.get_thread_ownership(channel_id).await.map_err(|error| to.failed(error))?;
+                let one = readable(one.get_thread_ownership(channel_id).await).map_err(|error| from.failed(error))?;
+                let other = readable(other.get_thread_ownership(channel_id).await).map_err(|error| to.failed(error))?;
                 between(one.as_ref().map(Row::of_ownership), other.as_ref().map(Row::of_ownership))
             }
         };
         left.extend(difference);
     }
     Ok(left)
+}
+
+/// A row that cannot be moved is none in a comparison.
+fn readable<T>(row: crate::Result<Option<T>>) -> crate::Result<Option<T>> {
+    row.or_else(|error| if error.kind() == ErrorKind::CorruptData { Ok(None) } else { Err(error) })
 }
 
 fn between(one: Option<Row<'_>>, other: Option<Row<'_>>) -> Option<Difference> {

@@ -266,8 +266,10 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Bytes as SQL writes them, such as `x'61ff'`.
+/// Bytes as SQL writes them, such as `x'61ff'`. Of many the first.
 fn as_literal(bytes: &[u8]) -> String {
+    const MOST: usize = 1024;
+    let (bytes, rest) = bytes.split_at(bytes.len().min(MOST));
     let mut text = String::with_capacity(2 * bytes.len() + 3);
     text.push_str("x'");
     for byte in bytes {
@@ -275,7 +277,7 @@ fn as_literal(bytes: &[u8]) -> String {
             text.extend(char::from_digit(digit.into(), 16));
         }
     }
-    text.push('\'');
+    text.push_str(if rest.is_empty() { "'" } else { "...'" });
     text
 }
 

@@ -62,6 +62,7 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
         return invalid(format!("run {} is not the newest one, {} is", progress.run, found.number));
     }
     if found.pages > progress.page {
+        run::hold_lease(session, owner)?;
         return Ok(found);
     }
     let keys: Vec<Key<'_>> = (0..given.count()).map(|row| given.key(row)).collect();
