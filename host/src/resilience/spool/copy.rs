@@ -10,25 +10,23 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::error::SpoolError;
-use super::file::{Content, Rejected, create, keep_log, put_into, read, read_rejected, with_suffix};
+use super::file::{Content, create, keep_log, read, with_suffix};
+use super::salvage;
 
 /// Where the copy of the spool at `path` is.
 pub(super) fn of(path: &Path) -> PathBuf {
     with_suffix(path, "-copy")
 }
 
-/// What the copy holds, where it is whole and has all up to the number `last`, with the writes that the database refused.
-pub(super) fn read_whole(path: &Path, last: i64) -> Result<Option<(Content, Rejected)>, SpoolError> {
-    let path = of(path);
-    match read(&path) {
-        Ok(Some((connection, content))) if content.unreadable == 0 && content.last >= last => {
-            let rejected = read_rejected(&connection).map_err(|error| SpoolError::sqlite(&path, &error))?;
-            Ok(Some((content, rejected)))
+/// What the copy holds, where it is whole and has all up to the number `last`.
+pub(super) fn read_whole(path: &Path, last: i64) -> Option<Content> {
+    match read(&of(path)) {
+        Ok(found) => {
+            found.map(|(_, content)| content).filter(|content| content.unreadable == 0 && content.last >= last)
         }
-        Ok(_) => Ok(None),
         Err(error) => {
             tracing::warn!(%error, "the copy of the spool cannot be read");
-            Ok(None)
+            None
         }
     }
 }
@@ -42,14 +40,14 @@ impl Copy {
         Self(RefCell::new(None))
     }
 
-    /// Opens the copy of the spool at `path`, and makes it anew where it is not what the spool is. A spool without a copy
+    /// Opens the copy of the spool at `path`, and makes it anew where it is not what the spool holds. A spool without a copy
     /// works as well.
-    pub fn beside(path: &Path, spool: &Connection, content: &Content) -> Self {
+    pub fn beside(path: &Path, content: &Content) -> Self {
         let file = of(path);
-        match open(&file, spool, content) {
+        match open(&file, content) {
             Ok(connection) => Self(RefCell::new(Some((connection, file)))),
             Err(error) => {
-                give_up(&file, &error);
+                tracing::error!(%error, "{WITHOUT}");
                 Self::none()
             }
         }
@@ -63,30 +61,43 @@ impl Copy {
             && let Some((connection, file)) = copy.take()
         {
             drop(connection);
-            give_up(&file, &SpoolError::sqlite(&file, &error));
+            tracing::error!(error = %SpoolError::sqlite(&file, &error), "{WITHOUT}");
+            // It would be taken for the copy of what the spool holds later.
+            if let Err(error) = salvage::remove(&file) {
+                tracing::error!(file = %file.display(), %error, "the file cannot be removed");
+            }
         }
     }
 }
 
-fn open(file: &Path, spool: &Connection, content: &Content) -> Result<Connection, SpoolError> {
+fn open(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
     let wrong = |error: rusqlite::Error| SpoolError::sqlite(file, &error);
-    let rejected = read_rejected(spool).map_err(wrong)?;
-    let is_same = |connection: &Connection, copied: &Content| -> rusqlite::Result<bool> {
-        let same = (copied.unreadable, copied.last, &copied.entries) == (0, content.last, &content.entries);
-        Ok(same && read_rejected(connection)? == rejected)
+    let is_same = |copied: &Content| {
+        copied.unreadable == 0
+            && (copied.last, &copied.entries, &copied.rejected) == (content.last, &content.entries, &content.rejected)
     };
     let connection = match read(file) {
-        Ok(Some((connection, copied))) if is_same(&connection, &copied).unwrap_or(false) => connection,
+        Ok(Some((connection, copied))) if is_same(&copied) => connection,
+        Ok(None) => make(file, content)?,
         found => {
-            if !matches!(&found, Ok(None)) {
-                // As after the death of the process between two commits, or where a disk has damaged it.
-                tracing::warn!(file = %file.display(), "the copy of the spool is not what the spool is: it is made anew");
-            }
+            // Behind, as after the death of the process between two commits. Anything else may be worth a look.
+            let is_behind = found.as_ref().is_ok_and(|found| {
+                found.as_ref().is_some_and(|(connection, copied)| {
+                    is_copy(connection) && copied.unreadable == 0 && copied.last <= content.last
+                })
+            });
             drop(found);
-            remove(file).map_err(|error| SpoolError::io(file, &error))?;
-            let connection = create(file)?;
-            put_into(&connection, content, &rejected).map_err(wrong)?;
-            connection
+            let failed = |error| SpoolError::io(file, &error);
+            if is_behind {
+                tracing::info!(file = %file.display(), "the copy of the spool is behind: it is made anew");
+                salvage::remove(file).map_err(failed)?;
+            } else if let Some(kept) = salvage::move_aside(file).map_err(failed)? {
+                tracing::warn!(
+                    file = %file.display(), kept = %kept.display(),
+                    "the copy of the spool is not what the spool holds: it is made anew"
+                );
+            }
+            make(file, content)?
         }
     };
     keep_log(&connection, false).map_err(wrong)?;
@@ -94,20 +105,18 @@ fn open(file: &Path, spool: &Connection, content: &Content) -> Result<Connection
     Ok(connection)
 }
 
-fn remove(file: &Path) -> std::io::Result<()> {
-    for suffix in ["-wal", "-shm", ""] {
-        match std::fs::remove_file(with_suffix(file, suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
+/// In the header of a copy, so that it is told from a spool that somebody has copied there.
+const APPLICATION: i64 = 0x636f_7079;
+
+fn make(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
+    let connection = create(file, content)?;
+    let marked = connection.execute_batch(&format!("PRAGMA application_id = {APPLICATION}"));
+    marked.map_err(|error| SpoolError::sqlite(file, &error))?;
+    Ok(connection)
 }
 
-/// What is left of it would be taken for the copy of a later spool.
-fn give_up(file: &Path, error: &SpoolError) {
-    tracing::error!(%error, "the spool goes on without its copy until it is opened again");
-    if let Err(error) = remove(file) {
-        tracing::error!(file = %file.display(), %error, "the file cannot be removed");
-    }
+fn is_copy(connection: &Connection) -> bool {
+    connection.query_row("PRAGMA application_id", (), |row| row.get(0)).is_ok_and(|id: i64| id == APPLICATION)
 }
+
+const WITHOUT: &str = "the spool goes on without its copy until it is opened again";

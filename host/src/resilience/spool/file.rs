@@ -1,8 +1,6 @@
 //! The spool's file: opening it for one process alone, and what becomes of a damaged one.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,8 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use super::copy::{self, Copy};
 use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
-use super::log;
-use super::view::View;
+use super::salvage;
 
 /// The format of the file, in its `user_version`.
 const FORMAT: i64 = 1;
@@ -58,7 +55,8 @@ CREATE TABLE rejected_writes (
 PRAGMA user_version = 1;
 ";
 
-const COLUMNS: &str = "sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum";
+pub(super) const COLUMNS: &str =
+    "sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum";
 
 const REJECT: &str = "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
 
@@ -70,11 +68,15 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// Writes that the database refused for good, each with its reason.
 pub(super) type Rejected = Vec<(SpoolEntry, String)>;
 
+/// Where a damaged file was put, and how many writes could not be read.
+pub(super) type Damaged = (PathBuf, u64);
+
 /// What was found in a file.
 #[derive(Default)]
 pub(super) struct Content {
     pub entries: Vec<SpoolEntry>,
-    /// Rows that are not what was written.
+    pub rejected: Rejected,
+    /// Rows that are not what was written, of either kind.
     pub unreadable: u64,
     /// The greatest number that was ever given.
     pub last: i64,
@@ -84,8 +86,8 @@ pub(super) struct Content {
 pub(super) struct SpoolFile {
     pub connection: Connection,
     copy: Copy,
-    /// Where a damaged file was put, and how many of its writes could not be read.
-    pub damaged: Option<(PathBuf, u64)>,
+    /// Where a damaged file was put, and how many writes could not be read.
+    pub damaged: Option<Damaged>,
     /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
     lock: Option<Lock>,
 }
@@ -130,38 +132,36 @@ impl SpoolFile {
         }
         let lock = lock(path)?;
         let last = lock.last();
-        let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
-        let mut damaged = None;
+        salvage::finish_renewal(path)?;
         let whole = match read(path) {
             Ok(Some((connection, content))) if content.unreadable == 0 && content.last >= last => {
-                keep_log(&connection, false).map_err(wrong)?;
+                keep_log(&connection, false).map_err(|error| SpoolError::sqlite(path, &error))?;
                 Some((connection, content))
             }
             Ok(Some(_)) => None,
-            Ok(None) => Some(begin_anew(path)?),
+            Ok(None) if salvage::is_anything_left(path) => None,
+            Ok(None) => Some((create(path, &Content::default())?, Content::default())),
             Err(SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, reason, .. }) => {
                 if !lock.is_of_spool() {
                     return Err(SpoolError::NotSpool { path: path.to_owned(), reason });
                 }
                 None
             }
+            // Damage can look like this too. What is really newer or another's has no copy that this host can read.
+            Err(error @ (SpoolError::Newer { .. } | SpoolError::NotSpool { .. })) => {
+                if !lock.is_of_spool() || copy::read_whole(path, last).is_none() {
+                    return Err(error);
+                }
+                None
+            }
             Err(error) => return Err(error),
         };
-        let (connection, content) = match whole {
-            Some(whole) => whole,
-            None => {
-                let (connection, content, kept) = renew(path, last)?;
-                let unreadable = content.unreadable;
-                tracing::error!(
-                    spool = %path.display(), kept = %kept.display(), saved = content.entries.len(), unreadable,
-                    "the spool was damaged: what could be read goes on in a new one"
-                );
-                damaged = Some((kept, unreadable));
-                (connection, content)
-            }
+        let (connection, content, damaged) = match whole {
+            Some((connection, content)) => (connection, content, None),
+            None => salvage::renew(path, last)?,
         };
         lock.note(content.last);
-        let copy = Copy::beside(path, &connection, &content);
+        let copy = Copy::beside(path, &content);
         Ok((Self { connection, copy, damaged, lock: Some(lock) }, content))
     }
 
@@ -216,22 +216,23 @@ impl SpoolFile {
     }
 }
 
-/// What is in a spool that another process may have open, with the writes that the database refused and why.
-pub(super) fn inspect(path: &Path) -> Result<(Content, Rejected), SpoolError> {
-    if !path.exists() {
-        return Err(SpoolError::NotFound { path: path.to_owned() });
-    }
+/// What is in a spool that another process may have open, or in its copy where the spool is missing.
+pub(super) fn inspect(path: &Path) -> Result<Content, SpoolError> {
+    let copy = copy::of(path);
+    let path = match path.exists() {
+        true => path,
+        false if copy.is_file() => &copy,
+        false => return Err(SpoolError::NotFound { path: path.to_owned() }),
+    };
     let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrong)?;
     connection.busy_timeout(Duration::from_secs(2)).map_err(wrong)?;
     judge(path, &connection)?;
-    let content = read_all(&connection).map_err(wrong)?;
-    let rejected = read_rejected(&connection).map_err(wrong)?;
-    Ok((content, rejected))
+    read_all(&connection).map_err(wrong)
 }
 
 /// Adds a write under its number, or under the next one, and returns the number.
-fn insert(
+pub(super) fn insert(
     connection: &Connection,
     sequence: Option<i64>,
     write: &SpooledWrite,
@@ -254,23 +255,19 @@ fn insert(
     Ok(connection.last_insert_rowid())
 }
 
-/// How many writes the database refused.
-pub(super) fn count_rejected(connection: &Connection) -> rusqlite::Result<usize> {
-    let count: i64 = connection.query_row("SELECT count(*) FROM rejected_writes", (), |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or_default())
-}
-
-pub(super) fn read_rejected(connection: &Connection) -> rusqlite::Result<Rejected> {
+/// Reads the writes that the database refused, and returns how many of them are not what was written.
+pub(super) fn read_rejected(connection: &Connection, rejected: &mut Rejected) -> rusqlite::Result<u64> {
     let mut statement =
         connection.prepare(&format!("SELECT {COLUMNS}, reason FROM rejected_writes ORDER BY sequence"))?;
     let mut rows = statement.query(())?;
-    let mut rejected = Vec::new();
+    let mut unreadable = 0;
     while let Some(row) = rows.next()? {
-        if let Some(entry) = entry(row)? {
-            rejected.push((entry, row.get(11)?));
+        match (entry(row), row.get(11)) {
+            (Ok(Some(entry)), Ok(reason)) => rejected.push((entry, reason)),
+            _ => unreadable += 1,
         }
     }
-    Ok(rejected)
+    Ok(unreadable)
 }
 
 /// A file beside another one.
@@ -303,7 +300,7 @@ fn lock(path: &Path) -> Result<Lock, SpoolError> {
 }
 
 /// Opens a file for writing with the least that has to hold: what is acknowledged is on the disk.
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(2))?;
     connection
@@ -335,10 +332,25 @@ pub(super) fn read(path: &Path) -> Result<Option<(Connection, Content)>, SpoolEr
     Ok(Some((connection, content)))
 }
 
-pub(super) fn create(path: &Path) -> Result<Connection, SpoolError> {
+/// Makes a file that holds this, all of it or nothing.
+pub(super) fn create(path: &Path, content: &Content) -> Result<Connection, SpoolError> {
     let make = || {
         let connection = connect(path)?;
-        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT"))?;
+        connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA}"))?;
+        for (SpoolEntry { sequence, accepted_at, write }, reason) in &content.rejected {
+            insert(&connection, Some(*sequence), write, *accepted_at)?;
+            connection.prepare_cached(REJECT)?.execute((reason, sequence))?;
+        }
+        connection.execute("DELETE FROM spooled_writes", ())?;
+        for SpoolEntry { sequence, accepted_at, write } in &content.entries {
+            insert(&connection, Some(*sequence), write, *accepted_at)?;
+        }
+        // Numbers are never used again.
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;
+        if content.last > 0 {
+            connection.execute("INSERT INTO sqlite_sequence VALUES ('spooled_writes', ?)", [content.last])?;
+        }
+        connection.execute_batch("COMMIT")?;
         Ok(connection)
     };
     make().map_err(|error| SpoolError::sqlite(path, &error))
@@ -376,12 +388,13 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Content> {
     while let Some(row) = rows.next()? {
         content.add(row);
     }
+    content.unreadable += read_rejected(connection, &mut content.rejected)?;
     content.last = last_number(connection)?.unwrap_or_default();
     Ok(content)
 }
 
 /// The greatest number that was ever given; `None` for none.
-fn last_number(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+pub(super) fn last_number(connection: &Connection) -> rusqlite::Result<Option<i64>> {
     connection
         .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'spooled_writes'", (), |row| row.get(0))
         .optional()
@@ -397,7 +410,7 @@ impl Content {
 }
 
 /// `None` where the row is not what was written.
-fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
     let (key, thread): (String, Option<String>) = (row.get(2)?, row.get(3)?);
     let (first, second): (String, String) = (row.get(4)?, row.get(5)?);
     let columns = Columns {
@@ -416,172 +429,4 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Option<SpoolEntry>> {
     }
     let (sequence, accepted_at) = (row.get(0)?, columns.accepted_at);
     Ok(columns.write().map(|write| SpoolEntry { sequence, accepted_at, write }))
-}
-
-/// Makes the file where there is none, with what its copy holds.
-fn begin_anew(path: &Path) -> Result<(Connection, Content), SpoolError> {
-    let found = copy::read_whole(path, 0)?.filter(|(content, _)| !content.entries.is_empty());
-    let connection = create(path)?;
-    let Some((content, rejected)) = found else { return Ok((connection, Content::default())) };
-    put_into(&connection, &content, &rejected).map_err(|error| SpoolError::sqlite(path, &error))?;
-    let saved = content.entries.len();
-    tracing::error!(spool = %path.display(), saved, "the spool was missing: what its copy holds goes on in a new one");
-    Ok((connection, content))
-}
-
-/// Moves a damaged spool aside and puts what it and its copy hold into a new one. `last` is the last number that was
-/// acknowledged, as far as that is known.
-fn renew(path: &Path, last: i64) -> Result<(Connection, Content, PathBuf), SpoolError> {
-    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let damaged = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
-    for suffix in ["-wal", ""] {
-        let from = with_suffix(path, suffix);
-        if from.exists() {
-            std::fs::rename(&from, with_suffix(&damaged, suffix)).map_err(wrong)?;
-        }
-    }
-    // An index of the log that no longer belongs to it.
-    let _ = std::fs::remove_file(with_suffix(path, "-shm"));
-    let (content, rejected) = match copy::read_whole(path, last)? {
-        Some(whole) => whole,
-        None => (salvage(path, &[&damaged, &copy::of(path)], last)?, Vec::new()),
-    };
-    let connection = create(path)?;
-    put_into(&connection, &content, &rejected).map_err(|error| SpoolError::sqlite(path, &error))?;
-    Ok((connection, content, damaged))
-}
-
-/// Puts all of this into a new file.
-pub(super) fn put_into(
-    connection: &Connection,
-    content: &Content,
-    rejected: &[(SpoolEntry, String)],
-) -> rusqlite::Result<()> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    for (SpoolEntry { sequence, accepted_at, write }, reason) in rejected {
-        insert(connection, Some(*sequence), write, *accepted_at)?;
-        connection.prepare_cached(REJECT)?.execute((reason, sequence))?;
-    }
-    connection.execute("DELETE FROM spooled_writes", ())?;
-    for SpoolEntry { sequence, accepted_at, write } in &content.entries {
-        insert(connection, Some(*sequence), write, *accepted_at)?;
-    }
-    // Numbers are never used again.
-    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'spooled_writes'", ())?;
-    connection.execute("INSERT INTO sqlite_sequence VALUES ('spooled_writes', ?)", [content.last])?;
-    connection.execute_batch("COMMIT")
-}
-
-/// Reads what can be read of damaged files, from copies of them: with its own first page or a new one, and with its log as
-/// SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool since may be among
-/// it, of which the database keeps the newer row.
-fn salvage(path: &Path, damaged: &[&Path], last: i64) -> Result<Content, SpoolError> {
-    let mut found = Salvaged::default();
-    // As far as SQLite reads the logs: of what was accepted later, all that is not found may be lost.
-    let mut believed = None;
-    for damaged in damaged {
-        believed = believed.max(salvage_one(path, damaged, last, &mut found)?);
-    }
-    let Salvaged { entries, failed } = found;
-    let believed = believed.unwrap_or_default();
-    let failed = failed.range(..=believed).filter(|sequence| !entries.contains_key(sequence)).count();
-    let forgotten = usize::try_from(last - believed).unwrap_or_default();
-    let unreadable = (failed + forgotten.saturating_sub(entries.range(believed + 1..).count())) as u64;
-    let last = last.max(believed).max(entries.keys().last().copied().unwrap_or_default());
-    let mut view = View::default();
-    entries.into_values().for_each(|entry| view.add(entry));
-    // What is damaged has cost something, as far as anybody can tell.
-    Ok(Content { entries: view.into_entries(), unreadable: unreadable.max(1), last })
-}
-
-/// Returns the greatest number up to which SQLite reads this file.
-fn salvage_one(path: &Path, damaged: &Path, last: i64, found: &mut Salvaged) -> Result<Option<i64>, SpoolError> {
-    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
-    let copy = with_suffix(path, ".salvage");
-    let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(&copy, suffix));
-    let mut believed = None;
-    for (with_new_header, with_whole_log) in [(false, false), (true, false), (false, true), (true, true)] {
-        for (part, suffix) in parts.iter().zip(["", "-wal", "-shm"]) {
-            let _ = std::fs::remove_file(part);
-            let from = with_suffix(damaged, suffix);
-            if from.exists() {
-                std::fs::copy(&from, part).map_err(wrong)?;
-            }
-        }
-        if !parts[0].exists() {
-            break;
-        }
-        if with_whole_log {
-            if !parts[1].exists() {
-                continue;
-            }
-            log::apply(&parts[1], &copy).map_err(wrong)?;
-            std::fs::remove_file(&parts[1]).map_err(wrong)?;
-        }
-        if with_new_header {
-            replace_first_page(&copy)?;
-        }
-        if let Ok(greatest) = read_one_by_one(&copy, last, found)
-            && !with_whole_log
-        {
-            believed = believed.max(greatest);
-        }
-    }
-    parts.iter().for_each(|part| drop(std::fs::remove_file(part)));
-    Ok(believed)
-}
-
-/// What was read of copies of a damaged file.
-#[derive(Default)]
-struct Salvaged {
-    entries: BTreeMap<i64, SpoolEntry>,
-    /// The numbers of rows that could not be read in one copy or another.
-    failed: BTreeSet<i64>,
-}
-
-/// Puts the first page of a new spool in place of a file's own. It holds the header, and where the tables begin, which is
-/// the same in every spool, since all are made in the same way.
-fn replace_first_page(path: &Path) -> Result<(), SpoolError> {
-    let fresh = with_suffix(path, ".fresh");
-    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
-    let _ = std::fs::remove_file(&fresh);
-    drop(create(&fresh)?);
-    let mut page = std::fs::read(&fresh).map_err(wrong)?;
-    let _ = std::fs::remove_file(&fresh);
-    page.truncate(PAGE);
-    if let Some(size) = page.get_mut(28..32) {
-        // Unknown: SQLite takes the size of the file.
-        size.fill(0);
-    }
-    let mut file = OpenOptions::new().write(true).open(path).map_err(wrong)?;
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&page)).map_err(wrong)
-}
-
-/// Looks for each row by its number, so that a damaged page costs the rows on it and no others. Returns the greatest number that
-/// the file knows of. `last` is a number that was given, if it is not 0.
-fn read_one_by_one(path: &Path, last: i64, found: &mut Salvaged) -> rusqlite::Result<Option<i64>> {
-    let connection = Connection::open(path)?;
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM spooled_writes WHERE sequence = ?"))?;
-    let outermost = |text| connection.query_row(text, (), |row| row.get::<_, Option<i64>>(0)).ok().flatten();
-    let given = last_number(&connection).ok().flatten();
-    let greatest = given.max(outermost("SELECT max(sequence) FROM spooled_writes"));
-    let least = outermost("SELECT min(sequence) FROM spooled_writes").unwrap_or(1);
-    // Where the last number is lost, as many as a spool of the usual size can have used.
-    let end = greatest.unwrap_or(if last > 0 { last } else { 1_000_000 }).max(last);
-    for sequence in least..=end {
-        let row = (|| {
-            let mut rows = statement.query([sequence])?;
-            match rows.next()? {
-                Some(row) => entry(row).map(Some),
-                None => Ok(None),
-            }
-        })();
-        match row {
-            Ok(None) => {}
-            Ok(Some(Some(entry))) => drop(found.entries.insert(sequence, entry)),
-            Ok(Some(None)) | Err(_) => drop(found.failed.insert(sequence)),
-        }
-    }
-    Ok(greatest)
 }

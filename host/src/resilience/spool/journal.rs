@@ -65,9 +65,7 @@ impl Journal {
     }
 
     fn over(file: SpoolFile, content: Content, config: &SpoolConfig) -> Result<Self, SpoolError> {
-        let rejected =
-            file::count_rejected(&file.connection).map_err(|error| SpoolError::sqlite(&config.path, &error))?;
-        let rejected = Arc::new(AtomicUsize::new(rejected));
+        let rejected = Arc::new(AtomicUsize::new(content.rejected.len()));
         let view = Arc::new(Mutex::new(view_of(content)));
         let (orders, arriving) = mpsc::channel();
         let damaged = file.damaged.clone();

@@ -6,8 +6,8 @@
 //! newer row that somebody else has written meanwhile stays.
 //!
 //! - `copy` is a second file with the same writes, so that a disk which damages one of them costs nothing.
-//! - `file` opens it, and saves what can be read of a damaged one, `log` what is in its log; `journal` is the thread that
-//!   writes it.
+//! - `file` opens it; `journal` is the thread that writes it.
+//! - `salvage` saves what can be read of a damaged one, with `log` what is in its log.
 //! - `view` is what it holds, for those who read.
 //! - `replay` puts it into the database.
 
@@ -18,6 +18,7 @@ mod file;
 mod journal;
 mod log;
 mod replay;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -48,6 +49,6 @@ pub struct SpoolContent {
 ///
 /// There is none, the file is something else or damaged, or the system does not let it be read.
 pub fn inspect(path: &Path) -> Result<SpoolContent, SpoolError> {
-    let (content, rejected) = file::inspect(path)?;
-    Ok(SpoolContent { entries: content.entries, rejected, unreadable: content.unreadable })
+    let file::Content { entries, rejected, unreadable, .. } = file::inspect(path)?;
+    Ok(SpoolContent { entries, rejected, unreadable })
 }

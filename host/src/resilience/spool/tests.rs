@@ -47,7 +47,7 @@ fn kept_files(folder: &Path) -> Vec<PathBuf> {
     // With its log, where that was left.
     let is_kept = |path: &PathBuf| {
         let name = path.to_string_lossy();
-        name.contains(".damaged-") && !name.ends_with("-wal")
+        name.contains("spool.damaged-") && !name.ends_with("-wal")
     };
     files.filter(is_kept).collect()
 }
@@ -263,6 +263,86 @@ async fn refused_writes_are_in_the_copy_too() {
     let journal = Journal::open(&config).unwrap();
     assert_eq!((journal.depth(), journal.rejected()), (1, 1));
     assert_eq!(inspect(&config.path).unwrap().rejected[0].1, "too long");
+}
+
+/// A spool that has only a write that was refused.
+async fn refused(folder: &Path) -> SpoolConfig {
+    let config = config(folder);
+    let journal = Journal::open(&config).unwrap();
+    let sequence = journal.accept(state(1), 1).await.unwrap();
+    journal.reject(sequence, "too long".into()).await.unwrap();
+    journal.close().await;
+    config
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_writes_outlive_a_spool_that_is_removed_or_damaged() {
+    let damages: [fn(&SpoolConfig); 3] = [
+        |config| fs::remove_file(&config.path).unwrap(),
+        |config| {
+            let bytes = fs::read(&config.path).unwrap();
+            let place = bytes.windows(7).rposition(|bytes| bytes == b"message").unwrap();
+            overwrite(&config.path, place, 1);
+        },
+        |config| {
+            fs::remove_file(&config.path).unwrap();
+            // Of the copy the header alone is damaged.
+            overwrite(&copy_of(config), 0, 100);
+        },
+    ];
+    for damage in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let config = refused(folder.path()).await;
+        damage(&config);
+        for _ in 0..2 {
+            assert_eq!(Journal::open(&config).unwrap().rejected(), 1);
+            assert_eq!(inspect(&config.path).unwrap().rejected[0].1, "too long");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spool_is_missing_and_its_copy_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill_with_copy(&config, WRITES).await;
+    fs::remove_file(&config.path).unwrap();
+    overwrite(&copy_of(&config), 10 * 4096, 4096);
+    assert_eq!(inspect(&config.path).unwrap_or_default().rejected.len(), 0);
+    let journal = Journal::open(&config).unwrap();
+    let (lost, (_, unreadable)) = ((WRITES - journal.depth()) as u64, journal.damaged().unwrap());
+    assert!(lost > 0 && lost <= *unreadable && *unreadable < 200, "{lost} lost, {unreadable} reported");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_a_later_format_or_no_spool_may_be_damage() {
+    for statement in ["PRAGMA user_version = 9", "ALTER TABLE rejected_writes RENAME TO rejected_writfs"] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path());
+        fill_with_copy(&config, 10).await;
+        rusqlite::Connection::open(&config.path).unwrap().execute_batch(statement).unwrap();
+        assert_eq!(salvaged(&config), 10);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_lies_where_the_copy_belongs_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    fill(&config, 10).await;
+    // As somebody makes a backup, and goes on.
+    fs::copy(&config.path, copy_of(&config)).unwrap();
+    let journal = Journal::open(&config).unwrap();
+    journal.accept(state(11), 1).await.unwrap();
+    journal.close().await;
+    let backup = fs::read(&config.path).unwrap();
+    fs::remove_file(copy_of(&config)).unwrap();
+    fs::write(copy_of(&config), b"somebody's notes").unwrap();
+    drop(Journal::open(&config).unwrap());
+    let kept = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let kept: Vec<_> = kept.filter(|path| path.to_string_lossy().contains("spool-copy.damaged-")).collect();
+    assert_eq!(kept.iter().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>(), [b"somebody's notes"]);
+    assert!(fs::read(&config.path).unwrap().len() == backup.len() && Journal::open(&config).unwrap().depth() == 11);
 }
 
 #[tokio::test(flavor = "multi_thread")]
