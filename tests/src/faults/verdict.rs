@@ -130,7 +130,11 @@ impl Verdict {
             (Some(one), Some(two)) => Some(one.worse(two)),
             (one, two) => one.or(two),
         };
-        self.notes.extend(other.notes);
+        for note in other.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         self.broken.extend(other.broken);
     }
 

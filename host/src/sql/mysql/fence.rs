@@ -37,6 +37,9 @@ const OTHER_NODE_PAUSE: Duration = Duration::from_millis(100);
 /// The server's word for a session that is gone already.
 const UNKNOWN_THREAD: u16 = 1094;
 
+/// Its word for one whose end has begun, of which it no longer knows whose it was.
+const NOT_OWNER: u16 = 1095;
+
 /// A session for good: numbers begin anew when a server is started again, so its client's address and port belong to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Session {
@@ -216,6 +219,7 @@ async fn end(connection: &mut Conn, sessions: &[Arc<Session>]) -> mysql_async::R
             tracing::warn!(id, "a statement that was given up is still on the server: its connection is ended there");
             match connection.query_drop(format!("KILL CONNECTION {id}")).await {
                 Err(Error::Server(error)) if error.code == UNKNOWN_THREAD => {}
+                Err(Error::Server(error)) if error.code == NOT_OWNER => continue,
                 result => result?,
             }
             killed.push(id);
