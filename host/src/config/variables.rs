@@ -108,7 +108,8 @@ pub static VARIABLES: &[Variable] = &[
     variable(
         "COFFERDAM_SPOOL",
         "(off)",
-        "a file that keeps writes while the database is away, and puts them there afterwards; of one host alone",
+        "a file that keeps writes while the database is away, with a second copy beside it, and puts them there afterwards; of one \
+         host alone",
     ),
     variable("COFFERDAM_SPOOL_LIMIT", "100000", "the most writes that the spool keeps, one for each row"),
     variable(
