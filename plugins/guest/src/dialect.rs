@@ -199,6 +199,27 @@ pub struct Repeated {
     pub tail: &'static str,
 }
 
+/// Inserts several states. Parameters of each: as of `upsert_message_state` in [`Statements`]. What becomes of a key that is
+/// there goes into a `tail` of one's own.
+pub const INSERT_MESSAGE_STATES: Repeated = Repeated {
+    head: "\
+INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+VALUES ",
+    row: "(?,?,?,?,?,?)",
+    between: ",",
+    tail: " ",
+};
+
+/// As [`INSERT_MESSAGE_STATES`], for ownerships and the parameters of `upsert_thread_ownership`.
+pub const INSERT_THREAD_OWNERSHIPS: Repeated = Repeated {
+    head: "\
+INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
+VALUES ",
+    row: "(?,?,?,?,?,?)",
+    between: ",",
+    tail: " ",
+};
+
 impl Repeated {
     /// The text for `rows` rows.
     pub(crate) fn text(&self, rows: usize) -> String {

@@ -36,7 +36,10 @@ mod validate;
 use std::marker::PhantomData;
 
 pub use bindings::cofferdam::storage::sql::{Engine, Server};
-pub use dialect::{Backend, Migration, RecordVersion, Repeated, Scan, Statements, Upgrade};
+pub use dialect::{
+    Backend, INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, Migration, RecordVersion, Repeated, Scan, Statements,
+    Upgrade,
+};
 
 /// The component that a [`Backend`] makes. Named by [`export_backend!`] only.
 pub struct Component<B>(PhantomData<B>);

@@ -1,36 +1,6 @@
 //! The operations in the SQL of MySQL and MariaDB.
 
-use cofferdam_guest::{Repeated, Statements};
-
-// Assignments are made from left to right, so that updated_at, which all of them look at, comes last.
-const IMPORT_MESSAGE_STATES: Repeated = Repeated {
-    head: "\
-INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
-VALUES ",
-    row: "(?, ?, ?, ?, ?, ?)",
-    between: ", ",
-    tail: "
-ON DUPLICATE KEY UPDATE
-    last_message_id = IF(VALUES(updated_at) > updated_at, VALUES(last_message_id), last_message_id),
-    last_seen_timestamp = IF(VALUES(updated_at) > updated_at, VALUES(last_seen_timestamp), last_seen_timestamp),
-    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
-    updated_at = GREATEST(VALUES(updated_at), updated_at)",
-};
-
-const IMPORT_THREAD_OWNERSHIPS: Repeated = Repeated {
-    head: "\
-INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
-VALUES ",
-    row: "(?, ?, ?, ?, ?, ?)",
-    between: ", ",
-    tail: "
-ON DUPLICATE KEY UPDATE
-    original_user_id = IF(VALUES(updated_at) > updated_at, VALUES(original_user_id), original_user_id),
-    created_by = IF(VALUES(updated_at) > updated_at, VALUES(created_by), created_by),
-    creation_time = IF(VALUES(updated_at) > updated_at, VALUES(creation_time), creation_time),
-    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
-    updated_at = GREATEST(VALUES(updated_at), updated_at)",
-};
+use cofferdam_guest::{INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, Repeated, Statements};
 
 pub(crate) const STATEMENTS: Statements = Statements {
     get_message_state: "\
@@ -107,7 +77,16 @@ FROM message_states WHERE ",
         tail: " FOR UPDATE",
     },
 
-    import_message_states: IMPORT_MESSAGE_STATES,
+    // Assignments are made from left to right, so that updated_at, which all of them look at, comes last.
+    import_message_states: Repeated {
+        tail: "
+ON DUPLICATE KEY UPDATE
+    last_message_id = IF(VALUES(updated_at) > updated_at, VALUES(last_message_id), last_message_id),
+    last_seen_timestamp = IF(VALUES(updated_at) > updated_at, VALUES(last_seen_timestamp), last_seen_timestamp),
+    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+        ..INSERT_MESSAGE_STATES
+    },
 
     import_message_states_over_equal: Repeated {
         tail: "
@@ -116,7 +95,7 @@ ON DUPLICATE KEY UPDATE
     last_seen_timestamp = IF(VALUES(updated_at) >= updated_at, VALUES(last_seen_timestamp), last_seen_timestamp),
     created_at = IF(VALUES(updated_at) >= updated_at, VALUES(created_at), created_at),
     updated_at = GREATEST(VALUES(updated_at), updated_at)",
-        ..IMPORT_MESSAGE_STATES
+        ..INSERT_MESSAGE_STATES
     },
 
     find_thread_ownerships: Repeated {
@@ -128,7 +107,16 @@ FROM thread_ownerships WHERE thread_id IN (",
         tail: ") FOR UPDATE",
     },
 
-    import_thread_ownerships: IMPORT_THREAD_OWNERSHIPS,
+    import_thread_ownerships: Repeated {
+        tail: "
+ON DUPLICATE KEY UPDATE
+    original_user_id = IF(VALUES(updated_at) > updated_at, VALUES(original_user_id), original_user_id),
+    created_by = IF(VALUES(updated_at) > updated_at, VALUES(created_by), created_by),
+    creation_time = IF(VALUES(updated_at) > updated_at, VALUES(creation_time), creation_time),
+    created_at = IF(VALUES(updated_at) > updated_at, VALUES(created_at), created_at),
+    updated_at = GREATEST(VALUES(updated_at), updated_at)",
+        ..INSERT_THREAD_OWNERSHIPS
+    },
 
     import_thread_ownerships_over_equal: Repeated {
         tail: "
@@ -138,7 +126,7 @@ ON DUPLICATE KEY UPDATE
     creation_time = IF(VALUES(updated_at) >= updated_at, VALUES(creation_time), creation_time),
     created_at = IF(VALUES(updated_at) >= updated_at, VALUES(created_at), created_at),
     updated_at = GREATEST(VALUES(updated_at), updated_at)",
-        ..IMPORT_THREAD_OWNERSHIPS
+        ..INSERT_THREAD_OWNERSHIPS
     },
 
     recorded_version: "SELECT MAX(version) FROM schema_versions",

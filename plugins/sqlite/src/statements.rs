@@ -1,31 +1,6 @@
 //! The operations in SQLite's SQL.
 
-use cofferdam_guest::{Repeated, Statements};
-
-const IMPORT_MESSAGE_STATES: Repeated = Repeated {
-    head: "\
-INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
-VALUES ",
-    row: "(?, ?, ?, ?, ?, ?)",
-    between: ", ",
-    tail: "
-ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
-    last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
-    updated_at = excluded.updated_at
-WHERE excluded.updated_at > message_states.updated_at",
-};
-
-const IMPORT_THREAD_OWNERSHIPS: Repeated = Repeated {
-    head: "\
-INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
-VALUES ",
-    row: "(?, ?, ?, ?, ?, ?)",
-    between: ", ",
-    tail: "
-ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
-    creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
-WHERE excluded.updated_at > thread_ownerships.updated_at",
-};
+use cofferdam_guest::{INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, Repeated, Statements};
 
 pub(crate) const STATEMENTS: Statements = Statements {
     get_message_state: "\
@@ -98,7 +73,14 @@ FROM message_states WHERE ",
         tail: "",
     },
 
-    import_message_states: IMPORT_MESSAGE_STATES,
+    import_message_states: Repeated {
+        tail: "
+ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+    last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
+    updated_at = excluded.updated_at
+WHERE excluded.updated_at > message_states.updated_at",
+        ..INSERT_MESSAGE_STATES
+    },
 
     import_message_states_over_equal: Repeated {
         tail: "
@@ -106,7 +88,7 @@ ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
     last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
     updated_at = excluded.updated_at
 WHERE excluded.updated_at >= message_states.updated_at",
-        ..IMPORT_MESSAGE_STATES
+        ..INSERT_MESSAGE_STATES
     },
 
     find_thread_ownerships: Repeated {
@@ -118,14 +100,20 @@ FROM thread_ownerships WHERE thread_id IN (",
         tail: ")",
     },
 
-    import_thread_ownerships: IMPORT_THREAD_OWNERSHIPS,
+    import_thread_ownerships: Repeated {
+        tail: "
+ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+    creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
+WHERE excluded.updated_at > thread_ownerships.updated_at",
+        ..INSERT_THREAD_OWNERSHIPS
+    },
 
     import_thread_ownerships_over_equal: Repeated {
         tail: "
 ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
 WHERE excluded.updated_at >= thread_ownerships.updated_at",
-        ..IMPORT_THREAD_OWNERSHIPS
+        ..INSERT_THREAD_OWNERSHIPS
     },
 
     recorded_version: "SELECT max(version) FROM schema_versions",

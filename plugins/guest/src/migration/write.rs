@@ -6,7 +6,7 @@ use crate::bindings::cofferdam::storage::sql::{self, Value};
 use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
 use crate::bindings::exports::cofferdam::storage::transfer::OnEqual;
-use crate::dialect::{Backend, Repeated};
+use crate::dialect::{Backend, INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, Repeated};
 use crate::error::{Failure, Result};
 use crate::merge::{FIND, pieces};
 use crate::session::Session;
@@ -15,24 +15,6 @@ use crate::validate::invalid;
 
 /// How often a page starts over where a bot wrote the same rows meanwhile.
 const ATTEMPTS: usize = 10;
-
-const INSERT_MESSAGE_STATES: Repeated = Repeated {
-    head: "\
-INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
-VALUES ",
-    row: "(?,?,?,?,?,?)",
-    between: ",",
-    tail: " ",
-};
-
-const INSERT_THREAD_OWNERSHIPS: Repeated = Repeated {
-    head: "\
-INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
-VALUES ",
-    row: "(?,?,?,?,?,?)",
-    between: ",",
-    tail: " ",
-};
 
 const KEEP_LOG: &str = "INSERT INTO cofferdam_migration_undo (run, page, part, body) VALUES (?, ?, ?, ?)";
 
