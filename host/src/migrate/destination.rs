@@ -108,14 +108,17 @@ impl Write {
     /// A page that was written though its answer was lost is told apart by its number.
     async fn finish(mut self, mut retry: Retry) -> Result<Run> {
         loop {
-            match self.once().await {
-                Err(error) if error.code() == Some(OUT_OF_TURN) && self.before.is_some() => {
-                    if !self.wait_for_the_one_before().await {
-                        return Err(error);
-                    }
-                }
-                Err(error) if retry.again(&error).await => {}
-                result => return result,
+            let error = match self.once().await {
+                Ok(run) => return Ok(run),
+                Err(error) => error,
+            };
+            let is_early = error.code() == Some(OUT_OF_TURN);
+            let goes_on = match self.before.take_if(|_| is_early) {
+                Some(before) => before.await.is_ok(),
+                None => retry.again(&error).await,
+            };
+            if !goes_on {
+                return Err(error);
             }
         }
     }
@@ -128,13 +131,6 @@ impl Write {
             Page::ThreadOwnerships(page) => {
                 self.storage.write_thread_ownerships(&self.owner, &progress, &page.rows).await
             }
-        }
-    }
-
-    async fn wait_for_the_one_before(&mut self) -> bool {
-        match self.before.take() {
-            Some(before) => before.await.is_ok(),
-            None => true,
         }
     }
 }

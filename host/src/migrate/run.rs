@@ -89,13 +89,12 @@ async fn run_with(
     let mut pages = Pages::read(Arc::clone(from.storage()), run.position.clone(), rows, options.patience);
     let writer = Writer::new(to.storage(), owner, &run, overviews.1.writes_at_a_time, options.patience);
     let mut moving = Moving { to, writer, observer, run };
-    let moved = moving.everything(from, &mut pages, options.stop_on_reject).await;
+    let mut moved = moving.everything(from, &mut pages, options.stop_on_reject).await;
     // Also after a failure: what is on its way is in or out before the lease is given back. The first failure tells.
-    let mut ended = moved;
     while moving.writer.on_their_way() > 0 {
-        ended = ended.and(moving.wait_for_one().await);
+        moved = moved.and(moving.wait_for_one().await);
     }
-    ended?;
+    moved?;
     let run = moving.run;
     if run.state == RunState::Finished {
         return Ok(run);

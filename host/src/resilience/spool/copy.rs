@@ -21,9 +21,7 @@ pub(super) fn of(path: &Path) -> PathBuf {
 /// What the copy holds, where it is whole and has all up to the number `last`.
 pub(super) fn read_whole(path: &Path, last: i64) -> Option<Content> {
     match read(&of(path)) {
-        Ok(found) => {
-            found.map(|(_, content)| content).filter(|content| content.unreadable == 0 && content.last >= last)
-        }
+        Ok(found) => found.map(|(_, content)| content).filter(|content| content.is_whole(last)),
         Err(error) => {
             tracing::warn!(%error, "the copy of the spool cannot be read");
             None
@@ -32,9 +30,9 @@ pub(super) fn read_whole(path: &Path, last: i64) -> Option<Content> {
 }
 
 /// The copy of a spool that is open, as long as it can be written.
-pub(super) struct Copy(RefCell<Option<(Connection, PathBuf)>>);
+pub(super) struct SpoolCopy(RefCell<Option<(Connection, PathBuf)>>);
 
-impl Copy {
+impl SpoolCopy {
     /// None is kept.
     pub fn none() -> Self {
         Self(RefCell::new(None))
@@ -76,22 +74,23 @@ fn open(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
         copied.unreadable == 0
             && (copied.last, &copied.entries, &copied.rejected) == (content.last, &content.entries, &content.rejected)
     };
+    let failed = |error| SpoolError::io(file, &error);
     let connection = match read(file) {
         Ok(Some((connection, copied))) if is_same(&copied) => connection,
         Ok(None) => make(file, content)?,
+        // As after the death of the process between two commits.
+        Ok(Some((connection, copied)))
+            if is_copy(&connection) && copied.unreadable == 0 && copied.last <= content.last =>
+        {
+            drop(connection);
+            tracing::info!(file = %file.display(), "the copy of the spool is behind: it is made anew");
+            salvage::remove(file).map_err(failed)?;
+            make(file, content)?
+        }
+        // May be worth a look.
         found => {
-            // Behind, as after the death of the process between two commits. Anything else may be worth a look.
-            let is_behind = found.as_ref().is_ok_and(|found| {
-                found.as_ref().is_some_and(|(connection, copied)| {
-                    is_copy(connection) && copied.unreadable == 0 && copied.last <= content.last
-                })
-            });
             drop(found);
-            let failed = |error| SpoolError::io(file, &error);
-            if is_behind {
-                tracing::info!(file = %file.display(), "the copy of the spool is behind: it is made anew");
-                salvage::remove(file).map_err(failed)?;
-            } else if let Some(kept) = salvage::move_aside(file).map_err(failed)? {
+            if let Some(kept) = salvage::move_aside(file).map_err(failed)? {
                 tracing::warn!(
                     file = %file.display(), kept = %kept.display(),
                     "the copy of the spool is not what the spool holds: it is made anew"

@@ -1,4 +1,4 @@
-//! The spool's file: opening it for one process alone, and what becomes of a damaged one.
+//! The spool's file: opening it for one process alone, reading and writing it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::FileExt;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use super::copy::{self, Copy};
+use super::copy::{self, SpoolCopy};
 use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::salvage;
@@ -82,10 +82,17 @@ pub(super) struct Content {
     pub last: i64,
 }
 
+impl Content {
+    /// Whether all of it could be read, up to the number `last` at least.
+    pub fn is_whole(&self, last: i64) -> bool {
+        self.unreadable == 0 && self.last >= last
+    }
+}
+
 /// A spool that this process alone has.
 pub(super) struct SpoolFile {
     pub connection: Connection,
-    copy: Copy,
+    copy: SpoolCopy,
     /// Where a damaged file was put, and how many writes could not be read.
     pub damaged: Option<Damaged>,
     /// Held as long as the file is open. Not SQLite's own lock, so that others may look at the file meanwhile.
@@ -121,7 +128,7 @@ impl SpoolFile {
     pub fn in_memory() -> rusqlite::Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection, copy: Copy::none(), damaged: None, lock: None })
+        Ok(Self { connection, copy: SpoolCopy::none(), damaged: None, lock: None })
     }
 
     /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
@@ -134,7 +141,7 @@ impl SpoolFile {
         let last = lock.last();
         salvage::finish_renewal(path)?;
         let whole = match read(path) {
-            Ok(Some((connection, content))) if content.unreadable == 0 && content.last >= last => {
+            Ok(Some((connection, content))) if content.is_whole(last) => {
                 keep_log(&connection, false).map_err(|error| SpoolError::sqlite(path, &error))?;
                 Some((connection, content))
             }
@@ -161,7 +168,7 @@ impl SpoolFile {
             None => salvage::renew(path, last)?,
         };
         lock.note(content.last);
-        let copy = Copy::beside(path, &content);
+        let copy = SpoolCopy::beside(path, &content);
         Ok((Self { connection, copy, damaged, lock: Some(lock) }, content))
     }
 
@@ -232,7 +239,7 @@ pub(super) fn inspect(path: &Path) -> Result<Content, SpoolError> {
 }
 
 /// Adds a write under its number, or under the next one, and returns the number.
-pub(super) fn insert(
+fn insert(
     connection: &Connection,
     sequence: Option<i64>,
     write: &SpooledWrite,
@@ -386,7 +393,10 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Content> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM spooled_writes ORDER BY sequence"))?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        content.add(row);
+        match entry(row) {
+            Ok(Some(entry)) => content.entries.push(entry),
+            Ok(None) | Err(_) => content.unreadable += 1,
+        }
     }
     content.unreadable += read_rejected(connection, &mut content.rejected)?;
     content.last = last_number(connection)?.unwrap_or_default();
@@ -398,15 +408,6 @@ pub(super) fn last_number(connection: &Connection) -> rusqlite::Result<Option<i6
     connection
         .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'spooled_writes'", (), |row| row.get(0))
         .optional()
-}
-
-impl Content {
-    fn add(&mut self, row: &Row<'_>) {
-        match entry(row) {
-            Ok(Some(entry)) => self.entries.push(entry),
-            Ok(None) | Err(_) => self.unreadable += 1,
-        }
-    }
 }
 
 /// `None` where the row is not what was written.
