@@ -43,8 +43,8 @@ struct Arguments {
     /// How many message states there are; a tenth as many ownerships come on top.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     states: u64,
-    /// MariaDB's buffer pool in MiB. By default it has 128, which hold some 600,000 rows: of more, every page that is touched at
-    /// random is read from the disk.
+    /// MariaDB's buffer pool in MiB, by default as MariaDB has it. Of tables that do not fit, pages that are touched at random
+    /// are read from the disk.
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     buffer_pool: u64,
     /// Print JSON to standard output instead of tables.
