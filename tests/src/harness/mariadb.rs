@@ -30,7 +30,8 @@ const PORT_ATTEMPTS: u32 = 5;
 
 const MISSING: &str = "install mariadb-server, or set TEST_MYSQL_URL";
 
-/// Reads one order a line and answers each. Arguments: the server's folder, then its command.
+/// Reads one order a line and answers each. Arguments: the server's folder, then its command. `TMPDIR` is a folder of the
+/// server's own too: as it starts, a server removes what others have in one that they share.
 const SUPERVISOR: &str = r#"
 folder=$1
 shift
@@ -65,7 +66,7 @@ while read -r order; do
     echo done
 done
 finish KILL
-rm -rf "$folder"
+rm -rf "$folder" "$TMPDIR"
 # What the server itself had started, such as a transfer of state to another node, is in this group too.
 kill -KILL 0
 "#;
@@ -114,14 +115,12 @@ impl MariaDb {
     /// Starts a server's process, and does not wait for it.
     pub(super) fn launch(daemon: &Path, launch: &Launch<'_>) -> Result<Self> {
         let parent = launch.parent;
-        let folder = tempfile::Builder::new()
-            .prefix("cofferdam-mariadb-")
-            .tempdir_in(parent)
-            .with_context(|| format!("no folder for a server in {}", parent.display()))?
-            .keep();
+        let folder = new_folder(parent)?;
+        // Not on a disk that a test fills up: a server waits there for room.
+        let temporary = new_folder(&in_memory())?;
         run(Command::new("cp").arg("-R").arg(launch.template).arg(folder.join("data")))?;
         let mut command = Command::new("sh");
-        command.args(["-c", SUPERVISOR, "mariadb-supervisor"]).arg(&folder).arg(daemon);
+        command.args(["-c", SUPERVISOR, "mariadb-supervisor"]).arg(&folder).arg(daemon).env("TMPDIR", &temporary);
         match launch.options {
             Some(_) => command.arg(format!("--defaults-file={}", options_in(&folder).display())),
             None => command.arg("--no-defaults"),
@@ -146,7 +145,7 @@ impl MariaDb {
             fs::write(options_in(&folder), options)?;
         }
         if launch.user != user_name()? {
-            run(Command::new("chown").args(["-R", launch.user]).arg(&folder))?;
+            run(Command::new("chown").args(["-R", launch.user]).args([&folder, &temporary]))?;
         }
         let mut supervisor = command.spawn().context("sh does not start")?;
         let orders = supervisor.stdin.take();
@@ -313,6 +312,11 @@ impl<'a> Launch<'a> {
 /// Where a server's files are quickest.
 pub(super) fn in_memory() -> PathBuf {
     Some(PathBuf::from("/dev/shm")).filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir)
+}
+
+fn new_folder(parent: &Path) -> Result<PathBuf> {
+    let folder = tempfile::Builder::new().prefix("cofferdam-mariadb-").tempdir_in(parent);
+    Ok(folder.with_context(|| format!("no folder for a server in {}", parent.display()))?.keep())
 }
 
 fn options_in(folder: &Path) -> PathBuf {
