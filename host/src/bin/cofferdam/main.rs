@@ -117,14 +117,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
     result
 }
 
-/// Lets all threads take memory from two places. By default each has one of its own, and keeps there what another thread
-/// could use for the next page.
+/// Lets all threads take memory from two places, and what is larger than 128 KiB, such as a page's columns, from the system.
+/// By default each thread has a place of its own and keeps there what another could use for the next page, and the more
+/// of the large blocks the more of them there were.
 fn share_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. With
-    // `M_ARENA_MAX` it changes where memory comes from later, and nothing that was handed out.
+    // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. These change
+    // where memory comes from later, and nothing that was handed out.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
     }
 }
 
