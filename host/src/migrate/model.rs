@@ -132,6 +132,8 @@ pub struct Run {
     pub position: Position,
     /// What became of its rows.
     pub tally: Tally,
+    /// Whether it goes without indexes that only reads need, which are created before it ends.
+    pub lacks_indexes: bool,
 }
 
 /// A row that cannot be moved.

@@ -1,6 +1,7 @@
 use super::error::Result;
 use super::lease::Held;
 use super::model::Left;
+use super::run::{Options, create_indexes};
 use super::side::Side;
 
 /// What a rollback did.
@@ -54,6 +55,7 @@ async fn undo(
     lease: &Held,
     total: &mut RolledBack,
 ) -> Result<()> {
+    create_indexes(to, lease.owner(), Options::default().patience).await?;
     while let Some(undone) = to.storage().undo(lease.owner()).await.map_err(|error| to.failed(error))? {
         total.removed += undone.removed;
         total.restored += undone.restored;
@@ -81,7 +83,12 @@ pub async fn forget(to: &Side) -> Result<bool> {
         return Ok(false);
     }
     let lease = Held::take(to).await?;
-    let result = to.storage().forget_runs(lease.owner()).await.map_err(|error| to.failed(error));
+    let result = forget_with(to, &lease).await;
     lease.release().await;
     result.map(|()| true)
+}
+
+async fn forget_with(to: &Side, lease: &Held) -> Result<()> {
+    create_indexes(to, lease.owner(), Options::default().patience).await?;
+    to.storage().forget_runs(lease.owner()).await.map_err(|error| to.failed(error))
 }

@@ -7,9 +7,13 @@ use super::error::{MigrateError, Result};
 use super::lease::Held;
 use super::model::{Overview, Reject, Run, RunState};
 use super::plan::same;
+use super::retry::Retry;
 use super::side::Side;
 use super::source::Pages;
 use crate::model::MessageState;
+
+/// From how many rows on a run goes without indexes until its end: of fewer, nobody notices the difference.
+const MANY_ROWS: u64 = 25_000;
 
 /// How a run goes about it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,15 @@ pub trait Observer: Send {
 
     /// A page was written.
     fn written(&mut self, run: &Run) -> io::Result<()>;
+
+    /// All pages were written, and indexes are created that the run went without: a second or more for each million rows.
+    ///
+    /// # Errors
+    ///
+    /// As with [`begins`](Self::begins).
+    fn creates_indexes(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Moves everything from one side to the other, or what an interrupted run left to move. The overviews are of both.
@@ -83,7 +96,15 @@ async fn run_with(
     if seen.is_some_and(|seen| seen.owner == owner) {
         return Err(same(from, to));
     }
-    let run = to.storage().begin_run(owner, from.label()).await.map_err(|error| to.failed(error))?;
+    let mut run = to.storage().begin_run(owner, from.label()).await.map_err(|error| to.failed(error))?;
+    if run.pages == 0 && overviews.0.rows() >= MANY_ROWS {
+        match to.storage().leave_out_indexes(owner, run.number).await {
+            Ok(noted) => run = noted,
+            // A right that is missing, somebody who uses the table: the run is slower with them, and no worse. A database that
+            // is lost is met again by the first page, which waits for it.
+            Err(error) => tracing::debug!(%error, "the indexes stay"),
+        }
+    }
     observer.begins(&run)?;
     let rows = overviews.0.page_rows.max(overviews.1.batch_rows);
     let mut pages = Pages::read(Arc::clone(from.storage()), run.position.clone(), rows, options.patience);
@@ -99,7 +120,22 @@ async fn run_with(
     if run.state == RunState::Finished {
         return Ok(run);
     }
+    if run.lacks_indexes {
+        moving.observer.creates_indexes()?;
+        create_indexes(to, owner, options.patience).await?;
+    }
     to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))
+}
+
+/// Creates the indexes that the newest run went without, if it did. Where somebody uses the table all the while, tries again.
+pub(super) async fn create_indexes(to: &Side, owner: &str, patience: Duration) -> Result<()> {
+    let mut retry = Retry::new(patience);
+    loop {
+        match to.storage().create_indexes(owner).await {
+            Err(error) if retry.again(&error).await => {}
+            created => return created.map_err(|error| to.failed(error)),
+        }
+    }
 }
 
 /// A run on its way.

@@ -30,6 +30,8 @@ pub(super) struct Effects {
     pub writes: bool,
     /// It may take a named lock, which belongs to the connection and outlives the lease.
     pub takes_named_lock: bool,
+    /// It changes the schema, which may take as long as the tables are large.
+    pub changes_schema: bool,
 }
 
 impl Statement {

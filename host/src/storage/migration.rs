@@ -13,13 +13,13 @@ use crate::model::MessageKey;
 use crate::plugin::bindings::{migration, types};
 use crate::plugin::{Entry, convert, well_formed};
 
-/// The longest that looking over both tables may take: a scan of each, however large.
-const SURVEY: Duration = Duration::from_secs(1800);
+/// The longest that looking over both tables, or creating an index, may take: a scan of each, however large.
+const WHOLE_TABLES: Duration = Duration::from_secs(1800);
 
 impl Storage {
     pub(crate) async fn survey(&self) -> Result<Overview> {
         let overview = self
-            .operate("survey", SURVEY, none, async |Entry { plugin, store }| {
+            .operate("survey", WHOLE_TABLES, none, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_migration().call_survey(store).await
             })
             .await?;
@@ -89,6 +89,22 @@ impl Storage {
             })
             .await?;
         Ok(run.into())
+    }
+
+    pub(crate) async fn leave_out_indexes(&self, owner: &str, run: u32) -> Result<Run> {
+        let run = self
+            .operate("leave_out_indexes", self.timeouts().list, none, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_migration().call_leave_out_indexes(store, owner, run).await
+            })
+            .await?;
+        Ok(run.into())
+    }
+
+    pub(crate) async fn create_indexes(&self, owner: &str) -> Result<()> {
+        self.operate("create_indexes", WHOLE_TABLES, none, async |Entry { plugin, store }| {
+            plugin.cofferdam_storage_migration().call_create_indexes(store, owner).await
+        })
+        .await
     }
 
     pub(crate) async fn write_message_states(
@@ -266,6 +282,7 @@ impl From<migration::Run> for Run {
             pages: run.pages,
             position: run.position.into(),
             tally: Tally { read, inserted, replaced, kept, merged, rejected },
+            lacks_indexes: run.lacks_indexes,
         }
     }
 }

@@ -79,7 +79,8 @@ impl StorageBuilder {
         self
     }
 
-    /// Opens the database for writing much at a time: SQLite's writer gets a cache of 32 MiB.
+    /// Opens the database for writing much at a time: SQLite's writer gets a cache of 32 MiB, and on MySQL changes of the schema
+    /// give way to those who use the tables.
     #[must_use]
     pub(crate) fn bulk(mut self) -> Self {
         self.purpose = Purpose::Bulk;
@@ -273,6 +274,7 @@ impl Storage {
             DatabaseConfig::Mysql(mysql) if purpose == Purpose::Read => {
                 sql::mysql::open(mysql, &pool).map(|database| Arc::new(sql::ReadOnly::new(database)) as _)
             }
+            DatabaseConfig::Mysql(mysql) if purpose == Purpose::Bulk => sql::mysql::open_bulk(mysql, &pool),
             DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),
             DatabaseConfig::Mysql(mysql) => sql::mysql::open(mysql, &pool),
         });

@@ -153,6 +153,8 @@ pub struct Migration {
     pub writes_at_a_time: u32,
     /// Reads tables of version 1, whose text may compare otherwise.
     pub legacy: Scan,
+    /// The index that a run into an empty database leaves for its end.
+    pub left_out: LeftOutIndex,
     /// What tells this database from any other, as one text that the same database always gives.
     pub identity: &'static str,
     /// Columns: rows, the smallest and the greatest updated_at, rows that break the rules of their types.
@@ -170,6 +172,19 @@ pub struct Migration {
     /// Creates `cofferdam_migration_undo`, `cofferdam_migrations` and `cofferdam_migration_lease`, those that are
     /// missing. `{names}` are filled as in schema steps.
     pub create_tables: [&'static str; 3],
+}
+
+/// An index that only reads need. Keys are written in their order; to insert what has another order one by one costs several
+/// times what it takes to sort it once. `{names}` are filled as in schema steps, but for `{now}`.
+pub struct LeftOutIndex {
+    /// It is kept where one of these queries returns a row.
+    pub stays_where: &'static [&'static str],
+    /// Drops it.
+    pub drop: &'static str,
+    /// Returns a row where it is there.
+    pub is_there: &'static str,
+    /// Creates it, as the schema steps do.
+    pub create: &'static str,
 }
 
 /// Reads both tables in the bytewise order of keys, with the parameters of the statements of the same names in

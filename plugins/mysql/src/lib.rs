@@ -23,7 +23,7 @@ impl Backend for Mysql {
     const THREADLESS_KEY: &'static str = "channel_id,threadless";
 
     fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {
-        vec![("collation", schema::collation(&server.version))]
+        vec![("collation", schema::collation(&server.version)), ("variables", schema::variables(&server.version))]
     }
 }
 

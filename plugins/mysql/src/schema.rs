@@ -28,6 +28,15 @@ pub(crate) fn collation(server_version: &str) -> &'static str {
     if server_version.contains("MariaDB") { "utf8mb4_nopad_bin" } else { "utf8mb4_0900_bin" }
 }
 
+/// The table of the server's settings.
+pub(crate) fn variables(server_version: &str) -> &'static str {
+    if server_version.contains("MariaDB") {
+        "information_schema.global_variables"
+    } else {
+        "performance_schema.global_variables"
+    }
+}
+
 pub(crate) const DESCRIBE_COLUMNS: &str = "\
 SELECT table_name, column_name,
     CASE WHEN data_type IN ('tinyint', 'smallint', 'mediumint', 'int', 'bigint') THEN 'integer'

@@ -1,6 +1,7 @@
 //! A bot on a Galera cluster of three real nodes: the faults of `cargo xtask faults` in their shortened form, and what else
 //! several nodes can do to a write.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use cofferdam::{ErrorKind, MessageState, Storage, StorageService};
 use cofferdam_tests::faults::load::{Load, LoadOptions};
 use cofferdam_tests::faults::verdict::{Expected, Verdict};
 use cofferdam_tests::faults::{FAULTS, Fault, Run, galera};
+use cofferdam_tests::harness::command::{on_mysql, run};
 use cofferdam_tests::harness::galera::{Galera, NODES};
 use cofferdam_tests::harness::path::NetworkPath;
-use cofferdam_tests::harness::storage::mysql_config;
+use cofferdam_tests::harness::plugins;
+use cofferdam_tests::harness::storage::{Home, mysql_config};
 use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
@@ -135,6 +138,46 @@ async fn a_write_that_arrives_late_at_one_node_does_not_undo_a_newer_one_on_anot
         pool.close(Instant::now() + SETTLING).await;
     }
     administrator.disconnect().await.unwrap();
+}
+
+/// The indexes that a run into another server leaves for its end: all nodes would stand still while they are created.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_migration_leaves_the_indexes_of_a_cluster_alone() -> Result<()> {
+    const DATABASE: &str = "cofferdam_moved";
+    let (cluster, from, folder) = (Galera::shared().await?, Home::sqlite()?, tempfile::tempdir()?);
+    cluster.create_database(DATABASE).await?;
+    from.open().await?.close().await?;
+    let Home::Sqlite(file) = &from else { unreachable!("it is a file") };
+    rusqlite::Connection::open(file.database())?.execute_batch(
+        "INSERT INTO message_states (channel_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+         VALUES (hex(zeroblob(128)), 'too long a channel', 1, 1, 1); \
+         INSERT INTO message_states (channel_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) \
+         SELECT printf('channel %05d', i), 'message', i, 1, 1 FROM n",
+    )?;
+    let config = cluster.config(DATABASE, &[0]);
+    let to = format!("mysql://{}@{}/{DATABASE}", config.username, config.hosts[0]);
+    let migrate = |more: &[&str]| {
+        let mut command = on_mysql(&config, &["migrate", "--execute", "--from", &from.spec(), "--to", &to]);
+        let plugins = Path::new(plugins::SQLITE).parent().expect("components lie in a folder");
+        command.args(more).current_dir(folder.path()).env("COFFERDAM_PLUGINS", plugins);
+        run(&mut command, 6);
+    };
+    let mut connection = cluster.administrator(0).await?;
+    // Stopped before its first page, and then at its end.
+    for more in [&["--stop-on-reject"][..], &[]] {
+        migrate(more);
+        let indexes: Vec<String> = connection
+            .exec(
+                "SELECT DISTINCT index_name FROM information_schema.statistics \
+                 WHERE table_schema = ? AND index_name LIKE 'idx%' ORDER BY index_name",
+                (DATABASE,),
+            )
+            .await?;
+        assert_eq!(indexes, ["idx_message_states_timestamp", "idx_thread_ownerships_creation_time"]);
+    }
+    connection.disconnect().await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

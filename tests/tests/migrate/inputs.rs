@@ -13,15 +13,7 @@ use cofferdam_tests::harness::storage::Home;
 use cofferdam_tests::harness::tmpfs::Tmpfs;
 use mysql_async::prelude::Queryable;
 
-use crate::rig::{dump, environment, fill, many, migrate, rollback, verify, without_ids};
-
-/// The command with these names of sides.
-fn between(home: &Home, folder: &Path, from: &str, to: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(cofferdam().expect("the command compiles"));
-    command.env_clear().envs(environment(home, home)).current_dir(folder);
-    command.args(["migrate", "--from", from, "--to", to]).args(arguments);
-    command
-}
+use crate::rig::{between, dump, environment, fill, many, migrate, rollback, verify, without_ids};
 
 #[track_caller]
 fn wrong(mut command: Command, code: i32, parts: &[&str]) {

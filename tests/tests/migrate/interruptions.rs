@@ -13,7 +13,7 @@ use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
-use crate::rig::{dump, fill, many, migrate, remembers, rollback, times, verify, without_ids};
+use crate::rig::{dump, fill, indexes, many, migrate, remembers, rollback, times, verify, without_ids};
 
 /// Rows of a source that is moved in several pages.
 const ROWS: i64 = 40_000;
@@ -73,6 +73,7 @@ async fn kill_and_resume(from: &Home, to: &Home, folder: &Path, mut kills: u32) 
                     if kills % 5 == 4 {
                         run(&mut rollback(to, folder, &["--all"]), 0);
                         assert!(dump(to).await? == (Vec::new(), Vec::new()), "the rollback is not exact");
+                        assert_eq!(indexes(to).await?.len(), 2, "an index is missing");
                         run_was_killed = false;
                     }
                     continue;
@@ -91,8 +92,10 @@ async fn kill_and_resume(from: &Home, to: &Home, folder: &Path, mut kills: u32) 
             break;
         }
         assert!(without_ids(dump(to).await?) == given, "something was lost, doubled or changed");
+        assert_eq!(indexes(to).await?.len(), 2, "an index is missing");
         run(&mut rollback(to, folder, &["--all"]), 0);
         assert!(dump(to).await? == (Vec::new(), Vec::new()), "the rollback is not exact");
+        assert_eq!(indexes(to).await?.len(), 2, "an index is missing");
         ensure!(kills == 0 || whole > 0, "no run lasts long enough to be killed");
     }
     Ok(())

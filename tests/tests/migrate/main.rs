@@ -1,6 +1,7 @@
 //! Everything is moved from one database to another: exactly, through every interruption, and back again.
 
 mod fixtures;
+mod indexes;
 mod inputs;
 mod interruptions;
 mod old_bot;

@@ -49,6 +49,13 @@ pub fn migrate(from: &Home, to: &Home, folder: &Path, arguments: &[&str]) -> Com
     command
 }
 
+/// [`migrate`] with these names of sides, of which a server has the password of `home`.
+pub fn between(home: &Home, folder: &Path, from: &str, to: &str, arguments: &[&str]) -> Command {
+    let mut command = bare(home, home, folder);
+    command.args(["migrate", "--from", from, "--to", to]).args(arguments);
+    command
+}
+
 /// `cofferdam migrate verify`.
 pub fn verify(from: &Home, to: &Home, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = bare(from, to, folder);
@@ -60,6 +67,13 @@ pub fn verify(from: &Home, to: &Home, folder: &Path, arguments: &[&str]) -> Comm
 pub fn rollback(to: &Home, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = bare(to, to, folder);
     command.args(["migrate", "rollback", "--to", &to.spec()]).args(arguments);
+    command
+}
+
+/// `cofferdam migrate forget`.
+pub fn forget(to: &Home, folder: &Path) -> Command {
+    let mut command = bare(to, to, folder);
+    command.args(["migrate", "forget", "--to", &to.spec()]);
     command
 }
 
@@ -256,6 +270,29 @@ pub async fn remembers(home: &Home) -> Result<bool> {
                 .await?;
             connection.disconnect().await?;
             Ok(found.is_some())
+        }
+    }
+}
+
+/// The names of the indexes that only reads need.
+pub async fn indexes(home: &Home) -> Result<Vec<String>> {
+    match home {
+        Home::Sqlite(folder) => {
+            let connection = rusqlite::Connection::open(folder.database())?;
+            let mut names = connection
+                .prepare("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'idx%' ORDER BY name")?;
+            Ok(names.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        }
+        Home::Mysql(database) => {
+            let mut connection = database.connect().await?;
+            let names = connection
+                .query(
+                    "SELECT DISTINCT index_name FROM information_schema.statistics \
+                     WHERE table_schema = DATABASE() AND index_name LIKE 'idx%' ORDER BY index_name",
+                )
+                .await?;
+            connection.disconnect().await?;
+            Ok(names)
         }
     }
 }

@@ -26,7 +26,8 @@ fn kind(code: u16, sqlstate: &str) -> ErrorKind {
         // KILL QUERY, MariaDB's max_statement_time, MySQL's max_execution_time.
         1317 | 1969 | 3024 => ErrorKind::Timeout,
         // Lock wait, deadlock, a row that changed since it was read; MySQL's NOWAIT; its group replication.
-        1205 | 1213 | 1020 | 3572 | 3101 => ErrorKind::Conflict,
+        // Creating an index was outrun by writes.
+        1205 | 1213 | 1020 | 1799 | 3572 | 3101 => ErrorKind::Conflict,
         // Duplicate keys.
         1022 | 1062 | 1169 | 1586 | 1859 => ErrorKind::Constraint,
         // NULL or no default where a value is needed; a value that is too long, out of range, or not of the
@@ -45,7 +46,7 @@ fn kind(code: u16, sqlstate: &str) -> ErrorKind {
         // A read-only table or transaction.
         1036 | 1792 => ErrorKind::PermissionDenied,
         // A full disk, table, temporary file or log.
-        1021 | 1026 | 1114 | 1197 | 1598 | 3019 => ErrorKind::StorageFull,
+        1021 | 1026 | 1114 | 1197 | 1598 | 1878 | 3019 => ErrorKind::StorageFull,
         // Syntax, names that do not exist or exist already, and what cannot be prepared.
         1046 | 1050 | 1051 | 1052 | 1054 | 1060 | 1061 | 1064 | 1065 | 1068 | 1091 | 1109 | 1110 | 1136 | 1146
         | 1149 | 1166 | 1171 | 1210 | 1222 | 1241 | 1242 | 1243 | 1248 | 1295 | 1305 | 1390 | 1461 | 1615 => {

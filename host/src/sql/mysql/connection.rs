@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
@@ -8,7 +9,7 @@ use super::codes::{self, Doing};
 use super::exchange::{self, Failure};
 use super::guard;
 use super::hosts::Host;
-use super::pool::{Link, Permit, Pool, say_goodbye};
+use super::pool::{Link, Permit, Pool, SchemaChanges, say_goodbye};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
@@ -143,6 +144,24 @@ impl MysqlConnection {
         deadline.min(Instant::now() + self.pool.round_trip())
     }
 
+    /// A change of the schema takes as long as the tables are large: its operation's deadline alone holds.
+    async fn change_schema(
+        &mut self,
+        text: &Arc<str>,
+        parameters: Cow<'_, [Value]>,
+        deadline: Instant,
+    ) -> Result<u64> {
+        let gives_way = self.pool.schema_changes() == SchemaChanges::GiveWay;
+        if gives_way {
+            self.run_own(LOCK_WAIT, deadline).await?;
+        }
+        let result = self.execute_once(text, parameters, deadline, deadline).await;
+        if gives_way && self.link.is_some() {
+            self.run_own(LOCK_WAIT_AS_BEFORE, deadline).await?;
+        }
+        result
+    }
+
     async fn query_once(
         &mut self,
         text: &Arc<str>,
@@ -160,11 +179,17 @@ impl MysqlConnection {
         self.settle(link, outcome, deadline)
     }
 
-    async fn execute_once(&mut self, text: &Arc<str>, parameters: &[Value], deadline: Instant) -> Result<u64> {
+    async fn execute_once(
+        &mut self,
+        text: &Arc<str>,
+        parameters: Cow<'_, [Value]>,
+        limit: Instant,
+        deadline: Instant,
+    ) -> Result<u64> {
         let mut link = self.take()?;
         link.flight.begin();
         let call = exchange::execute(&mut link, text, parameters);
-        let outcome = timeout_at(self.limit(deadline), call).await;
+        let outcome = timeout_at(limit, call).await;
         self.settle(link, outcome, deadline)
     }
 
@@ -237,6 +262,10 @@ impl MysqlConnection {
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 
+/// In seconds: short against the deadline of an operation of those who wait behind a change of the schema.
+const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
+const LOCK_WAIT_AS_BEFORE: &str = "SET SESSION lock_wait_timeout = DEFAULT";
+
 #[async_trait]
 impl Connection for MysqlConnection {
     async fn query(
@@ -253,12 +282,21 @@ impl Connection for MysqlConnection {
         self.read(statement.text(), &parameters, limits, deadline).await
     }
 
-    async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
-        self.prepare_for(statement)?;
+    async fn execute(&mut self, statement: &Statement, mut parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        let effects = self.prepare_for(statement)?;
         let mut pause = Pause::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut was_repeated = false;
         loop {
-            match self.execute_once(statement.text(), &parameters, deadline).await {
+            // Within a transaction nothing is repeated.
+            let given = match self.in_transaction {
+                true => Cow::Owned(std::mem::take(&mut parameters)),
+                false => Cow::Borrowed(&*parameters),
+            };
+            let done = match effects.changes_schema {
+                true => self.change_schema(statement.text(), given, deadline).await,
+                false => self.execute_once(statement.text(), given, self.limit(deadline), deadline).await,
+            };
+            match done {
                 Err(error) if codes::is_lock_conflict(&error) && !self.in_transaction => {
                     if std::mem::replace(&mut was_repeated, true) && !pause.wait(deadline).await {
                         return Err(error);

@@ -1,5 +1,6 @@
 //! Statements on one connection, in MySQL's binary protocol.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ pub(super) async fn query(
 ) -> Result<Rows, Failure> {
     let buffers = std::mem::take(&mut link.buffers);
     let (connection, statement) = prepare(link, text, parameters).await?;
-    let mut result = connection.exec_iter(statement, values(parameters)).await?;
+    let mut result = connection.exec_iter(statement, values(parameters.into())).await?;
     let columns = result.columns().unwrap_or_default();
     let mut builder = RowsBuilder::reusing(buffers, columns.len(), limits);
     while let Some(row) = result.next().await? {
@@ -58,8 +59,8 @@ pub(super) async fn query(
 }
 
 /// Runs a statement and returns how many rows it affected.
-pub(super) async fn execute(link: &mut Link, text: &Arc<str>, parameters: &[Value]) -> Result<u64, Failure> {
-    let (connection, statement) = prepare(link, text, parameters).await?;
+pub(super) async fn execute(link: &mut Link, text: &Arc<str>, parameters: Cow<'_, [Value]>) -> Result<u64, Failure> {
+    let (connection, statement) = prepare(link, text, &parameters).await?;
     let result = connection.exec_iter(statement, values(parameters)).await?;
     let affected = result.affected_rows();
     result.drop_result().await?;
@@ -123,18 +124,18 @@ impl Statements {
     }
 }
 
-fn values(parameters: &[Value]) -> Params {
+fn values(parameters: Cow<'_, [Value]>) -> Params {
     if parameters.is_empty() {
         return Params::Empty;
     }
-    let value = |value: &Value| match value {
+    let value = |value| match value {
         Value::Null => Cell::NULL,
-        Value::Integer(value) => Cell::Int(*value),
-        Value::Real(value) => Cell::Double(*value),
-        Value::Text(value) => Cell::Bytes(value.as_bytes().to_vec()),
-        Value::Blob(value) => Cell::Bytes(value.clone()),
+        Value::Integer(value) => Cell::Int(value),
+        Value::Real(value) => Cell::Double(value),
+        Value::Text(value) => Cell::Bytes(value.into_bytes()),
+        Value::Blob(value) => Cell::Bytes(value),
     };
-    Params::Positional(parameters.iter().map(value).collect())
+    Params::Positional(parameters.into_owned().into_iter().map(value).collect())
 }
 
 fn push(builder: &mut RowsBuilder, cell: Cell, column: &Column, index: usize) -> Result<()> {

@@ -17,6 +17,9 @@ const REFUSED: [&str; 3] = ["OUTFILE", "DUMPFILE", "LOAD_FILE"];
 /// Words with which a table lies elsewhere: `DATA DIRECTORY`, and the `CONNECTION` of a federated one.
 const REFUSED_IN_DEFINITIONS: [&str; 2] = ["DIRECTORY", "CONNECTION"];
 
+/// What a change of the schema begins with.
+const DEFINING: [&str; 3] = ["CREATE", "ALTER", "DROP"];
+
 /// Whether a backend may run this text.
 pub(super) fn check(text: &str) -> Result<()> {
     if text.len() > MAX_TEXT {
@@ -52,7 +55,14 @@ pub(super) fn check(text: &str) -> Result<()> {
 
 /// What a text does that passed [`check`].
 pub(super) fn effects(text: &str) -> Effects {
-    Effects { writes: writes(text), takes_named_lock: takes_named_lock(text) }
+    Effects { writes: writes(text), takes_named_lock: takes_named_lock(text), changes_schema: changes_schema(text) }
+}
+
+fn changes_schema(text: &str) -> bool {
+    tokens(text).is_ok_and(|tokens| match tokens.first() {
+        Some(Token::Word(word)) => DEFINING.iter().any(|verb| verb.eq_ignore_ascii_case(word)),
+        _ => false,
+    })
 }
 
 fn writes(text: &str) -> bool {
@@ -79,7 +89,7 @@ fn check_verb(first: &str, rest: &[Token<'_>]) -> Result<()> {
     if is(first, &["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"]) {
         return Ok(());
     }
-    if is(first, &["CREATE", "ALTER", "DROP"]) {
+    if is(first, &DEFINING) {
         let allowed = is(word(0), &["TABLE", "INDEX"])
             || is(first, &["CREATE"]) && is(word(0), &["UNIQUE"]) && is(word(1), &["INDEX"]);
         return if allowed { Ok(()) } else { Err(denied(&format!("{first} {}", word(0)))) };
@@ -299,5 +309,6 @@ mod tests {
     #[test]
     fn a_named_lock_is_noticed() {
         assert!(takes_named_lock("SELECT get_lock('a', 1)") && !takes_named_lock("SELECT 1"));
+        assert!(changes_schema("/* a */ drop INDEX i ON t") && !changes_schema("INSERT INTO t SELECT 'CREATE'"));
     }
 }

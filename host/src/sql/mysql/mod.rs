@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::connection::MysqlConnection;
-use self::pool::Pool;
+use self::pool::{Pool, SchemaChanges};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::error::Result;
 use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
@@ -33,7 +33,17 @@ use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
 /// [`ErrorKind::Other`](crate::sql::ErrorKind::Other) where the file with the authorities to trust cannot be used, or no
 /// server is named.
 pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool)?))))
+    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, SchemaChanges::Wait)?))))
+}
+
+/// As [`open`], for writing much at a time beside others: a change of the schema that waits for somebody who uses the table
+/// holds up all who come after it, and gives up after two seconds.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_bulk(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
+    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, SchemaChanges::GiveWay)?))))
 }
 
 struct MysqlDatabase(Arc<Pool>);

@@ -24,6 +24,7 @@ pub(super) struct Pool {
     fence: Arc<Fence>,
     config: PoolConfig,
     round_trip: Duration,
+    schema_changes: SchemaChanges,
     permits: Arc<Semaphore>,
     idle: Mutex<VecDeque<Link>>,
     open: Arc<AtomicUsize>,
@@ -69,6 +70,15 @@ impl Link {
     }
 }
 
+/// What a change of the schema does while somebody uses the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SchemaChanges {
+    /// It waits as long as the server lets it, which is a day or more.
+    Wait,
+    /// It fails after a moment.
+    GiveWay,
+}
+
 /// The right to one connection.
 pub(super) struct Permit {
     _permit: OwnedSemaphorePermit,
@@ -76,13 +86,14 @@ pub(super) struct Permit {
 }
 
 impl Pool {
-    pub fn new(config: &MysqlConfig, pool: PoolConfig) -> Result<Self> {
+    pub fn new(config: &MysqlConfig, pool: PoolConfig, schema_changes: SchemaChanges) -> Result<Self> {
         let max = pool.max_open.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
             connector: Connector::new(config)?,
             fence: Arc::default(),
             config: PoolConfig { max_open: max, ..pool },
             round_trip: config.round_trip_timeout,
+            schema_changes,
             permits: Arc::new(Semaphore::new(max)),
             idle: Mutex::default(),
             open: Arc::default(),
@@ -95,6 +106,11 @@ impl Pool {
     /// The longest that one answer may take.
     pub fn round_trip(&self) -> Duration {
         self.round_trip
+    }
+
+    /// What a change of the schema does while somebody uses the table.
+    pub fn schema_changes(&self) -> SchemaChanges {
+        self.schema_changes
     }
 
     /// What the server said it is, once it was asked.

@@ -1,8 +1,9 @@
 //! Moving everything from one database to another.
 //!
 //! `survey` and `read` look at a source as it is. `run` keeps the lease and where a run has come to, `write` writes its
-//! pages, `undo` undoes them by what `log` says of each.
+//! pages, `undo` undoes them by what `log` says of each. `indexes` has a run go without what only reads need.
 
+mod indexes;
 mod log;
 mod read;
 mod run;
@@ -50,6 +51,14 @@ impl<B: Backend> Guest for Component<B> {
 
     fn begin(owner: String, source: String) -> Result<Run, Error> {
         operation::<B, _>("begin", || run::begin(&owner, &source))
+    }
+
+    fn leave_out_indexes(owner: String, run: u32) -> Result<Run, Error> {
+        operation::<B, _>("leave-out-indexes", || indexes::leave_out::<B>(&owner, run))
+    }
+
+    fn create_indexes(owner: String) -> Result<(), Error> {
+        operation::<B, _>("create-indexes", || indexes::create::<B>(&owner))
     }
 
     fn write_message_states(owner: String, progress: Progress, states: MessageStates) -> Result<Run, Error> {

@@ -1,5 +1,6 @@
 //! Who may write, and where a run has come to: the tables `cofferdam_migration_lease` and `cofferdam_migrations`.
 
+use super::indexes;
 use crate::bindings::cofferdam::storage::sql::{self, Access, Value, connected_server};
 use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::bindings::exports::cofferdam::storage::migration::{Lease, MessageKey, Position, Run, RunState, Tally};
@@ -118,7 +119,9 @@ pub(super) fn last(session: &Session) -> Result<Option<Run>> {
     let mut reader = Reader::new("cofferdam_migrations", &rows);
     let number = reader.next("number")?.integer(0)?;
     let source = reader.next("source")?.text(0)?.to_owned();
-    let state = match reader.next("state")?.integer(0)? {
+    let state = reader.next("state")?.integer(0)?;
+    let lacks_indexes = state & LACKS_INDEXES != 0;
+    let state = match state & !LACKS_INDEXES {
         FINISHED => RunState::Finished,
         UNDOING => RunState::Undoing,
         _ => RunState::Importing,
@@ -148,11 +151,27 @@ pub(super) fn last(session: &Session) -> Result<Option<Run>> {
             merged: count("merged")?,
             rejected: count("rejected")?,
         },
+        lacks_indexes,
     }))
 }
 
+const IMPORTING: i64 = 0;
 const FINISHED: i64 = 1;
 const UNDOING: i64 = 2;
+/// Added to one of the others.
+const LACKS_INDEXES: i64 = 4;
+
+/// Notes what a run is doing, and whether it goes without indexes.
+pub(super) fn note(session: &Session, run: &Run) -> Result<()> {
+    let state = match run.state {
+        RunState::Importing => IMPORTING,
+        RunState::Finished => FINISHED,
+        RunState::Undoing => UNDOING,
+    };
+    let state = if run.lacks_indexes { state | LACKS_INDEXES } else { state };
+    session.execute(SET_STATE, &[Value::Integer(state), Value::Integer(run.number.into())])?;
+    Ok(())
+}
 
 pub(super) fn begin(owner: &str, source: &str) -> Result<Run> {
     let session = Session::write()?;
@@ -211,12 +230,6 @@ pub(super) fn advance(session: &Session, run: u32, next: &Position, tally: &Tall
     Ok(())
 }
 
-/// Notes that a run is being undone.
-pub(super) fn mark_undoing(session: &Session, run: u32) -> Result<()> {
-    session.execute(SET_STATE, &[Value::Integer(UNDOING), Value::Integer(run.into())])?;
-    Ok(())
-}
-
 /// Forgets a run of which nothing is left to undo.
 pub(super) fn delete(session: &Session, run: u32) -> Result<()> {
     session.execute(DELETE, &[Value::Integer(run.into())])?;
@@ -231,11 +244,12 @@ pub(super) fn finish(owner: &str, run: u32) -> Result<Run> {
         if found.number != run || !matches!(found.position, Position::End) {
             return invalid(format!("run {run} is not at its end"));
         }
+        indexes::check_created(&found)?;
         let finished = Run { state: RunState::Finished, ..found };
         if finished.tally.inserted + finished.tally.replaced == 0 && finished.number > 1 {
             delete(&session, run)?;
         } else {
-            session.execute(SET_STATE, &[Value::Integer(FINISHED), Value::Integer(run.into())])?;
+            note(&session, &finished)?;
         }
         Ok(finished)
     })
@@ -245,6 +259,7 @@ pub(super) fn forget(owner: &str) -> Result<()> {
     let session = Session::write()?;
     session.transaction(|| {
         hold_lease(&session, owner)?;
+        last(&session)?.as_ref().map_or(Ok(()), indexes::check_created)?;
         session.execute_long(DELETE_ALL, &[]).map_err(Failure::from)
     })?;
     for text in DROP_TABLES {

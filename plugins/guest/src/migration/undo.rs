@@ -1,10 +1,12 @@
 //! Undoing a run, page by page, the last one first.
 
 use super::log::{self, Record};
-use super::run;
 use super::write::{Stored, places};
+use super::{indexes, run};
 use crate::bindings::cofferdam::storage::sql::Value;
-use crate::bindings::exports::cofferdam::storage::migration::{Left, MessageKey, Table as LeftTable, Undone};
+use crate::bindings::exports::cofferdam::storage::migration::{
+    Left, MessageKey, Run, RunState, Table as LeftTable, Undone,
+};
 use crate::dialect::{Backend, Repeated};
 use crate::error::Result;
 use crate::merge::pieces;
@@ -48,11 +50,13 @@ fn undo_once<B: Backend>(session: &Session, owner: &str) -> Result<Option<Undone
     let mut undone = Undone { run: last.number, removed: 0, restored: 0, left: Vec::new(), more: true };
     let rows = session.query_long(LAST_LOG, &[number])?;
     if rows.count == 0 {
+        indexes::check_created(&last)?;
         run::delete(session, last.number)?;
         undone.more = false;
         return Ok(Some(undone));
     }
-    run::mark_undoing(session, last.number)?;
+    let last = Run { state: RunState::Undoing, ..last };
+    run::note(session, &last)?;
     let mut reader = Reader::new("cofferdam_migration_undo", &rows);
     let page = Value::Integer(reader.next("page")?.integer(0)?);
     let part = Value::Integer(reader.next("part")?.integer(0)?);

@@ -90,21 +90,25 @@ pub(crate) fn initialize<B: Backend>() -> Result<()> {
     let session = Session::write()?;
     match B::UPGRADE {
         Upgrade::Transaction => while session.transaction(|| next_step::<B>(&session))? {},
-        Upgrade::NamedLock { take, release, missing_on, repeat_on } => {
-            match lock(&session, take) {
-                Err(failure) if failure.has_code(missing_on) => return steps_under_lock::<B>(&session, repeat_on),
-                taken => taken?,
-            }
-            let result = steps_under_lock::<B>(&session, repeat_on);
-            // A connection that is lost has lost the lock too. Otherwise it goes back to the pool and must not
-            // take the lock along.
-            if !matches!(&result, Err(Failure::Sql(error)) if loses_connection(error)) {
-                session.query(release, &[])?;
-            }
-            result?;
-        }
+        Upgrade::NamedLock { .. } => alone::<B, _>(&session, || steps_under_lock::<B>(&session, repeat_on))?,
     }
     Ok(())
+}
+
+/// Runs `body` while nobody else changes the schema. Where the engine's changes are transactional, or the server has no named
+/// locks, `body` itself has to see to that.
+pub(crate) fn alone<B: Backend, T>(session: &Session, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Upgrade::NamedLock { take, release, missing_on, .. } = B::UPGRADE else { return body() };
+    match lock(session, take) {
+        Err(failure) if failure.has_code(missing_on) => return body(),
+        taken => taken?,
+    }
+    let result = body();
+    // A connection that is lost has lost the lock too. Otherwise it goes back to the pool and must not take the lock along.
+    if !matches!(&result, Err(Failure::Sql(error)) if loses_connection(error)) {
+        session.query(release, &[])?;
+    }
+    result
 }
 
 /// What is wrong with the schema, if that is why a statement could not be prepared.

@@ -126,6 +126,14 @@ impl<G: Guest> migration::Guest for Component<G> {
         Err(unasked())
     }
 
+    fn leave_out_indexes(_owner: String, _run: u32) -> Result<migration::Run, Error> {
+        Err(unasked())
+    }
+
+    fn create_indexes(_owner: String) -> Result<(), Error> {
+        Err(unasked())
+    }
+
     fn write_message_states(
         _owner: String,
         _progress: migration::Progress,

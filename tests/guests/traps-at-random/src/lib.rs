@@ -163,6 +163,14 @@ impl migration::Guest for TrapsAtRandom {
         perhaps(|| Sound::begin(owner, source))
     }
 
+    fn leave_out_indexes(owner: String, run: u32) -> Result<migration::Run, Error> {
+        perhaps(|| Sound::leave_out_indexes(owner, run))
+    }
+
+    fn create_indexes(owner: String) -> Result<(), Error> {
+        perhaps(|| Sound::create_indexes(owner))
+    }
+
     fn write_message_states(
         owner: String,
         progress: migration::Progress,

@@ -15,6 +15,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// For scripts, an event this often.
 const EVENTS: Duration = Duration::from_secs(1);
 
+/// How often a terminal shows that something is still going on.
+const SPIN: Duration = Duration::from_millis(100);
+
 /// Shows one thing after the other.
 pub struct Progress {
     as_json: bool,
@@ -78,6 +81,22 @@ impl Progress {
             return event("progress", Value::Object(fields));
         }
         eprintln!("{}: {rows} of {} rows, {rate:.0} rows/s, {left:.0} s left", self.what, self.total);
+        Ok(())
+    }
+
+    /// All rows are done, and something without steps of its own follows.
+    pub fn last_step(&mut self, what: &'static str) -> Result<(), Failure> {
+        match &self.bar {
+            Some(bar) => {
+                if let Ok(style) = ProgressStyle::with_template("{msg} {spinner} {elapsed}") {
+                    bar.set_style(style);
+                }
+                bar.set_message(what);
+                bar.enable_steady_tick(SPIN);
+            }
+            None if self.as_json => event("progress", json!({ "what": what }))?,
+            None => eprintln!("{what}"),
+        }
         Ok(())
     }
 

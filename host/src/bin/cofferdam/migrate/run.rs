@@ -143,6 +143,10 @@ impl Observer for Watch {
     fn written(&mut self, run: &Run) -> io::Result<()> {
         self.progress.at(done(&run.tally), || super::plan::tally(&run.tally)).map_err(failed)
     }
+
+    fn creates_indexes(&mut self) -> io::Result<()> {
+        self.progress.last_step("creating indexes").map_err(failed)
+    }
 }
 
 /// A failure to show something, in the words of an observer.
