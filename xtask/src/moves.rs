@@ -18,6 +18,9 @@ pub struct Arguments {
     /// are read from the disk.
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     buffer_pool: u64,
+    /// How often everything is measured; the medians are told.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
     /// Print JSON to standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -35,7 +38,11 @@ pub fn moves(arguments: &Arguments) -> Result<ExitCode> {
     step("Building the measurement", &mut build)?;
     let mut moves = Command::new(target().join("debug").join("cofferdam-moves"));
     moves.arg("--command").arg(command).arg("--plugins").arg(plugins);
-    moves.args(["--states", &arguments.states.to_string(), "--buffer-pool", &arguments.buffer_pool.to_string()]);
+    for (option, number) in
+        [("--states", arguments.states), ("--buffer-pool", arguments.buffer_pool), ("--rounds", arguments.rounds)]
+    {
+        moves.args([option, &number.to_string()]);
+    }
     for (flag, is_set) in [("--json", arguments.json), ("--check", arguments.check)] {
         if is_set {
             moves.arg(flag);

@@ -52,7 +52,11 @@ pub static VARIABLES: &[Variable] = &[
     variable("COFFERDAM_TO_PASSWORD", "(MYSQL_PASSWORD)", "the password of the database that `migrate` writes"),
     variable("COFFERDAM_TO_PASSWORD_FILE", "(none)", "a file that contains it, as MYSQL_PASSWORD_FILE"),
     variable("MYSQL_TIMEOUT", "30s", "the longest that opening one connection may take"),
-    variable("MYSQL_ROUND_TRIP_TIMEOUT", "30s", "the longest that one statement may wait for its answer, changes of the schema aside"),
+    variable(
+        "MYSQL_ROUND_TRIP_TIMEOUT",
+        "30s",
+        "the longest that one statement may wait for its answer, changes of the schema aside",
+    ),
     variable(
         "MYSQL_CONNECT_ATTEMPTS",
         "5",

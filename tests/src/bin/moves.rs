@@ -47,6 +47,9 @@ struct Arguments {
     /// are read from the disk.
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     buffer_pool: u64,
+    /// How often everything is measured; the medians are told.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
     /// Print JSON to standard output instead of tables.
     #[arg(long)]
     json: bool,
@@ -57,7 +60,6 @@ struct Arguments {
 
 /// What one run of the command did.
 struct Move {
-    name: &'static str,
     rows: u64,
     seconds: f64,
     verify_seconds: f64,
@@ -81,35 +83,80 @@ impl Move {
     }
 }
 
+/// Everything once, one right after the other: what the machine does beside it changes from minute to minute.
+struct Round {
+    there: Move,
+    back: Move,
+    one_by_one: OneByOne,
+}
+
+impl Round {
+    async fn measure(arguments: &Arguments, server: &MysqlServer, from: &Home) -> Result<Self> {
+        let (to, back) = (Home::Mysql(server.create_database(DatabaseOptions::default()).await?), Home::sqlite()?);
+        let Home::Mysql(database) = &to else { anyhow::bail!("it is a server's") };
+        eprintln!("{THERE}");
+        let there = measure(arguments, THERE, from, &to)?;
+        eprintln!("upserting one by one");
+        let storage = through_the_storage(arguments, database)?;
+        let one_by_one = OneByOne { storage, driver: with_the_driver(server, &file(from)?).await? };
+        eprintln!("{BACK}");
+        let back = measure(arguments, BACK, &to, &back)?;
+        // They lie in memory.
+        let mut connection = database.connect().await?;
+        connection.query_drop(format!("DROP DATABASE `{}`", database.config().database)).await?;
+        connection.disconnect().await?;
+        Ok(Self { there, back, one_by_one })
+    }
+
+    /// How many times as fast the move is as upserts through the storage.
+    fn times(&self) -> f64 {
+        self.there.rate() / self.one_by_one.storage
+    }
+}
+
+const THERE: &str = "sqlite to mariadb";
+const BACK: &str = "mariadb to sqlite";
+
+/// All rounds.
+struct Rounds(Vec<Round>);
+
+impl Rounds {
+    fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        let mut figures: Vec<_> = self.0.iter().map(figure).collect();
+        figures.sort_by(f64::total_cmp);
+        let middle = figures.len() / 2;
+        if figures.len() % 2 == 1 { figures[middle] } else { (figures[middle - 1] + figures[middle]) / 2.0 }
+    }
+
+    fn most(&self, figure: impl Fn(&Round) -> f64) -> f64 {
+        self.0.iter().map(figure).fold(0.0, f64::max)
+    }
+
+    fn directions(&self) -> [(&'static str, fn(&Round) -> &Move); 2] {
+        [(THERE, |round| &round.there), (BACK, |round| &round.back)]
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut settings = DEFAULTS.map(str::to_owned).to_vec();
     settings.push(format!("--innodb-buffer-pool-size={}M", arguments.buffer_pool));
     let server = MysqlServer::start(&settings).await?;
-    let database = server.create_database(DatabaseOptions::default()).await?;
-    let (from, back) = (Home::sqlite()?, Home::sqlite()?);
+    let from = Home::sqlite()?;
     eprintln!("filling a SQLite file with {} states and {} ownerships", arguments.states, arguments.states / 10);
     from.open().await?.close().await?;
     fill(&file(&from)?, arguments.states)?;
-    let to = Home::Mysql(database);
-    let mut moves = Vec::new();
-    for (name, from, to) in [("sqlite to mariadb", &from, &to), ("mariadb to sqlite", &to, &back)] {
-        eprintln!("{name}");
-        moves.push(measure(&arguments, name, from, to)?);
+    let mut rounds = Rounds(Vec::new());
+    for number in 1..=arguments.rounds {
+        eprintln!("round {number} of {}", arguments.rounds);
+        rounds.0.push(Round::measure(&arguments, &server, &from).await?);
     }
-    eprintln!("upserting one by one");
-    let Home::Mysql(database) = &to else { anyhow::bail!("it is a server's") };
-    let one_by_one = OneByOne {
-        storage: through_the_storage(&arguments, database)?,
-        driver: with_the_driver(&server, &file(&from)?).await?,
-    };
-
-    let goals = goals(&moves, &one_by_one);
+    let goals = goals(&rounds);
     if arguments.json {
-        println!("{:#}", report(&moves, &one_by_one, &goals));
+        println!("{:#}", report(&rounds, &goals));
     } else {
-        print(&moves, &one_by_one, &goals);
+        print(&rounds, &goals);
     }
     let is_missed = goals.iter().any(|goal| !goal.is_met);
     Ok(if arguments.check && is_missed { MISSED.into() } else { ExitCode::SUCCESS })
@@ -168,7 +215,7 @@ fn password(home: &Home) -> Option<String> {
     }
 }
 
-fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) -> Result<Move> {
+fn measure(arguments: &Arguments, name: &str, from: &Home, to: &Home) -> Result<Move> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(&arguments.command);
     command.args(["migrate", "--execute", "--json", "--from", &from.spec(), "--to", &to.spec()]);
@@ -208,7 +255,6 @@ fn measure(arguments: &Arguments, name: &'static str, from: &Home, to: &Home) ->
     let (moved, compared) = (moved.context("nothing was moved")?, compared.context("nothing was compared")?);
     ensure!(compared["verdict"]["is_equal"] == true, "{name}: the sides differ: {compared}");
     Ok(Move {
-        name,
         rows: moved["rows"].as_u64().context("rows")?,
         seconds: moved["seconds"].as_f64().context("seconds")?,
         verify_seconds: compared["seconds"].as_f64().context("seconds")?,
@@ -279,50 +325,60 @@ struct Goal {
     is_met: bool,
 }
 
-fn goals(moves: &[Move], one_by_one: &OneByOne) -> Vec<Goal> {
+fn goals(rounds: &Rounds) -> Vec<Goal> {
     let at_least = |what, goal: f64, measured: f64| Goal {
         what,
         goal: format!(">= {goal:.0}"),
         measured: format!("{measured:.0}"),
         is_met: measured >= goal,
     };
-    let [there, back] = moves else { return Vec::new() };
+    let megabytes = rounds.most(|round| round.there.megabytes());
     vec![
-        at_least("SQLite to MariaDB, rows/s", 60_000.0, there.rate()),
-        at_least("comparing them, rows/s", 150_000.0, there.verify_rate()),
+        at_least("SQLite to MariaDB, rows/s", 60_000.0, rounds.median(|round| round.there.rate())),
+        at_least("comparing them, rows/s", 150_000.0, rounds.median(|round| round.there.verify_rate())),
         Goal {
-            what: "resident memory, MB",
+            what: "most resident memory, MB",
             goal: "<= 80".into(),
-            measured: format!("{:.1}", there.megabytes()),
-            is_met: there.megabytes() <= 80.0,
+            measured: format!("{megabytes:.1}"),
+            is_met: megabytes <= 80.0,
         },
-        at_least("times as fast as upserts through the storage", 20.0, there.rate() / one_by_one.storage),
-        at_least("MariaDB to SQLite, rows/s", 100_000.0, back.rate()),
+        at_least("times as fast as upserts through the storage", 20.0, rounds.median(Round::times)),
+        at_least("MariaDB to SQLite, rows/s", 100_000.0, rounds.median(|round| round.back.rate())),
     ]
 }
 
-fn print(moves: &[Move], one_by_one: &OneByOne, goals: &[Goal]) {
+fn print(rounds: &Rounds, goals: &[Goal]) {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["Move", "Rows", "Seconds", "Rows/s", "Compared, rows/s", "Peak MB"]);
-    for moved in moves {
+    table.load_style(presets::NOTHING).set_header([
+        "Medians",
+        "Rows",
+        "Seconds",
+        "Rows/s",
+        "Compared, rows/s",
+        "Most MB",
+    ]);
+    for (name, direction) in rounds.directions() {
         table.add_row([
-            moved.name.to_owned(),
-            moved.rows.to_string(),
-            format!("{:.1}", moved.seconds),
-            format!("{:.0}", moved.rate()),
-            format!("{:.0}", moved.verify_rate()),
-            format!("{:.1}", moved.megabytes()),
+            name.to_owned(),
+            format!("{:.0}", rounds.median(|round| direction(round).rows as f64)),
+            format!("{:.1}", rounds.median(|round| direction(round).seconds)),
+            format!("{:.0}", rounds.median(|round| direction(round).rate())),
+            format!("{:.0}", rounds.median(|round| direction(round).verify_rate())),
+            format!("{:.1}", rounds.most(|round| direction(round).megabytes())),
         ]);
     }
-    for (name, rate) in
-        [("upserts through the storage", one_by_one.storage), ("upserts with the driver", one_by_one.driver)]
-    {
-        table.add_row([name, "", "", &format!("{rate:.0}"), "", ""]);
+    let one_by_one: [(_, fn(&Round) -> f64); 2] = [
+        ("upserts through the storage", |round| round.one_by_one.storage),
+        ("upserts with the driver", |round| round.one_by_one.driver),
+    ];
+    for (name, rate) in one_by_one {
+        table.add_row([name, "", "", &format!("{:.0}", rounds.median(rate)), "", ""]);
     }
     show(table, 1..6);
-    for moved in moves.iter().filter(|moved| moved.millions.len() > 1) {
+    for (name, direction) in rounds.directions() {
+        let Some(moved) = rounds.0.first().map(direction).filter(|moved| moved.millions.len() > 1) else { continue };
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header([moved.name, "Seconds", "Resident MB"]);
+        table.load_style(presets::NOTHING).set_header([name, "Seconds", "Resident MB"]);
         for (number, (seconds, resident)) in moved.millions.iter().enumerate() {
             let megabytes = *resident as f64 * 1024.0 / 1e6;
             table.add_row([format!("million {}", number + 1), format!("{:.1}", seconds), format!("{megabytes:.1}")]);
@@ -348,14 +404,23 @@ fn show(mut table: Table, numbers: std::ops::Range<usize>) {
     table.lines().for_each(|line| println!("{}", line.trim_end()));
 }
 
-fn report(moves: &[Move], one_by_one: &OneByOne, goals: &[Goal]) -> Value {
-    let moves: Vec<_> = moves
+fn report(rounds: &Rounds, goals: &[Goal]) -> Value {
+    let moved = |moved: &Move| {
+        let millions: Vec<_> =
+            moved.millions.iter().map(|(s, kib)| json!({ "seconds": s, "resident_kib": kib })).collect();
+        json!({
+            "rows": moved.rows, "seconds": moved.seconds, "verify_seconds": moved.verify_seconds, "peak_kib": moved.peak,
+            "millions": millions,
+        })
+    };
+    let rounds: Vec<_> = rounds
+        .0
         .iter()
-        .map(|moved| {
-            let millions: Vec<_> = moved.millions.iter().map(|(s, kib)| json!({ "seconds": s, "resident_kib": kib })).collect();
+        .map(|round| {
+            let OneByOne { storage, driver } = round.one_by_one;
             json!({
-                "name": moved.name, "rows": moved.rows, "seconds": moved.seconds, "verify_seconds": moved.verify_seconds,
-                "peak_kib": moved.peak, "millions": millions,
+                "sqlite_to_mariadb": moved(&round.there), "mariadb_to_sqlite": moved(&round.back),
+                "upserts_per_second": { "storage": storage, "driver": driver },
             })
         })
         .collect();
@@ -363,5 +428,5 @@ fn report(moves: &[Move], one_by_one: &OneByOne, goals: &[Goal]) -> Value {
         .iter()
         .map(|goal| json!({ "what": goal.what, "goal": goal.goal, "measured": goal.measured, "is_met": goal.is_met }))
         .collect();
-    json!({ "moves": moves, "upserts_per_second": { "storage": one_by_one.storage, "driver": one_by_one.driver }, "goals": goals })
+    json!({ "rounds": rounds, "goals": goals })
 }

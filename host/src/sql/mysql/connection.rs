@@ -145,12 +145,7 @@ impl MysqlConnection {
     }
 
     /// A change of the schema takes as long as the tables are large: its operation's deadline alone holds.
-    async fn change_schema(
-        &mut self,
-        text: &Arc<str>,
-        parameters: Cow<'_, [Value]>,
-        deadline: Instant,
-    ) -> Result<u64> {
+    async fn change_schema(&mut self, text: &Arc<str>, parameters: Cow<'_, [Value]>, deadline: Instant) -> Result<u64> {
         let gives_way = self.pool.schema_changes() == SchemaChanges::GiveWay;
         if gives_way {
             self.run_own(LOCK_WAIT, deadline).await?;
