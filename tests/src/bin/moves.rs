@@ -94,13 +94,11 @@ impl Round {
     async fn measure(arguments: &Arguments, server: &MysqlServer, from: &Home) -> Result<Self> {
         let (to, back) = (Home::Mysql(server.create_database(DatabaseOptions::default()).await?), Home::sqlite()?);
         let Home::Mysql(database) = &to else { anyhow::bail!("it is a server's") };
-        eprintln!("{THERE}");
-        let there = measure(arguments, THERE, from, &to)?;
+        let there = measure(arguments, Direction::There, from, &to)?;
         eprintln!("upserting one by one");
         let storage = through_the_storage(arguments, database)?;
         let one_by_one = OneByOne { storage, driver: with_the_driver(server, &file(from)?).await? };
-        eprintln!("{BACK}");
-        let back = measure(arguments, BACK, &to, &back)?;
+        let back = measure(arguments, Direction::Back, &to, &back)?;
         // They lie in memory.
         let mut connection = database.connect().await?;
         connection.query_drop(format!("DROP DATABASE `{}`", database.config().database)).await?;
@@ -114,8 +112,29 @@ impl Round {
     }
 }
 
-const THERE: &str = "sqlite to mariadb";
-const BACK: &str = "mariadb to sqlite";
+#[derive(Clone, Copy)]
+enum Direction {
+    There,
+    Back,
+}
+
+impl Direction {
+    const BOTH: [Self; 2] = [Self::There, Self::Back];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::There => "sqlite to mariadb",
+            Self::Back => "mariadb to sqlite",
+        }
+    }
+
+    fn of(self, round: &Round) -> &Move {
+        match self {
+            Self::There => &round.there,
+            Self::Back => &round.back,
+        }
+    }
+}
 
 /// All rounds.
 struct Rounds(Vec<Round>);
@@ -130,10 +149,6 @@ impl Rounds {
 
     fn most(&self, figure: impl Fn(&Round) -> f64) -> f64 {
         self.0.iter().map(figure).fold(0.0, f64::max)
-    }
-
-    fn directions(&self) -> [(&'static str, fn(&Round) -> &Move); 2] {
-        [(THERE, |round| &round.there), (BACK, |round| &round.back)]
     }
 }
 
@@ -215,7 +230,9 @@ fn password(home: &Home) -> Option<String> {
     }
 }
 
-fn measure(arguments: &Arguments, name: &str, from: &Home, to: &Home) -> Result<Move> {
+fn measure(arguments: &Arguments, direction: Direction, from: &Home, to: &Home) -> Result<Move> {
+    let name = direction.name();
+    eprintln!("{name}");
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(&arguments.command);
     command.args(["migrate", "--execute", "--json", "--from", &from.spec(), "--to", &to.spec()]);
@@ -357,28 +374,28 @@ fn print(rounds: &Rounds, goals: &[Goal]) {
         "Compared, rows/s",
         "Most MB",
     ]);
-    for (name, direction) in rounds.directions() {
+    for direction in Direction::BOTH {
         table.add_row([
-            name.to_owned(),
-            format!("{:.0}", rounds.median(|round| direction(round).rows as f64)),
-            format!("{:.1}", rounds.median(|round| direction(round).seconds)),
-            format!("{:.0}", rounds.median(|round| direction(round).rate())),
-            format!("{:.0}", rounds.median(|round| direction(round).verify_rate())),
-            format!("{:.1}", rounds.most(|round| direction(round).megabytes())),
+            direction.name().to_owned(),
+            format!("{:.0}", rounds.median(|round| direction.of(round).rows as f64)),
+            format!("{:.1}", rounds.median(|round| direction.of(round).seconds)),
+            format!("{:.0}", rounds.median(|round| direction.of(round).rate())),
+            format!("{:.0}", rounds.median(|round| direction.of(round).verify_rate())),
+            format!("{:.1}", rounds.most(|round| direction.of(round).megabytes())),
         ]);
     }
-    let one_by_one: [(_, fn(&Round) -> f64); 2] = [
-        ("upserts through the storage", |round| round.one_by_one.storage),
-        ("upserts with the driver", |round| round.one_by_one.driver),
-    ];
-    for (name, rate) in one_by_one {
-        table.add_row([name, "", "", &format!("{:.0}", rounds.median(rate)), "", ""]);
+    for (name, rate) in [
+        ("upserts through the storage", rounds.median(|round| round.one_by_one.storage)),
+        ("upserts with the driver", rounds.median(|round| round.one_by_one.driver)),
+    ] {
+        table.add_row([name, "", "", &format!("{rate:.0}"), "", ""]);
     }
     show(table, 1..6);
-    for (name, direction) in rounds.directions() {
-        let Some(moved) = rounds.0.first().map(direction).filter(|moved| moved.millions.len() > 1) else { continue };
+    for direction in Direction::BOTH {
+        let first = rounds.0.first().map(|round| direction.of(round));
+        let Some(moved) = first.filter(|moved| moved.millions.len() > 1) else { continue };
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header([name, "Seconds", "Resident MB"]);
+        table.load_style(presets::NOTHING).set_header([direction.name(), "Seconds", "Resident MB"]);
         for (number, (seconds, resident)) in moved.millions.iter().enumerate() {
             let megabytes = *resident as f64 * 1024.0 / 1e6;
             table.add_row([format!("million {}", number + 1), format!("{:.1}", seconds), format!("{megabytes:.1}")]);
