@@ -50,11 +50,13 @@ ORDER BY CAST(CONVERT(thread_id USING utf8mb4) AS BINARY) LIMIT ?",
             "SELECT 1 FROM message_states LIMIT 1 OFFSET 1000",
             // The nodes of a Galera cluster stand still while one of them creates an index.
             "SELECT 1 FROM {variables} WHERE variable_name = 'wsrep_on' AND variable_value = 'ON'",
-            // Another one that serves as well has another name.
+            // It is another one than is created at the end.
             "\
-SELECT 1 FROM (SELECT COUNT(*) AS found FROM information_schema.statistics WHERE table_schema = DATABASE()
-    AND table_name = 'message_states' AND index_name = 'idx_message_states_timestamp') AS i
-WHERE i.found <> 1",
+SELECT 1 FROM (
+    SELECT COUNT(*) AS parts, SUM(column_name = 'last_seen_timestamp' AND non_unique = 1) AS fitting
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states'
+        AND index_name = 'idx_message_states_timestamp'
+) AS i WHERE i.parts <> 1 OR i.fitting <> 1",
         ],
         drop: "DROP INDEX idx_message_states_timestamp ON message_states",
         is_there: "\
@@ -89,13 +91,15 @@ FROM thread_ownerships",
 SELECT COUNT(*) - COUNT(DISTINCT CAST(CONVERT(channel_id USING utf8mb4) AS BINARY))
 FROM message_states WHERE thread_id IS NULL",
 
+    // Of BETWEEN MariaDB makes an equality where the collation of the connection does not tell its bounds apart, as 'A' and
+    // 'a '.
     message_states_between: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
-FROM message_states WHERE channel_id BETWEEN ? AND ? ORDER BY channel_id, thread_id LIMIT ? FOR UPDATE",
+FROM message_states WHERE channel_id >= ? AND channel_id <= ? ORDER BY channel_id, thread_id LIMIT ? FOR UPDATE",
 
     thread_ownerships_between: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at
-FROM thread_ownerships WHERE thread_id BETWEEN ? AND ? ORDER BY thread_id LIMIT ? FOR UPDATE",
+FROM thread_ownerships WHERE thread_id >= ? AND thread_id <= ? ORDER BY thread_id LIMIT ? FOR UPDATE",
 
     count_tables: "\
 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE()
