@@ -42,7 +42,7 @@ enum Task {
         /// What is random as often as is promised, such as 200 killed migrations, instead of only enough to test a change.
         #[arg(long)]
         full: bool,
-        /// Only tests whose name contains this.
+        /// Only the tests of this file or folder of tests/tests, or those whose name contains this.
         filter: Option<String>,
     },
     /// Check formatting, clippy and documentation of host and guests; warnings are errors.
