@@ -216,8 +216,8 @@ impl<'a> Busy<'a> {
     async fn wait<T>(&mut self, result: Result<T>, deadline: Instant) -> Option<Result<T>> {
         match result {
             Err(error) if codes::is_busy(&error) => {
-                let _blocked = self.is_writer.then(|| self.pool.block());
-                self.pool.note_lock();
+                let _blocked = self.is_writer.then(|| self.pool.others.block());
+                self.pool.others.note_lock();
                 self.was_busy = true;
                 if self.pause.wait(deadline).await { None } else { Some(Err(self.pool.busy())) }
             }

@@ -112,7 +112,7 @@ async fn lead(
         match pool.group_pace.run(|| held.raw().and_then(|raw| run_group(pool, raw))) {
             Ok(()) => {}
             Err(error) if codes::is_busy(&error) => {
-                let _blocked = pool.block();
+                let _blocked = pool.others.block();
                 was_busy = true;
                 if !pause.wait(deadline).await {
                     return Err(pool.busy());

@@ -6,6 +6,7 @@ mod codes;
 mod connection;
 mod group;
 mod guard;
+mod others;
 mod pace;
 mod place;
 mod pool;
@@ -137,7 +138,7 @@ impl Database for SqliteDatabase {
     }
 
     fn is_locked(&self) -> bool {
-        self.0.is_locked()
+        self.0.others.have_it_locked()
     }
 
     async fn close(&self, deadline: Instant) {

@@ -1,16 +1,20 @@
+mod lease;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Instant as StdInstant;
 
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
+pub(super) use self::lease::{Held, ReaderLease, WriterLease};
 use super::codes;
 use super::connection::busy_pause;
 use super::group::{Crowd, Job};
+use super::others::Others;
 use super::pace::{Pace, run_slow};
 use super::place::Place;
 use super::raw::{Raw, Role};
@@ -21,10 +25,6 @@ use crate::sql::gate::{self, Counted, Gate, Ticket};
 
 /// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
 const CHECKPOINT_PAGES: usize = 1000;
-
-/// How long a lock of another process is believed in after it was last met: some pauses between attempts, also on a busy
-/// machine.
-const LOCK_MEMORY: Duration = Duration::from_millis(250);
 
 /// One writer and several readers on one file.
 ///
@@ -46,10 +46,8 @@ pub(super) struct Pool {
     readers_open: AtomicUsize,
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
-    /// Whether the writer waits for another process at the moment.
-    blocked: AtomicBool,
-    /// When somebody last met the lock of another process.
-    met_lock: Mutex<Option<StdInstant>>,
+    /// What is known of other processes that lock the file.
+    pub(super) others: Others,
     /// Writes that wait for the next group.
     pub(super) queue: Mutex<VecDeque<Job>>,
     pub(super) crowd: Crowd,
@@ -108,8 +106,7 @@ impl Pool {
             readers_open: AtomicUsize::new(0),
             waiting: Arc::default(),
             gate: Arc::default(),
-            blocked: AtomicBool::new(false),
-            met_lock: Mutex::default(),
+            others: Others::default(),
             queue: Mutex::default(),
             crowd: Crowd::default(),
             pace: Pace::default(),
@@ -316,7 +313,7 @@ impl Pool {
         loop {
             match lease.raw().map_or(Ok(()), |raw| run_slow(|| raw.begin_log())) {
                 Err(error) if codes::is_busy(&error) => {
-                    let _blocked = self.block();
+                    let _blocked = self.others.block();
                     if !pause.wait(deadline).await {
                         return Err(self.busy());
                     }
@@ -335,27 +332,9 @@ impl Pool {
         Counted::new(&self.waiting)
     }
 
-    /// Notes that the writer waits for another process, as long as the result lives.
-    pub fn block(&self) -> Blocked<'_> {
-        self.note_lock();
-        self.blocked.store(true, Ordering::Relaxed);
-        Blocked(&self.blocked)
-    }
-
-    /// Notes that the lock of another process was met.
-    pub fn note_lock(&self) {
-        *lock(&self.met_lock) = Some(StdInstant::now());
-    }
-
-    /// Whether another process has the file locked: those who wait try several times within [`LOCK_MEMORY`].
-    pub fn is_locked(&self) -> bool {
-        let met = *lock(&self.met_lock);
-        self.blocked.load(Ordering::Relaxed) || met.is_some_and(|met| met.elapsed() < LOCK_MEMORY)
-    }
-
     /// Why the writer could not be had before the deadline.
     pub fn waited_too_long(&self) -> SqlError {
-        if self.is_locked() {
+        if self.others.have_it_locked() {
             return self.busy();
         }
         SqlError::timeout("waiting for the write lock")
@@ -481,77 +460,4 @@ fn readers(config: &PoolConfig) -> usize {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The writer waits for another process, as long as this lives.
-pub(super) struct Blocked<'a>(&'a AtomicBool);
-
-impl Drop for Blocked<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
-/// A reader, which goes back when this is dropped.
-pub(super) struct ReaderLease {
-    raw: Option<Raw>,
-    generation: u64,
-    pool: Arc<Pool>,
-    _ticket: Ticket,
-    /// After the connection, so that whoever gets the permit finds it.
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for ReaderLease {
-    fn drop(&mut self) {
-        if let Some(raw) = self.raw.take() {
-            self.pool.put_back(raw, self.generation);
-        }
-    }
-}
-
-/// The writer, which is free again when this is dropped.
-pub(super) struct WriterLease {
-    guard: OwnedMutexGuard<Option<Raw>>,
-    pool: Arc<Pool>,
-    _ticket: Ticket,
-}
-
-impl WriterLease {
-    fn raw(&self) -> Option<&Raw> {
-        self.guard.as_ref()
-    }
-}
-
-impl Drop for WriterLease {
-    fn drop(&mut self) {
-        let pool = &self.pool;
-        let clean = self.guard.as_ref().is_some_and(Raw::clean);
-        if self.raw().is_some_and(Raw::is_spoiled) {
-            pool.retire_readers();
-        }
-        // One whose file is lost is closed by whoever takes up the file again.
-        if !clean && !pool.place.is_lost() || pool.gate.is_closed() {
-            pool.writer_open.store(false, Ordering::Relaxed);
-            *self.guard = None;
-        }
-        pool.checkpoint_if_due();
-    }
-}
-
-/// A leased connection of either kind.
-pub(super) enum Held {
-    Reader(ReaderLease),
-    Writer(WriterLease),
-}
-
-impl Held {
-    /// The connection itself.
-    pub fn raw(&self) -> Result<&Raw> {
-        let raw = match self {
-            Self::Reader(lease) => lease.raw.as_ref(),
-            Self::Writer(lease) => lease.raw(),
-        };
-        raw.ok_or_else(|| SqlError::new(ErrorKind::Unavailable, "the connection is closed"))
-    }
 }
