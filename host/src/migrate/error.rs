@@ -8,6 +8,9 @@ pub type Result<T, E = MigrateError> = std::result::Result<T, E>;
 /// The code with which a backend says that the lease is another's.
 pub(super) const LEASE_LOST: &str = "LEASE_LOST";
 
+/// The code with which a backend says that indexes have to be created first.
+pub(super) const LACKS_INDEXES: &str = "LACKS_INDEXES";
+
 /// The code with which a backend says that other pages come before this one.
 pub(super) const OUT_OF_TURN: &str = "OUT_OF_TURN";
 

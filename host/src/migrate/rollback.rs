@@ -1,4 +1,4 @@
-use super::error::Result;
+use super::error::{LACKS_INDEXES, Result};
 use super::lease::Held;
 use super::model::Left;
 use super::run::{Options, create_indexes};
@@ -55,8 +55,16 @@ async fn undo(
     lease: &Held,
     total: &mut RolledBack,
 ) -> Result<()> {
-    create_indexes(to, lease.owner(), Options::default().patience).await?;
-    while let Some(undone) = to.storage().undo(lease.owner()).await.map_err(|error| to.failed(error))? {
+    loop {
+        let undone = match to.storage().undo(lease.owner()).await {
+            // Only of what is left in the end: that takes no time, and no room.
+            Err(error) if error.code() == Some(LACKS_INDEXES) => {
+                create_indexes(to, lease.owner(), Options::default().patience).await?;
+                continue;
+            }
+            undone => undone.map_err(|error| to.failed(error))?,
+        };
+        let Some(undone) = undone else { return Ok(()) };
         total.removed += undone.removed;
         total.restored += undone.restored;
         total.left += undone.left.len() as u64;
@@ -70,7 +78,6 @@ async fn undo(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Gives up the way back: drops what the destination remembers of its runs. `false` where there was nothing.

@@ -100,9 +100,9 @@ async fn run_with(
     if run.pages == 0 && overviews.0.rows() >= MANY_ROWS {
         match to.storage().leave_out_indexes(owner, run.number).await {
             Ok(noted) => run = noted,
-            // A right that is missing, somebody who uses the table: the run is slower with them, and no worse. A database that
-            // is lost is met again by the first page, which waits for it.
-            Err(error) => tracing::debug!(%error, "the indexes stay"),
+            // A right that is missing, somebody who uses the table: the run is slower with them, and no worse. A database or a
+            // lease that is lost is met again by the first page.
+            Err(error) => tracing::debug!(%error, "the indexes may stay"),
         }
     }
     observer.begins(&run)?;
@@ -127,13 +127,14 @@ async fn run_with(
     to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))
 }
 
-/// Creates the indexes that the newest run went without, if it did. Where somebody uses the table all the while, tries again.
+/// Creates the indexes that the newest run went without, if it did. Where somebody uses the table all the while, tries again
+/// for so long after the first failure, which may come late.
 pub(super) async fn create_indexes(to: &Side, owner: &str, patience: Duration) -> Result<()> {
-    let mut retry = Retry::new(patience);
+    let mut retry = None;
     loop {
-        match to.storage().create_indexes(owner).await {
-            Err(error) if retry.again(&error).await => {}
-            created => return created.map_err(|error| to.failed(error)),
+        let Err(error) = to.storage().create_indexes(owner).await else { return Ok(()) };
+        if !retry.get_or_insert_with(|| Retry::new(patience)).again(&error).await {
+            return Err(to.failed(error));
         }
     }
 }

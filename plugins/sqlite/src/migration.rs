@@ -24,8 +24,11 @@ pub(crate) const MIGRATION: Migration = Migration {
         stays_where: &[
             // Of a thousand rows a list is read as fast without it.
             "SELECT 1 FROM message_states LIMIT 1 OFFSET 1000",
-            // Another one that serves as well has another name.
-            "SELECT 1 WHERE (SELECT group_concat(name) FROM pragma_index_info('idx_message_states_timestamp')) IS NOT 'last_seen_timestamp'",
+            // It is another one than is created at the end.
+            "\
+SELECT 1 WHERE (SELECT group_concat(name) FROM pragma_index_info('idx_message_states_timestamp')) IS NOT 'last_seen_timestamp'
+    OR NOT EXISTS (SELECT 1 FROM pragma_index_list('message_states')
+        WHERE name = 'idx_message_states_timestamp' AND NOT \"unique\" AND NOT partial)",
         ],
         drop: "DROP INDEX idx_message_states_timestamp",
         is_there: "SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'idx_message_states_timestamp'",

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use cofferdam::StorageService;
 use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::mysql::MysqlServer;
 use cofferdam_tests::harness::storage::Home;
+use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
+use tokio::time::timeout;
 
 use crate::rig::{between, dump, fill, forget, indexes, many, migrate, rollback};
 
@@ -107,36 +109,50 @@ async fn they_stay_where_the_right_to_drop_them_is_missing() -> Result<()> {
     Ok(())
 }
 
+/// The command, which would wait for hours if it did not give way.
+async fn patient(mut command: Command, code: i32) -> Result<()> {
+    for name in ["COFFERDAM_LIST_TIMEOUT", "MYSQL_ROUND_TRIP_TIMEOUT"] {
+        command.env(name, "1h");
+    }
+    Ok(tokio::task::spawn_blocking(move || drop(run(&mut command, code))).await?)
+}
+
+/// Longer than anything takes that does not wait for the one who uses the table.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn somebody_who_uses_the_table_for_long_holds_up_neither_a_run_nor_its_end() -> Result<()> {
+async fn somebody_who_uses_the_table_for_long_holds_up_neither_a_run_nor_others() -> Result<()> {
     let (from, to, folder) = (source(MANY).await?, Home::mysql().await?, tempfile::tempdir()?);
     to.open().await?.close().await?;
     let Home::Mysql(database) = &to else { unreachable!("it is a server's") };
-    let mut other = database.connect().await?;
-    let look = ["START TRANSACTION", "SELECT COUNT(*) FROM message_states"];
+    let (mut reader, mut writer) = (database.connect().await?, database.connect().await?);
+    let read = "START TRANSACTION; SELECT COUNT(*) FROM message_states";
 
-    for text in look {
-        other.query_drop(text).await?;
-    }
-    let command = migrate(&from, &to, folder.path(), &["--execute"]);
-    tokio::task::spawn_blocking(|| run(&mut { command }, 6)).await?;
-    other.query_drop("COMMIT").await?;
+    reader.query_drop(read).await?;
+    timeout(DEADLINE, patient(migrate(&from, &to, folder.path(), &["--execute"]), 6))
+        .await
+        .context("the run waits")??;
+    reader.query_drop("COMMIT").await?;
     assert_eq!(indexes(&to).await?, BOTH);
     run(&mut rollback(&to, folder.path(), &[]), 0);
 
     stop(&from, &to, folder.path());
-    for text in look {
-        other.query_drop(text).await?;
-    }
-    let command = migrate(&from, &to, folder.path(), &["--execute"]);
-    let running = tokio::task::spawn_blocking(|| run(&mut { command }, 6));
-    // Longer than one attempt to create an index waits.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    assert!(!running.is_finished(), "it did not wait for the table");
-    other.query_drop("COMMIT").await?;
-    running.await?;
+    reader.query_drop(read).await?;
+    let end = tokio::spawn(patient(forget(&to, folder.path()), 0));
+    until("the index is being created", DEADLINE, async || {
+        let waiting = "SELECT 1 FROM information_schema.processlist WHERE info LIKE 'CREATE INDEX%'";
+        writer.query_first::<u8, _>(waiting).await.is_ok_and(|found| found.is_some())
+    })
+    .await?;
+    let insert = "INSERT INTO message_states (channel_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+                  VALUES ('another', 'message', 1, 1, 1)";
+    timeout(DEADLINE, writer.query_drop(insert)).await.context("a write waits behind the index")??;
+    assert!(!end.is_finished(), "it did not wait for the reader");
+    reader.query_drop("COMMIT").await?;
+    end.await??;
     assert_eq!(indexes(&to).await?, BOTH);
-    other.disconnect().await?;
+    reader.disconnect().await?;
+    writer.disconnect().await?;
     Ok(())
 }
 

@@ -257,6 +257,10 @@ impl MysqlConnection {
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 
+/// A host that hangs keeps a named lock no longer than this, in seconds. The connection never serves another lease, and between
+/// two statements of this one a backend takes milliseconds.
+const LOCKED_IDLE: &str = "SET SESSION wait_timeout = 10";
+
 /// In seconds: short against the deadline of an operation of those who wait behind a change of the schema.
 const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
 const LOCK_WAIT_AS_BEFORE: &str = "SET SESSION lock_wait_timeout = DEFAULT";
@@ -271,6 +275,9 @@ impl Connection for MysqlConnection {
         deadline: Instant,
     ) -> Result<Rows> {
         let effects = self.prepare_for(statement)?;
+        if effects.takes_named_lock {
+            self.run_own(LOCKED_IDLE, deadline).await?;
+        }
         if self.in_transaction || effects.writes {
             return self.query_once(statement.text(), &parameters, limits, effects.writes, deadline).await;
         }

@@ -37,7 +37,7 @@ pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>
 }
 
 /// As [`open`], for writing much at a time beside others: a change of the schema that waits for somebody who uses the table
-/// holds up all who come after it, and gives up after two seconds.
+/// holds up all who come after it, and gives up after two seconds within a transaction, where nothing is tried again.
 ///
 /// # Errors
 ///

@@ -73,9 +73,9 @@ impl Link {
 /// What a change of the schema does while somebody uses the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemaChanges {
-    /// It waits as long as the server lets it, which is a day or more.
+    /// It waits as long as its operation may take.
     Wait,
-    /// It fails after a moment.
+    /// It fails after a moment. Outside a transaction the host tries it again until the operation's deadline.
     GiveWay,
 }
 

@@ -6,9 +6,10 @@
 
 use super::run;
 use crate::bindings::cofferdam::storage::sql::connected_server;
+use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::bindings::exports::cofferdam::storage::migration::{Run, RunState};
 use crate::dialect::Backend;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::schema;
 use crate::script::fill;
 use crate::session::Session;
@@ -44,24 +45,40 @@ pub(super) fn create<B: Backend>(owner: &str) -> Result<()> {
     let index = &B::MIGRATION.left_out;
     let values = B::fill(&connected_server()?);
     let session = Session::write()?;
+    if lacking(&session)?.is_none() {
+        return Ok(());
+    }
     schema::alone::<B, _>(&session, || {
         session.transaction(|| {
             run::hold_lease(&session, owner)?;
-            let Some(found) = run::last(&session)?.filter(|last| last.lacks_indexes) else { return Ok(()) };
-            if !session.finds(&fill(index.is_there, &values))? {
+            if lacking(&session)?.is_some() && !session.finds(&fill(index.is_there, &values))? {
                 session.run(&fill(index.create, &values))?;
             }
-            run::note(&session, &Run { lacks_indexes: false, ..found })
+            Ok::<_, Failure>(())
+        })?;
+        // Creating it may have committed, and let go of the lease.
+        session.transaction(|| {
+            run::hold_lease(&session, owner)?;
+            match lacking(&session)? {
+                Some(found) => run::note(&session, &Run { lacks_indexes: false, ..found }),
+                None => Ok(()),
+            }
         })
     })
 }
 
+/// The newest run, where it lacks indexes.
+fn lacking(session: &Session) -> Result<Option<Run>> {
+    Ok(run::last(session)?.filter(|last| last.lacks_indexes))
+}
+
 /// # Errors
 ///
-/// `invalid-input` where an index has to be created before this run comes to an end.
+/// `invalid-input` with the code `LACKS_INDEXES` where an index has to be created before this run comes to an end.
 pub(super) fn check_created(run: &Run) -> Result<()> {
     if run.lacks_indexes {
-        return invalid(format!("run {} goes without indexes: create them first", run.number));
+        let message = format!("run {} goes without indexes: create them first", run.number);
+        return Err(Failure::Own(Error { kind: ErrorKind::InvalidInput, message, code: Some("LACKS_INDEXES".into()) }));
     }
     Ok(())
 }
