@@ -4,6 +4,7 @@ mod fixtures;
 mod indexes;
 mod inputs;
 mod interruptions;
+mod memory;
 mod old_bot;
 mod online;
 mod property;
