@@ -148,11 +148,20 @@ impl Mirror {
         }
         // Another host may have written the row and brought it over in between, and this one an older value after it.
         let again = look_up(&shared.storage, &rows).await?;
-        let done = marked
-            .iter()
-            .zip(found.iter().zip(&again))
-            .filter(|((_, is_settled, _), (before, after))| *is_settled && before == after);
-        let done: Vec<i64> = done.map(|((sequence, _, _), _)| *sequence).collect();
+        let (mut done, mut done_rows) = (Vec::new(), Vec::new());
+        for ((sequence, is_settled, _), (before, after)) in marked.iter().zip(found.iter().zip(&again)) {
+            if *is_settled && before == after {
+                done.push(*sequence);
+                if !refused.iter().any(|(other, _)| other == sequence) {
+                    done_rows.extend(before.clone());
+                }
+            }
+        }
+        if newer > 0 && done_rows.len() + refused.len() < present.len() {
+            // A row that changed meanwhile may be newer there because it was moved there. It is brought over once more, and
+            // counted then.
+            newer = R::import(&self.secondary, &done_rows).await?;
+        }
         for (sequence, error) in refused {
             tracing::error!(mirror = self.name, %error, "the mirror refuses a row");
             self.missed.fetch_add(1, Ordering::Relaxed);
@@ -160,8 +169,7 @@ impl Mirror {
             self.failed(error);
         }
         let moved = done.len();
-        // Those that are brought over once more are counted then.
-        self.newer.fetch_add(newer.min(moved as u64), Ordering::Relaxed);
+        self.newer.fetch_add(newer, Ordering::Relaxed);
         self.mirrored.fetch_add(moved as u64, Ordering::Relaxed);
         marks.remove(done).await?;
         Ok(moved)
