@@ -148,20 +148,21 @@ impl Mirror {
         }
         // Another host may have written the row and brought it over in between, and this one an older value after it.
         let again = look_up(&shared.storage, &rows).await?;
-        let (mut done, mut done_rows) = (Vec::new(), Vec::new());
-        for ((sequence, is_settled, _), (before, after)) in marked.iter().zip(found.iter().zip(&again)) {
-            if *is_settled && before == after {
-                done.push(*sequence);
-                if !refused.iter().any(|(other, _)| other == sequence) {
-                    done_rows.extend(before.clone());
-                }
-            }
-        }
-        if newer > 0 && done_rows.len() + refused.len() < present.len() {
+        let done: Vec<_> = marked
+            .iter()
+            .zip(found.iter().zip(&again))
+            .filter(|((_, is_settled, _), (before, after))| *is_settled && before == after)
+            .map(|((sequence, _, _), (row, _))| (*sequence, row))
+            .collect();
+        if newer > 0 && done.len() < marked.len() {
             // A row that changed meanwhile may be newer there because it was moved there. It is brought over once more, and
             // counted then.
-            newer = R::import(&self.secondary, &done_rows).await?;
+            let is_refused = |sequence| refused.iter().any(|(other, _)| *other == sequence);
+            let taken = done.iter().filter(|(sequence, _)| !is_refused(*sequence));
+            let rows: Vec<R> = taken.filter_map(|(_, row)| (*row).clone()).collect();
+            newer = R::import(&self.secondary, &rows).await?;
         }
+        let done: Vec<i64> = done.into_iter().map(|(sequence, _)| sequence).collect();
         for (sequence, error) in refused {
             tracing::error!(mirror = self.name, %error, "the mirror refuses a row");
             self.missed.fetch_add(1, Ordering::Relaxed);

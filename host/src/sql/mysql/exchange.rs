@@ -135,7 +135,10 @@ fn values(parameters: Cow<'_, [Value]>) -> Params {
         Value::Text(value) => Cell::Bytes(value.into_bytes()),
         Value::Blob(value) => Cell::Bytes(value),
     };
-    Params::Positional(parameters.into_owned().into_iter().map(value).collect())
+    Params::Positional(match parameters {
+        Cow::Owned(parameters) => parameters.into_iter().map(value).collect(),
+        Cow::Borrowed(parameters) => parameters.iter().cloned().map(value).collect(),
+    })
 }
 
 fn push(builder: &mut RowsBuilder, cell: Cell, column: &Column, index: usize) -> Result<()> {
