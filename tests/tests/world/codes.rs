@@ -1,0 +1,1 @@
+//! Errors of servers and files have the kind that a caller needs, and the server's own words.

@@ -1,0 +1,1 @@
+//! The log of SQLite stays bounded.

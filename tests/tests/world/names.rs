@@ -1,0 +1,1 @@
+//! A name that nobody meant opens nothing.

@@ -1,0 +1,1 @@
+//! Settings of a server do not change what a session does.
