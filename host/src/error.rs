@@ -28,13 +28,16 @@ pub enum ErrorKind {
     SchemaMismatch,
     /// Stored data cannot be understood.
     CorruptData,
+    /// The database refused this row or statement by a rule of its own: a constraint, a trigger, a limit or a setting of the
+    /// server. Another row may go through; the same one will once that rule is changed.
+    Refused,
     /// A mistake of the backend or the host.
     Internal,
 }
 
 impl ErrorKind {
     /// Every kind, in the order of the contract.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::InvalidInput,
         Self::NotInitialized,
         Self::Unavailable,
@@ -44,6 +47,7 @@ impl ErrorKind {
         Self::StorageFull,
         Self::SchemaMismatch,
         Self::CorruptData,
+        Self::Refused,
         Self::Internal,
     ];
 
@@ -59,6 +63,7 @@ impl ErrorKind {
             Self::StorageFull => "storage-full",
             Self::SchemaMismatch => "schema-mismatch",
             Self::CorruptData => "corrupt-data",
+            Self::Refused => "refused",
             Self::Internal => "internal",
         }
     }
@@ -136,9 +141,8 @@ impl From<sql::SqlError> for Error {
             sql::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
             sql::ErrorKind::StorageFull => ErrorKind::StorageFull,
             sql::ErrorKind::CorruptData => ErrorKind::CorruptData,
-            sql::ErrorKind::Constraint | sql::ErrorKind::InvalidStatement | sql::ErrorKind::Other => {
-                ErrorKind::Internal
-            }
+            sql::ErrorKind::Constraint | sql::ErrorKind::Other => ErrorKind::Refused,
+            sql::ErrorKind::InvalidStatement => ErrorKind::Internal,
         };
         Self { kind, code: error.code, message: error.message }
     }

@@ -353,7 +353,8 @@ fn of_operation(kind: &str) -> &'static str {
         "PermissionDenied" => "permission-denied",
         "StorageFull" => "storage-full",
         "CorruptData" => "corrupt-data",
-        _ => "internal",
+        "InvalidStatement" => "internal",
+        _ => "refused",
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Plan {
     pub resumes: bool,
     /// Why a run would be refused at present.
     pub obstacle: Option<String>,
+    /// What an operator should know of either side, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 impl Plan {
@@ -38,11 +40,14 @@ impl Plan {
         if !source.identity.is_empty() && from.engine() == to.engine() && source.identity == destination.identity {
             return Err(same(from, to));
         }
+        let mut remarks = from.remarks().await?;
+        remarks.extend(to.remarks().await?);
         let mut plan = Self {
             estimate: estimate(source.rows(), to.engine()),
             needs_upgrade: destination.schema_version != Some(to.known_schema_version()),
             resumes: false,
             obstacle: None,
+            remarks,
             from: source,
             to: destination,
         };

@@ -141,6 +141,19 @@ impl Side {
         self.storage.survey().await.map_err(|error| self.failed(error))
     }
 
+    /// What an operator should know of it, a sentence each; nothing as a rule.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be asked.
+    pub async fn remarks(&self) -> Result<Vec<String>> {
+        if !self.exists {
+            return Ok(Vec::new());
+        }
+        let remarks = self.storage.remarks().await.map_err(|error| self.failed(error))?;
+        Ok(remarks.iter().map(|remark| format!("{}: {remark}", self.label)).collect())
+    }
+
     /// Closes its connections.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::storage::Description;
 use crate::text::one_line;
 
 /// The most characters of an error's message that are taken from a guest: it is to be one sentence.
-const MESSAGE: usize = 1000;
+pub(crate) const MESSAGE: usize = 1000;
 
 /// The most characters of an error's code that are taken from a guest, such as `SQLITE_CONSTRAINT_UNIQUE`.
 const CODE: usize = 64;
@@ -339,6 +339,7 @@ impl From<types::Error> for Error {
             types::ErrorKind::StorageFull => ErrorKind::StorageFull,
             types::ErrorKind::SchemaMismatch => ErrorKind::SchemaMismatch,
             types::ErrorKind::CorruptData => ErrorKind::CorruptData,
+            types::ErrorKind::Refused => ErrorKind::Refused,
             types::ErrorKind::Internal => ErrorKind::Internal,
         };
         let converted = Self::new(kind, one_line(&error.message, MESSAGE));

@@ -7,7 +7,7 @@ use super::error::PluginError;
 use crate::hexadecimal::hexadecimal;
 
 /// The version of `cofferdam:storage` that this host speaks.
-pub const CONTRACT_VERSION: &str = "0.1.0";
+pub const CONTRACT_VERSION: &str = "0.2.0";
 
 const PACKAGE: &str = "cofferdam:storage/";
 const REQUIRED_EXPORTS: [&str; 4] = ["backend", "storage", "transfer", "migration"];
@@ -25,9 +25,9 @@ pub struct Inspection {
     pub size: u64,
     /// Its SHA-256 in lower-case hexadecimal.
     pub sha256: String,
-    /// The version of `cofferdam:storage` that it speaks, such as `0.1.0`.
+    /// The version of `cofferdam:storage` that it speaks, such as `0.2.0`.
     pub contract: String,
-    /// The names of what it imports, such as `cofferdam:storage/sql@0.1.0`.
+    /// The names of what it imports, such as `cofferdam:storage/sql@0.2.0`.
     pub imports: Vec<String>,
     /// The names of what it exports.
     pub exports: Vec<String>,
@@ -159,12 +159,12 @@ mod tests {
 
     #[test]
     fn speaks_older_patches_of_its_minor_version_only() {
-        assert_eq!(remedy("0.1.0"), None);
-        assert_eq!(remedy("0.1.1"), Some("update"));
-        assert_eq!(remedy("0.2.0"), Some("update"));
+        assert_eq!(remedy("0.2.0"), None);
+        assert_eq!(remedy("0.2.1"), Some("update"));
+        assert_eq!(remedy("0.3.0"), Some("update"));
         assert_eq!(remedy("1.0.0"), Some("update"));
-        assert_eq!(remedy("0.0.9"), Some("downgrade"));
-        assert_eq!(remedy("0.1"), Some("update"));
+        assert_eq!(remedy("0.1.9"), Some("downgrade"));
+        assert_eq!(remedy("0.2"), Some("update"));
         assert_eq!(remedy("without a version"), Some("update"));
     }
 

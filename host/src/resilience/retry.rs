@@ -21,6 +21,7 @@ pub(super) fn can_help(error: &Error) -> bool {
         | ErrorKind::StorageFull
         | ErrorKind::SchemaMismatch
         | ErrorKind::CorruptData
+        | ErrorKind::Refused
         | ErrorKind::Internal => false,
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn look_up<R: Row>(storage: &Arc<Storage>, rows: &[R]) -> Resul
 pub(super) fn is_of_a_row(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::InvalidInput => true,
-        ErrorKind::Internal => error.code().is_some(),
+        ErrorKind::Refused => error.code().is_some(),
         _ => false,
     }
 }

@@ -124,6 +124,13 @@ pub trait Database: Send + Sync {
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
     }
 
+    /// What an operator should know of the server or the file as it is, a sentence each, without values and secrets; nothing
+    /// as a rule. Writes nothing.
+    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
+        let _ = deadline;
+        Ok(Vec::new())
+    }
+
     /// What the pool is doing.
     fn status(&self) -> PoolStatus;
 

@@ -59,6 +59,10 @@ impl Database for ReadOnly {
         Err(refused())
     }
 
+    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
+        self.0.remarks(deadline).await
+    }
+
     fn status(&self) -> PoolStatus {
         self.0.status()
     }

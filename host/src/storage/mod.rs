@@ -232,6 +232,24 @@ impl Storage {
         version
     }
 
+    /// What an operator should know of the database as it is, a sentence each; nothing as a rule. Needs an open storage, and
+    /// writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As any operation.
+    pub async fn remarks(&self) -> Result<Vec<String>> {
+        let timeout = self.timeouts().operation;
+        let mut remarks = self.open_database()?.remarks(Instant::now() + timeout).await?;
+        let of_tables = self
+            .operate("remarks", timeout, Vec::len, async |Entry { plugin, store }| {
+                plugin.cofferdam_storage_backend().call_remarks(store).await
+            })
+            .await?;
+        remarks.extend(of_tables.iter().map(|remark| convert::one_line(remark, convert::MESSAGE)));
+        Ok(remarks)
+    }
+
     /// Connects to the database as it is, without creating or upgrading anything in it.
     ///
     /// # Errors

@@ -68,6 +68,7 @@ fn kind(kind: sql::ErrorKind) -> ErrorKind {
         sql::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
         sql::ErrorKind::StorageFull => ErrorKind::StorageFull,
         sql::ErrorKind::CorruptData => ErrorKind::CorruptData,
-        sql::ErrorKind::Constraint | sql::ErrorKind::InvalidStatement | sql::ErrorKind::Other => ErrorKind::Internal,
+        sql::ErrorKind::Constraint | sql::ErrorKind::Other => ErrorKind::Refused,
+        sql::ErrorKind::InvalidStatement => ErrorKind::Internal,
     }
 }

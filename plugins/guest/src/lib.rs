@@ -10,6 +10,7 @@
 //! - `schema`: reads the tables that are there, compares them with what they should be, runs the missing steps.
 //! - `session`: a lease of a connection and the statements that are kept prepared; `error`: the one place that turns
 //!   the database's errors into the contract's.
+//! - `remarks`: what an operator should know of the tables.
 //! - `table`: the two tables and packed rows of them, seen alike.
 //! - `rows`, `packed`: packed results and arguments, a few copies however many cells they have.
 //! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
@@ -24,6 +25,7 @@ mod migration;
 mod operations;
 mod order;
 mod packed;
+mod remarks;
 mod rows;
 mod schema;
 mod script;

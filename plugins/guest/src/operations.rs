@@ -10,7 +10,7 @@ use crate::dialect::Backend;
 use crate::error::{Failure, Result, operation};
 use crate::rows::{self, Reader};
 use crate::session::forget_statements;
-use crate::{order, schema, session, time, validate};
+use crate::{order, remarks, schema, session, time, validate};
 
 /// An id that may be absent, as a parameter.
 pub(crate) fn optional(text: Option<&str>) -> Value<'_> {
@@ -29,6 +29,10 @@ impl<B: Backend> backend::Guest for Component<B> {
 
     fn schema_version() -> Result<Option<u32>, Error> {
         operation::<B, _>("schema-version", schema::version::<B>)
+    }
+
+    fn remarks() -> Result<Vec<String>, Error> {
+        operation::<B, _>("remarks", remarks::gather::<B>)
     }
 }
 

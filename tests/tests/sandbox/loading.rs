@@ -51,8 +51,8 @@ pub mod other_version {
         assert_refused(
             Path::new(guests::OTHER_VERSION),
             &[
-                "speaks cofferdam:storage 0.2.0, this host speaks 0.1.0",
-                "use a plugin built for 0.1.0, or update the host",
+                "speaks cofferdam:storage 0.3.0, this host speaks 0.2.0",
+                "use a plugin built for 0.2.0, or update the host",
             ],
         );
     }
@@ -63,7 +63,7 @@ pub mod lacks_export {
 
     #[test]
     fn is_refused() {
-        let words = ["does not export cofferdam:storage/storage@0.1.0", "build it with cofferdam-guest"];
+        let words = ["does not export cofferdam:storage/storage@0.2.0", "build it with cofferdam-guest"];
         assert_refused(Path::new(guests::LACKS_EXPORT), &words);
     }
 }

@@ -76,6 +76,7 @@ struct Mirror {
 struct Answers {
     server: Server,
     schema_version: Option<u32>,
+    remarks: Vec<String>,
     initialize: Duration,
     health: Duration,
 }
@@ -168,7 +169,8 @@ impl Check {
         let health = start.elapsed();
         let server = storage.storage().server().await?;
         let schema_version = storage.storage().schema_version().await?;
-        Ok(Answers { server, schema_version, initialize, health })
+        let remarks = storage.storage().remarks().await?;
+        Ok(Answers { server, schema_version, remarks, initialize, health })
     }
 }
 
@@ -196,6 +198,7 @@ impl Report {
                     ("initialize", milliseconds(database.initialize)),
                     ("health", format!("ok, {}", milliseconds(database.health))),
                 ]);
+                lines.extend(database.remarks.iter().map(|remark| ("remark", output::escaped(remark))));
             }
             Err(failure) => {
                 lines.extend([("load", milliseconds(self.load)), ("health", format!("degraded: {}", failure.line()))])
@@ -233,6 +236,7 @@ impl Report {
                 "engine": engine_name(database.server.engine), "version": database.server.version,
             })),
             "schema_version": database.and_then(|database| database.schema_version),
+            "remarks": database.map(|database| &database.remarks),
             "breaker": {
                 "state": breaker.state.name(),
                 "failures": breaker.failures,

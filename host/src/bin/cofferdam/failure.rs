@@ -92,6 +92,7 @@ impl Failure {
             "storage-full" => "make room for the database",
             "schema-mismatch" => "use the plugin that fits the database, or another database",
             "corrupt-data" => "restore the database from a backup",
+            "refused" => "correct the rule or the setting that the database names",
             _ => return self,
         };
         self.with_advice(remedy)

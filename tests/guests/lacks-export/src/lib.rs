@@ -4,7 +4,7 @@ wit_bindgen::generate!({
     path: "../../../wit",
     inline: "
         package example:partial;
-        world partial { export cofferdam:storage/backend@0.1.0; }
+        world partial { export cofferdam:storage/backend@0.2.0; }
     ",
     world: "example:partial/partial",
     generate_all,

@@ -2,7 +2,7 @@
 
 wit_bindgen::generate!({
     inline: "
-        package cofferdam:storage@0.2.0;
+        package cofferdam:storage@0.3.0;
         interface backend { describe: func() -> u32; }
         world plugin { export backend; }
     ",

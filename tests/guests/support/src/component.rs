@@ -17,6 +17,10 @@ impl<G: Guest> backend::Guest for Component<G> {
     fn schema_version() -> Result<Option<u32>, Error> {
         Ok(Some(1))
     }
+
+    fn remarks() -> Result<Vec<String>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 impl<G: Guest> storage::Guest for Component<G> {

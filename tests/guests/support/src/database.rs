@@ -38,9 +38,8 @@ pub fn refused(error: sql::Error) -> types::Error {
         sql::ErrorKind::PermissionDenied => types::ErrorKind::PermissionDenied,
         sql::ErrorKind::StorageFull => types::ErrorKind::StorageFull,
         sql::ErrorKind::CorruptData => types::ErrorKind::CorruptData,
-        sql::ErrorKind::Constraint | sql::ErrorKind::InvalidStatement | sql::ErrorKind::Other => {
-            types::ErrorKind::Internal
-        }
+        sql::ErrorKind::Constraint | sql::ErrorKind::Other => types::ErrorKind::Refused,
+        sql::ErrorKind::InvalidStatement => types::ErrorKind::Internal,
     };
     let message = format!("{}: {}", name(error.kind), error.message);
     types::Error { kind, message, code: error.code }

@@ -55,6 +55,10 @@ impl backend::Guest for TrapsAtRandom {
     fn schema_version() -> Result<Option<u32>, Error> {
         Sound::schema_version()
     }
+
+    fn remarks() -> Result<Vec<String>, Error> {
+        Sound::remarks()
+    }
 }
 
 impl storage::Guest for TrapsAtRandom {

@@ -5,7 +5,7 @@ use cofferdam::migrate::{Overview, Plan, Run, RunState, Side, TableOverview, Tal
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::output::{Columns, time};
+use crate::output::{Columns, escaped, time};
 
 /// The plan for people.
 pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
@@ -36,6 +36,7 @@ pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
 
 fn lines(plan: &Plan, from: &Side, to: &Side) -> Vec<String> {
     let mut lines = vec![String::new()];
+    lines.extend(plan.remarks.iter().map(|remark| format!("Remark on {}", escaped(remark))));
     if let Some(obstacle) = &plan.obstacle {
         lines.push(format!("A run would be refused: {obstacle}."));
         return lines;
@@ -94,6 +95,7 @@ pub fn json(plan: &Plan, from: &Side, to: &Side) -> Value {
         "needs_upgrade": plan.needs_upgrade,
         "resumes": plan.resumes,
         "obstacle": plan.obstacle,
+        "remarks": plan.remarks,
     })
 }
 
