@@ -18,6 +18,7 @@ use crate::plugin::bindings::types;
 use crate::plugin::convert;
 use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
 use crate::sql::{self, Database, Engine, PoolStatus, Server};
+use crate::text::one_line;
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
 #[derive(Debug, thiserror::Error)]
@@ -246,7 +247,7 @@ impl Storage {
                 plugin.cofferdam_storage_backend().call_remarks(store).await
             })
             .await?;
-        remarks.extend(of_tables.iter().map(|remark| convert::one_line(remark, convert::MESSAGE)));
+        remarks.extend(of_tables.iter().map(|remark| one_line(remark, convert::MESSAGE)));
         Ok(remarks)
     }
 
