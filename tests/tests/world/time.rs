@@ -17,6 +17,9 @@ use cofferdam_tests::harness::wait::until;
 /// For what happens by itself: far more than it takes.
 const SOON: Duration = Duration::from_secs(20);
 
+/// Enough for the disk of a busy machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 const NOW: i64 = 1_790_000_000;
 const YEAR_1970: i64 = 1_000;
 const YEAR_2099: i64 = 4_070_908_800;
@@ -31,15 +34,17 @@ struct Host {
     clock: Arc<ManualClock>,
     storage: ResilientStorage,
     lock: RefCell<Option<rusqlite::Connection>>,
+    patience: Duration,
 }
 
 impl Host {
-    async fn start() -> Result<Self> {
+    /// A write waits for most of `patience` where the database is away.
+    async fn start(patience: Duration) -> Result<Self> {
         let folder = SqliteFolder::new()?;
         let clock = Arc::new(ManualClock::at(NOW));
-        let storage = build(config(&folder), &clock)?;
+        let storage = build(config(&folder, patience), &clock)?;
         storage.initialize().await?;
-        Ok(Self { folder, clock, storage, lock: RefCell::default() })
+        Ok(Self { folder, clock, storage, lock: RefCell::default(), patience })
     }
 
     /// The database takes no writes from now on, or takes them again.
@@ -60,7 +65,7 @@ impl Host {
 
     /// The same host after the death of its process, which is as good as any end of it.
     async fn dies(&mut self) -> Result<()> {
-        let again = build(config(&self.folder), &self.clock)?;
+        let again = build(config(&self.folder, self.patience), &self.clock)?;
         drop(std::mem::replace(&mut self.storage, again));
         Ok(self.storage.initialize().await?)
     }
@@ -98,9 +103,9 @@ impl Host {
     }
 }
 
-fn config(folder: &SqliteFolder) -> Config {
+fn config(folder: &SqliteFolder, patience: Duration) -> Config {
     let mut config = sqlite_config(&folder.database());
-    config.timeouts.operation = Duration::from_millis(250);
+    config.timeouts.operation = patience;
     config.resilience.spool = Some(spool_in(folder));
     config.resilience.retry.attempts = 1;
     config.resilience.breaker.failures = 1;
@@ -114,7 +119,7 @@ fn build(config: Config, clock: &Arc<ManualClock>) -> Result<ResilientStorage> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_accepted_in_1970_is_stored() -> Result<()> {
-    let mut host = Host::start().await?;
+    let mut host = Host::start(PATIENCE).await?;
     assert_eq!(host.put("a", "before").await?, Written::Stored(()));
     host.set_away(true)?;
     host.clock.set(YEAR_1970);
@@ -137,7 +142,7 @@ async fn a_write_that_was_accepted_in_1970_is_stored() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_2099_give_way_to_what_is_accepted_later() -> Result<()> {
-    let host = Host::start().await?;
+    let host = Host::start(PATIENCE).await?;
     host.clock.set(YEAR_2099);
     for channel in ["direct", "spooled", "ownership"] {
         host.put(channel, "in 2099").await?;
@@ -171,7 +176,7 @@ async fn rows_of_2099_give_way_to_what_is_accepted_later() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_hosts_newer_row_stays_whatever_this_ones_clock_has_said() -> Result<()> {
-    let host = Host::start().await?;
+    let host = Host::start(PATIENCE).await?;
     for channel in ["a", "b"] {
         host.put(channel, "before").await?;
     }
@@ -213,7 +218,7 @@ async fn the_order_of_acceptance_decides_on_one_host() -> Result<()> {
 }
 
 async fn jumps(random: &mut fastrand::Rng) -> Result<()> {
-    let mut host = Host::start().await?;
+    let mut host = Host::start(Duration::from_millis(300)).await?;
     let mut accepted: BTreeMap<String, String> = BTreeMap::new();
     let (mut truth, mut story) = (NOW, String::new());
     for step in 0..50 {
@@ -260,7 +265,7 @@ async fn jumps(random: &mut fastrand::Rng) -> Result<()> {
 async fn a_mirror_gets_rid_of_rows_from_the_future() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let mirror = folder.path().join("mirror.db");
-    let mut config = config(&folder);
+    let mut config = config(&folder, PATIENCE);
     let mut target = config.clone();
     target.database = DatabaseConfig::Sqlite(SqliteConfig { path: mirror.clone() });
     config.mirror = Some(MirrorConfig { name: "mirror".into(), config: Box::new(target), shadow_reads: 0.0 });
