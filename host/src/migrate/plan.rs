@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::error::{MigrateError, Result};
 use super::model::{Overview, RunState};
 use super::side::Side;
+use crate::clock::{Clock, SystemClock};
 
 /// What a destination is expected to take in a second, for an estimate. `docs/migration.md` has measured figures.
 const ROWS_PER_SECOND: [(&str, u64); 2] = [("sqlite", 100_000), ("mysql", 60_000)];
@@ -42,6 +43,9 @@ impl Plan {
         }
         let mut remarks = from.remarks().await?;
         remarks.extend(to.remarks().await?);
+        for (side, overview) in [(from, &source), (to, &destination)] {
+            remarks.extend(from_the_future(side, overview));
+        }
         let mut plan = Self {
             estimate: estimate(source.rows(), to.engine()),
             needs_upgrade: destination.schema_version != Some(to.known_schema_version()),
@@ -74,6 +78,22 @@ impl Plan {
     pub fn unfit(&self) -> u64 {
         self.from.message_states.unfit + self.from.thread_ownerships.unfit
     }
+}
+
+/// How far ahead of the clock a row may be, in seconds: hosts' clocks differ.
+const AHEAD: i64 = 60 * 60;
+
+/// What the plan says of rows that were written by a host whose clock was ahead: no older row replaces them.
+fn from_the_future(side: &Side, overview: &Overview) -> Option<String> {
+    let now = i64::try_from(SystemClock.now().as_secs()).unwrap_or(i64::MAX);
+    let newest = overview.message_states.newest.max(overview.thread_ownerships.newest)?;
+    (newest > now.saturating_add(AHEAD)).then(|| {
+        format!(
+            "{}: it has rows with an updated_at more than an hour from now, up to {newest}: the clock of the host that wrote \
+             them was wrong, or this one's is; of two rows of one key the one with the greater updated_at stays",
+            side.label()
+        )
+    })
 }
 
 pub(super) fn same(from: &Side, to: &Side) -> MigrateError {

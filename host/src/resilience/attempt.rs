@@ -92,12 +92,20 @@ impl Shared {
                 return Ok(stored.filter(|_| has_left).map_or(Written::Spooled, Written::Stored));
             }
         }
+        // Before it arrives: what is accepted later is later, whatever the clock says then.
+        self.now();
         let limit = deadline - RESERVE.min(timeout / 10);
         let error = match timeout_at(limit, self.run(timeout, operation)).await {
             Ok(Err(error)) => error,
             Ok(result) => {
-                // What is spooled later is later, also where the clock is set back.
                 self.now();
+                if result.is_ok()
+                    && journal.rejected() > 0
+                    && let Ok(write) = spooled()
+                    && let Err(error) = journal.forget(&write).await
+                {
+                    tracing::warn!(%error, "an earlier write of a row, which was refused, cannot be forgotten");
+                }
                 return result;
             }
             Err(_) => {

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::breaker::Breaker;
-use super::{Phase, Shared};
+use super::{Phase, Shared, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::StorageService;
 
@@ -101,6 +101,7 @@ impl Shared {
             Ok(Ok(false)) => return false,
             Ok(Ok(true)) => {
                 self.stalled.store(false, Ordering::Relaxed);
+                *lock(&self.paused) = None;
                 self.breaker.succeeded();
                 if journal.depth() == 0 {
                     tracing::info!(spool = %journal.path().display(), "the spool is empty again");
@@ -112,8 +113,13 @@ impl Shared {
         };
         self.stalled.store(true, Ordering::Relaxed);
         self.note(&failure);
+        let is_known = lock(&self.paused).replace(failure.clone()).is_some_and(|before| before == failure);
         if self.breaker.probe_due().is_none() {
-            tracing::warn!(error = %failure, waiting = journal.depth(), "the spool cannot be replayed, and is tried again");
+            let waiting = journal.depth();
+            match is_known {
+                false => tracing::warn!(error = %failure, waiting, "the spool cannot be replayed, and is tried again"),
+                true => tracing::debug!(error = %failure, waiting, "the spool still cannot be replayed"),
+            }
             // Who waited for a lock has waited already.
             let pause = match self.waited_for_lock(&failure) {
                 true => self.config().retry.first_pause,

@@ -103,6 +103,7 @@ impl ResilientStorageBuilder {
             last_error: Mutex::default(),
             wake: Notify::new(),
             stalled: AtomicBool::new(false),
+            paused: Mutex::default(),
             latest: AtomicI64::new(i64::MIN),
             replayed: Arc::default(),
             mirror,
@@ -133,6 +134,21 @@ impl ResilientStorage {
     /// The storage underneath, without any of this: its plugin, its configuration, its database.
     pub fn storage(&self) -> &Storage {
         &self.shared.storage
+    }
+
+    /// Has everything in the spool wait again that the database has refused for good, but for rows that have a later write.
+    /// Says how many writes those are.
+    ///
+    /// # Errors
+    ///
+    /// There is no spool, it is not open, or its file cannot be written.
+    pub async fn retry_refused(&self) -> Result<usize> {
+        let Some(journal) = self.shared.standing().journal else {
+            return Err(Error::new(ErrorKind::NotInitialized, "no spool is open: set COFFERDAM_SPOOL, and initialize"));
+        };
+        let restored = journal.restore().await?;
+        self.shared.wake.notify_one();
+        Ok(restored)
     }
 
     /// What the storage is doing.
@@ -168,7 +184,9 @@ struct Shared {
     wake: Notify,
     /// Whether the last attempt to empty the spool failed, so that nothing leaves it for now.
     stalled: AtomicBool,
-    /// The greatest time that a write was given, in seconds since the Unix epoch.
+    /// Why it failed.
+    paused: Mutex<Option<Error>>,
+    /// The time that a write was given last, in seconds since the Unix epoch, where it was noted.
     latest: AtomicI64,
     replayed: Arc<ReplayCounts>,
     mirror: Option<Arc<Mirror>>,
@@ -279,10 +297,17 @@ impl Shared {
         }
     }
 
-    /// Now, in whole seconds since the Unix epoch, and never earlier than a write before.
+    /// The time of a write, in whole seconds since the Unix epoch. With a spool it is noted there, so that the order of writes is
+    /// known also where the clock jumps.
     fn now(&self) -> i64 {
         let now = self.seconds();
-        self.latest.fetch_max(now, Ordering::Relaxed).max(now)
+        if self.latest.load(Ordering::Relaxed) == now {
+            return now;
+        }
+        let Some(journal) = self.standing().journal else { return now };
+        let time = journal.time(now);
+        self.latest.store(time, Ordering::Relaxed);
+        time
     }
 
     /// The time of the clock, in whole seconds since the Unix epoch.
@@ -330,6 +355,7 @@ impl Shared {
             replayed: self.replayed.stored.load(Ordering::Relaxed),
             superseded: self.replayed.superseded.load(Ordering::Relaxed),
             rejected: journal.rejected(),
+            paused: lock(&self.paused).clone(),
             damaged: journal.damaged().map(|(path, _)| path.clone()),
             unreadable: journal.damaged().map_or(0, |(_, unreadable)| *unreadable),
         }

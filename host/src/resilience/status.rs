@@ -61,8 +61,10 @@ pub struct SpoolStatus {
     pub replayed: u64,
     /// Writes that were left out since the start, because the row in the database was newer or the same already.
     pub superseded: u64,
-    /// Writes that the database refused for good, which the file keeps.
+    /// Writes that the database refused while it took others, which the file keeps.
     pub rejected: usize,
+    /// Why the last attempt to empty it failed, until one succeeds.
+    pub paused: Option<Error>,
     /// Where the file that was found damaged at the start was put.
     pub damaged: Option<PathBuf>,
     /// How many writes of that file could not be read, at most; 0 where it was not damaged.

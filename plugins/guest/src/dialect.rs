@@ -64,13 +64,34 @@ pub enum Upgrade {
         take: &'static str,
         /// Lets it go.
         release: &'static str,
-        /// Codes with which `take` fails on servers that have no such locks. The steps then run without: `repeat_on`
-        /// alone brings hosts that run them at the same time to the same end.
+        /// Codes with which `take` fails on servers that have no such locks, or forbid them.
         missing_on: &'static [&'static str],
+        /// The lock that then takes its place.
+        row: RowLock,
         /// Codes with which a statement of a step fails where another bot wrote in between, or another host ran the
         /// same step in spite of the lock. The step is then run again, a few times.
         repeat_on: &'static [&'static str],
     },
+}
+
+/// A lock that a server has which has no named ones: of a row, held by the transaction of a session of its own, since each
+/// change of the schema ends the transaction of the session that makes it. It goes with that session.
+///
+/// On a cluster it is one node's own, as named locks are: there each change of the schema is made on all nodes before the next,
+/// and `repeat_on` brings hosts that run the steps at the same time to the same end.
+pub struct RowLock {
+    /// Returns a row where the table is there.
+    pub is_made: &'static str,
+    /// Creates the table, if it is not there yet.
+    pub create: &'static str,
+    /// Returns a row where the row to be locked is there.
+    pub has_row: &'static str,
+    /// Inserts it, if it is not there yet.
+    pub insert: &'static str,
+    /// Locks it. Where another session has it, fails at once as a conflict.
+    pub take: &'static str,
+    /// Waits for some seconds.
+    pub wait: &'static str,
 }
 
 /// Writes a version into `schema_versions`, whose second column is not ours in databases from before.
@@ -138,6 +159,10 @@ pub struct Statements {
     pub import_thread_ownerships: Repeated,
     /// As `import_thread_ownerships`, but replaces one with an equal updated_at too.
     pub import_thread_ownerships_over_equal: Repeated,
+    /// How many states have a last_seen_timestamp greater than the parameter, but not more than a thousand.
+    pub late_message_states: &'static str,
+    /// How many ownerships have a creation_time greater than the parameter, but not more than a thousand.
+    pub late_thread_ownerships: &'static str,
     /// The greatest version in `schema_versions`.
     pub recorded_version: &'static str,
 }

@@ -44,10 +44,10 @@ impl From<sql::Error> for Failure {
 pub(crate) fn operation<B: Backend, T>(name: &str, body: impl FnOnce() -> Result<T>) -> std::result::Result<T, Error> {
     body().map_err(|failure| {
         // A statement that was good when the backend was built cannot be prepared: most likely the tables are not
-        // what they were, and the database's own words would not say what to do.
+        // what they were, and the database's own words alone would not say what to do.
         let failure = match failure {
             Failure::Sql(error) if error.kind == sql::ErrorKind::InvalidStatement => {
-                schema::explain::<B>().unwrap_or(Failure::Sql(error))
+                schema::explain::<B>(error, name == "initialize")
             }
             failure => failure,
         };

@@ -121,6 +121,16 @@ impl Session {
         self.0.execute(&prepare(text, Work::Long)?, &[])
     }
 
+    /// Begins a transaction that ends with the lease.
+    pub fn begin(&self) -> Result<(), Error> {
+        self.0.begin()
+    }
+
+    /// Ends a transaction without its changes, and its locks with it.
+    pub fn roll_back(&self) -> Result<(), Error> {
+        self.0.rollback()
+    }
+
     /// Runs `body` in a transaction, which is rolled back where it fails.
     pub fn transaction<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.0.begin()?;

@@ -1,6 +1,6 @@
 //! The schema steps, and how to tell which schema a database has.
 
-use cofferdam_guest::{RecordVersion, Upgrade};
+use cofferdam_guest::{RecordVersion, RowLock, Upgrade};
 
 pub(crate) const STEPS: &[&str] = &[include_str!("schema/v1.sql"), include_str!("schema/v2.sql")];
 
@@ -9,9 +9,18 @@ pub(crate) const STEPS: &[&str] = &[include_str!("schema/v1.sql"), include_str!(
 pub(crate) const UPGRADE: Upgrade = Upgrade::NamedLock {
     take: "SELECT GET_LOCK(CONCAT('cofferdam.', MD5(DATABASE())), ?)",
     release: "SELECT RELEASE_LOCK(CONCAT('cofferdam.', MD5(DATABASE())))",
-    // Some versions of MariaDB have no named locks on the nodes of a Galera cluster; where they have, a lock is one
-    // node's own. There each change of the schema is made on all nodes before the next.
-    missing_on: &["1235"],
+    // Some versions of MariaDB have no named locks on the nodes of a Galera cluster (1235). Percona's clusters forbid them
+    // (1105), servers that speak MySQL's protocol do not know the function (1128, 1149, 1305), or do not let it be called (1370).
+    missing_on: &["1235", "1105", "1128", "1149", "1305", "1370"],
+    row: RowLock {
+        is_made: "\
+SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'cofferdam_upgrade'",
+        create: "CREATE TABLE IF NOT EXISTS cofferdam_upgrade (place BIGINT NOT NULL PRIMARY KEY) ENGINE=InnoDB",
+        has_row: "SELECT 1 FROM cofferdam_upgrade WHERE place = 1",
+        insert: "INSERT INTO cofferdam_upgrade (place) VALUES (1) ON DUPLICATE KEY UPDATE place = 1",
+        take: "SELECT place FROM cofferdam_upgrade WHERE place = 1 FOR UPDATE NOWAIT",
+        wait: "SELECT SLEEP(2)",
+    },
     // A table, column or index that exists already or no longer, a duplicate, a lock wait, a deadlock; a statement that a
     // Galera node ended for another node's change of the schema.
     repeat_on: &["1050", "1060", "1061", "1091", "1062", "1205", "1213", "1317"],

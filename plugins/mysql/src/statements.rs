@@ -129,5 +129,11 @@ ON DUPLICATE KEY UPDATE
         ..INSERT_THREAD_OWNERSHIPS
     },
 
+    late_message_states: "\
+SELECT COUNT(*) FROM (SELECT 1 FROM message_states WHERE last_seen_timestamp > ? LIMIT 1000) AS late",
+
+    late_thread_ownerships: "\
+SELECT COUNT(*) FROM (SELECT 1 FROM thread_ownerships WHERE creation_time > ? LIMIT 1000) AS late",
+
     recorded_version: "SELECT MAX(version) FROM schema_versions",
 };

@@ -116,5 +116,9 @@ WHERE excluded.updated_at >= thread_ownerships.updated_at",
         ..INSERT_THREAD_OWNERSHIPS
     },
 
+    late_message_states: "SELECT count(*) FROM (SELECT 1 FROM message_states WHERE last_seen_timestamp > ? LIMIT 1000)",
+
+    late_thread_ownerships: "SELECT count(*) FROM (SELECT 1 FROM thread_ownerships WHERE creation_time > ? LIMIT 1000)",
+
     recorded_version: "SELECT max(version) FROM schema_versions",
 };

@@ -159,6 +159,7 @@ faults! {
     of spools:
     "mysql/spool-full", "the server is away until the spool is full, and beyond", spool::full_mysql;
     "sqlite/spool-full", "the file is away until the spool is full, and beyond", spool::full_sqlite;
+    "mysql/spool-refused", "the server is away, and then refuses every row by a rule of its own for a while", spool::refused;
     "mysql/spool-header", "the host is killed during an outage, and its spool's header overwritten", spool::header;
     "mysql/spool-middle", "the host is killed during an outage, and a byte of its spool changed", spool::middle;
     "mysql/spool-tail", "the host is killed during an outage, and its spool cut off", spool::tail;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use cofferdam::resilience::spool::inspect;
 use cofferdam::{ErrorKind, ResilientStorage};
+use mysql_async::prelude::Queryable;
 use tokio::time::sleep;
 
 use super::Run;
@@ -130,6 +131,51 @@ async fn full(
     verdict
         .notes
         .push(format!("{refusals} writes were refused since {LIMIT} were in the spool, and none of them is there"));
+    Ok(verdict)
+}
+
+/// What the server refuses every row with, and what ends that.
+const TABLES: [&str; 2] = ["message_states", "thread_ownerships"];
+const EVENTS: [&str; 2] = ["INSERT", "UPDATE"];
+
+/// How long the server refuses every row: several tries to empty the spool.
+const REFUSING: Duration = Duration::from_secs(3);
+
+/// A server that comes back, and then refuses all rows alike: for none of the writes in the spool that is its own fault.
+pub(super) async fn refused(name: &'static str, run: Run) -> Result<Verdict> {
+    let mut server = Server::start().await?;
+    let config = mysql_config(server.database.config());
+    let opened = Opened::with(config, spool_of(run.guard)?).await?;
+    let expected = Expected { kinds: &[ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Refused], ..mysql::AWAY };
+    let scene = Scene { fault: name, expected, opened: &opened, load: LoadOptions::new(DEADLINE) };
+    let mut waited = 0;
+    let played = scene
+        .play(async |_| {
+            server.set_away(true).await?;
+            until("writes wait in the spool", ENOUGH, async || depth(&opened.storage) > 20).await?;
+            server.set_away(false).await?;
+            let mut administrator = server.server.administrator().await?;
+            administrator.query_drop(format!("USE `{}`", server.database.config().database)).await?;
+            for (table, event) in TABLES.iter().flat_map(|table| EVENTS.map(|event| (table, event))) {
+                let trigger = format!(
+                    "CREATE TRIGGER refuse_{table}_{event} BEFORE {event} ON {table} FOR EACH ROW \
+                     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'closed for maintenance'"
+                );
+                administrator.query_drop(trigger).await?;
+            }
+            sleep(if run.full { 10 * REFUSING } else { REFUSING }).await;
+            let status = opened.storage.status().spool.context("a spool")?;
+            waited = status.depth;
+            ensure!(status.rejected == 0, "{} writes were put aside for what held for all", status.rejected);
+            for (table, event) in TABLES.iter().flat_map(|table| EVENTS.map(|event| (table, event))) {
+                administrator.query_drop(format!("DROP TRIGGER refuse_{table}_{event}")).await?;
+            }
+            Ok(administrator.disconnect().await?)
+        })
+        .await?;
+    opened.service.close().await?;
+    let mut verdict = played.judge(&server.look().await?);
+    verdict.notes.push(format!("{waited} writes waited while the server refused every row, and none was put aside"));
     Ok(verdict)
 }
 

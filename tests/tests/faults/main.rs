@@ -81,6 +81,7 @@ faults! {
     ;
     mysql_spool_full: "mysql/spool-full",
     sqlite_spool_full: "sqlite/spool-full",
+    mysql_spool_refused: "mysql/spool-refused",
     mysql_spool_header: "mysql/spool-header",
     mysql_spool_middle: "mysql/spool-middle",
     mysql_spool_tail: "mysql/spool-tail",

@@ -292,7 +292,7 @@ pub mod infinite_query {
     async fn ends_at_the_limit_on_rows() -> Result<()> {
         let sandbox = Sandbox::new(guests::INFINITE_QUERY).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state(ROWS, None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["1000 rows"]);
+        assert_error(&outcome, ErrorKind::Refused, &["1000 rows"]);
         assert_eq!(discarded, 0);
         Ok(())
     }

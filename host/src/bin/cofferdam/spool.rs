@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use cofferdam::config::{OnUnavailable, SpoolConfig};
 use cofferdam::resilience::SpoolStatus;
 use cofferdam::resilience::spool::{SpoolContent, SpoolEntry, SpooledWrite, inspect};
-use cofferdam::{ResilientStorage, StorageService};
+use cofferdam::{ErrorKind, ResilientStorage, StorageService};
 use serde_json::{Value, json};
 
 use crate::check::positive_duration;
@@ -83,11 +83,21 @@ impl Status {
             ] {
                 columns.add([name.to_owned(), value]);
             }
-            output::print(&columns.text())?;
+            let mut text = columns.text();
+            for (entry, reason) in content.rejected.iter().take(REASONS) {
+                text.push_str(&format!("refused   {}: {}\n", entry.sequence, output::escaped(reason)));
+            }
+            if let Some(more @ 1..) = content.rejected.len().checked_sub(REASONS) {
+                text.push_str(&format!("refused   {more} more: see `cofferdam spool export`\n"));
+            }
+            output::print(text.trim_end())?;
         }
         whole(&self.spool.file, &content)
     }
 }
+
+/// How many refusals are shown with their reasons.
+const REASONS: usize = 10;
 
 fn look(path: &Path) -> Result<SpoolContent, Failure> {
     inspect(path).map_err(|error| match error {
@@ -103,6 +113,9 @@ pub fn summary(path: &Path, content: &SpoolContent) -> Value {
         "waiting": content.entries.len(),
         "oldest_seconds": oldest_seconds(content),
         "rejected": content.rejected.len(),
+        "refusals": content.rejected.iter().take(REASONS).map(|(entry, reason)| {
+            json!({ "sequence": entry.sequence, "accepted_at": entry.accepted_at, "reason": reason })
+        }).collect::<Vec<_>>(),
         "damaged": content.unreadable,
     })
 }
@@ -171,16 +184,18 @@ fn line(entry: &SpoolEntry, rejected: Option<&str>) -> Value {
 
 /// Puts what waits into the database that the environment names.
 ///
-/// A row that is newer there stays. A host that is using the spool must have ended; it does the same by itself.
+/// A row that is newer there stays. A host that is using the spool must have ended; it does the same by itself. A write that
+/// the database refuses is put aside where others go through; otherwise it waits.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cofferdam spool replay
   cofferdam spool replay /var/lib/bot/spool --timeout 10m
+  cofferdam spool replay --refused
 
 Exit codes:
   0  the spool is empty
-  1  it failed, or the database refused writes for good: they stay in the file
+  1  it failed, or the database refuses writes: they stay in the file
   2  wrong usage, environment or plugin
   3  the database is away or too slow, or another process uses the spool
   4  there is no such file, or no database")]
@@ -190,6 +205,9 @@ pub struct Replay {
     /// The longest that it may take, such as 30s or 10m
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
     timeout: Duration,
+    /// Try those again too that the database has refused, but for rows that have a later write
+    #[arg(long)]
+    refused: bool,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -205,11 +223,14 @@ impl Replay {
         let storage = open::load_resilient(config).await?;
         open::initialize_existing(storage.storage(), &database).await?;
         storage.initialize().await?;
-        let ended = tokio::time::timeout(self.timeout, empty(&storage, before.entries.len())).await;
+        let restored = if self.refused { storage.retry_refused().await? } else { 0 };
+        let total = before.entries.len() + restored;
+        let ended = tokio::time::timeout(self.timeout, empty(&storage, total)).await;
         let status = storage.status();
         storage.close().await?;
         let spool = status.spool.ok_or_else(|| Failure::failed("the spool was closed meanwhile"))?;
-        let refused = spool.rejected.saturating_sub(before.rejected.len());
+        let kept = if self.refused { 0 } else { before.rejected.len() };
+        let refused = spool.rejected.saturating_sub(kept);
         if self.json {
             output::print_json(
                 &json!({ "stored": spool.replayed, "superseded": spool.superseded, "waiting": spool.depth, "rejected": refused }),
@@ -220,32 +241,46 @@ impl Replay {
                 "{stored} stored, {newer} left out for what is there, {refused} refused, {waiting} waiting"
             ))?;
         }
-        if ended.is_err() {
-            let why = status
-                .last_error
-                .map(|last| last.error.to_string())
-                .unwrap_or_else(|| "there was not enough time".into());
-            return Err(Failure::unavailable(format!("{} writes still wait: {why}", spool.depth)));
+        if !matches!(ended, Ok(true)) {
+            let why = spool.paused.or(status.last_error.map(|last| last.error));
+            let text = why.as_ref().map_or_else(|| "there was not enough time".into(), ToString::to_string);
+            let text = format!("{} writes still wait: {text}", spool.depth);
+            return Err(match ended {
+                Ok(_) => Failure::failed(text),
+                Err(_) => Failure::unavailable(text),
+            });
         }
         match refused {
             0 => Ok(()),
             refused => Err(Failure::failed(format!(
-                "the database refused {refused} writes for good; `cofferdam spool export` shows them with their reasons"
+                "the database refused {refused} writes, which are kept aside; `cofferdam spool status` and `export` show the reasons, and \
+                 `cofferdam spool replay --refused` tries them again"
             ))),
         }
     }
 }
 
-/// Waits until the storage has emptied its spool, and shows how far it is.
-async fn empty(storage: &ResilientStorage, total: usize) {
+/// How long a replay that is refused and stores nothing is watched.
+const HOPE: Duration = Duration::from_secs(10);
+
+/// Waits until the storage has emptied its spool, and shows how far it is. `false` where the database answers, and refuses what
+/// waits.
+async fn empty(storage: &ResilientStorage, total: usize) -> bool {
     let terminal = std::io::stderr().is_terminal();
     let mut ticks = tokio::time::interval(if terminal { Duration::from_millis(100) } else { Duration::from_secs(2) });
     // The first tick comes at once.
     ticks.tick().await;
-    loop {
-        let depth = storage.status().spool.map_or(0, |SpoolStatus { depth, .. }| depth);
+    let mut moved = (usize::MAX, tokio::time::Instant::now());
+    let is_empty = loop {
+        let (depth, paused) =
+            storage.status().spool.map_or((0, None), |SpoolStatus { depth, paused, .. }| (depth, paused));
         if depth == 0 {
-            break;
+            break true;
+        }
+        if depth != moved.0 || paused.is_none_or(|error| error.kind() != ErrorKind::Refused) {
+            moved = (depth, tokio::time::Instant::now());
+        } else if moved.1.elapsed() > HOPE {
+            break false;
         }
         tokio::select! {
             _ = ticks.tick() => {
@@ -255,8 +290,9 @@ async fn empty(storage: &ResilientStorage, total: usize) {
             }
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
-    }
+    };
     if terminal {
         let _ = write!(std::io::stderr(), "\x1b[K");
     }
+    is_empty
 }

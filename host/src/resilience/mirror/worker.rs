@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::{Mirror, lock};
 use crate::error::Result;
-use crate::resilience::row::{Row, is_of_a_row, look_up};
-use crate::resilience::spool::{Journal, SpoolEntry, SpooledWrite, age_until};
+use crate::resilience::row::{Row, look_up, may_be_of_a_row};
+use crate::resilience::spool::{Journal, SpoolEntry, SpooledWrite, age_until, is_future};
 use crate::resilience::{Readiness, Shared};
 use crate::service::StorageService;
 
@@ -134,14 +134,22 @@ impl Mirror {
         let (mut newer, mut refused) = (0, Vec::new());
         match R::import(&self.secondary, &present).await {
             Ok(kept) => newer += kept,
-            Err(error) if is_of_a_row(&error) => {
+            Err(error) if may_be_of_a_row(&error) => {
+                let mut taken = 0;
                 for ((sequence, _, _), row) in marked.iter().zip(&found) {
                     let Some(row) = row else { continue };
                     match R::import(&self.secondary, std::slice::from_ref(row)).await {
-                        Ok(kept) => newer += kept,
-                        Err(error) if is_of_a_row(&error) => refused.push((*sequence, error)),
+                        Ok(kept) => {
+                            newer += kept;
+                            taken += 1 - kept.min(1);
+                        }
+                        Err(error) if may_be_of_a_row(&error) => refused.push((*sequence, error)),
                         Err(error) => return Err(error),
                     }
+                }
+                // Where it takes no row at all, it is not for the rows.
+                if taken == 0 {
+                    return Err(error);
                 }
             }
             Err(error) => return Err(error),
@@ -162,6 +170,9 @@ impl Mirror {
             let rows: Vec<R> = taken.filter_map(|(_, row)| (*row).clone()).collect();
             newer = R::import(&self.secondary, &rows).await?;
         }
+        if newer > 0 {
+            self.bring_back(shared, done.iter().filter_map(|(_, row)| row.as_ref())).await?;
+        }
         let done: Vec<i64> = done.into_iter().map(|(sequence, _)| sequence).collect();
         for (sequence, error) in refused {
             tracing::error!(mirror = self.name, %error, "the mirror refuses a row");
@@ -174,5 +185,18 @@ impl Mirror {
         self.mirrored.fetch_add(moved as u64, Ordering::Relaxed);
         marks.remove(done).await?;
         Ok(moved)
+    }
+
+    /// Writes rows over those that have a time from the future there, as of now: that time says nothing, and no import replaces
+    /// them.
+    async fn bring_back<R: Row>(&self, shared: &Shared, rows: impl Iterator<Item = &R>) -> Result<()> {
+        for row in rows {
+            let there = row.stored(&self.secondary).await?;
+            if there.is_some_and(|there| is_future(there.updated_at(), shared.seconds()) && !row.says_the_same(&there))
+            {
+                row.upsert(&self.secondary).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -60,6 +60,8 @@ pub(super) const COLUMNS: &str =
 
 const REJECT: &str = "INSERT OR REPLACE INTO rejected_writes SELECT *, ? FROM spooled_writes WHERE sequence = ?";
 
+const FORGET: &str = "DELETE FROM rejected_writes WHERE sequence = ?";
+
 const INSERT: &str = "
 INSERT INTO spooled_writes
     (sequence, kind, key, thread, first, second, time, created_at, updated_at, accepted_at, checksum)
@@ -215,6 +217,25 @@ impl SpoolFile {
         self.delete(sequence)
     }
 
+    /// Forgets a write that was refused.
+    pub fn forget(&self, sequence: i64) -> rusqlite::Result<()> {
+        let forget = |connection: &Connection| connection.prepare_cached(FORGET)?.execute([sequence]).map(drop);
+        forget(&self.connection)?;
+        self.copy.perform(forget);
+        Ok(())
+    }
+
+    /// Has a write that was refused wait again, under its own number.
+    pub fn restore(&self, sequence: i64) -> rusqlite::Result<()> {
+        let restore = format!(
+            "INSERT OR REPLACE INTO spooled_writes ({COLUMNS}) SELECT {COLUMNS} FROM rejected_writes WHERE sequence = ?"
+        );
+        let restore = |connection: &Connection| connection.execute(&restore, [sequence]).map(drop);
+        restore(&self.connection)?;
+        self.copy.perform(restore);
+        self.forget(sequence)
+    }
+
     /// Notes the number of a write that is about to be acknowledged.
     pub fn note_last(&self, sequence: i64) {
         if let Some(lock) = &self.lock {
@@ -282,6 +303,11 @@ pub(in crate::resilience) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The file with the lock, for notes. Not the same handle, which would keep the lock.
+pub(super) fn notes(path: &Path) -> Option<File> {
+    OpenOptions::new().read(true).write(true).open(with_suffix(path, "-lock")).ok()
 }
 
 /// Takes the spool for this process. The lock goes with the process, however that ends.

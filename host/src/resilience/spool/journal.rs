@@ -1,7 +1,8 @@
 //! The thread that writes the spool. What arrives together is committed together, and acknowledged after that.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
@@ -10,7 +11,8 @@ use tokio::sync::{Notify, oneshot};
 use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::file::{self, Content, SpoolFile};
-use super::view::View;
+use super::times::Times;
+use super::view::{Key, View};
 use crate::config::SpoolConfig;
 
 /// The most orders that share a commit.
@@ -24,11 +26,44 @@ pub struct Journal {
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     thread: Option<JoinHandle<()>>,
     view: Arc<Mutex<View>>,
-    rejected: Arc<AtomicUsize>,
+    refused: Arc<Refused>,
+    /// The greatest number that was given.
+    last: Arc<AtomicI64>,
+    times: Times,
     /// Writes have left the spool.
     left: Notify,
     path: PathBuf,
     damaged: Option<(PathBuf, u64)>,
+}
+
+/// Writes that the database refused: of each row the numbers.
+#[derive(Default)]
+struct Refused {
+    count: AtomicUsize,
+    rows: Mutex<HashMap<Key, Vec<i64>>>,
+}
+
+impl Refused {
+    fn add(&self, entry: &SpoolEntry) {
+        if let Some(key) = Key::of(&entry.write) {
+            lock(&self.rows).entry(key).or_default().push(entry.sequence);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The numbers of a row's.
+    fn of(&self, key: &Key) -> Vec<i64> {
+        match self.count.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            _ => lock(&self.rows).get(key).cloned().unwrap_or_default(),
+        }
+    }
+
+    fn set(&self, entries: &[(SpoolEntry, String)]) {
+        lock(&self.rows).clear();
+        self.count.store(0, Ordering::Relaxed);
+        entries.iter().for_each(|(entry, _)| self.add(entry));
+    }
 }
 
 struct Order {
@@ -46,6 +81,10 @@ enum Work {
         sequence: i64,
         reason: String,
     },
+    /// Forgets what was refused of a row, which has a later write.
+    Forget(Key),
+    /// Has what was refused wait again, and answers how many those are.
+    Restore,
     /// Ends the thread, after all that was ordered before.
     Close,
 }
@@ -54,25 +93,28 @@ impl Journal {
     /// Opens the file for this process alone. Blocks for the time of a few file accesses.
     pub fn open(config: &SpoolConfig) -> Result<Self, SpoolError> {
         let (file, content) = SpoolFile::open(&config.path)?;
-        Self::over(file, content, config)
+        Self::over(file, content, Times::noted(file::notes(&config.path)), config)
     }
 
     /// One that ends with this process.
     pub fn in_memory(limit: usize) -> Result<Self, SpoolError> {
         let path = PathBuf::from(MEMORY);
         let file = SpoolFile::in_memory().map_err(|error| SpoolError::sqlite(&path, &error))?;
-        Self::over(file, Content::default(), &SpoolConfig { path, limit })
+        Self::over(file, Content::default(), Times::noted(None), &SpoolConfig { path, limit })
     }
 
-    fn over(file: SpoolFile, content: Content, config: &SpoolConfig) -> Result<Self, SpoolError> {
-        let rejected = Arc::new(AtomicUsize::new(content.rejected.len()));
+    fn over(file: SpoolFile, content: Content, times: Times, config: &SpoolConfig) -> Result<Self, SpoolError> {
+        let refused = Arc::new(Refused::default());
+        refused.set(&content.rejected);
+        let last = Arc::new(AtomicI64::new(content.last));
         let view = Arc::new(Mutex::new(view_of(content)));
         let (orders, arriving) = mpsc::channel();
         let damaged = file.damaged.clone();
         let mut writer = Writer {
             file,
             view: view.clone(),
-            rejected: rejected.clone(),
+            refused: refused.clone(),
+            last: last.clone(),
             path: config.path.clone(),
             limit: config.limit,
         };
@@ -89,7 +131,9 @@ impl Journal {
             orders: Mutex::new(Some(orders)),
             thread: Some(thread),
             view,
-            rejected,
+            refused,
+            last,
+            times,
             left: Notify::new(),
             path: config.path.clone(),
             damaged,
@@ -116,7 +160,30 @@ impl Journal {
 
     /// How many writes the database refused for good.
     pub fn rejected(&self) -> usize {
-        self.rejected.load(Ordering::Relaxed)
+        self.refused.count.load(Ordering::Relaxed)
+    }
+
+    /// The time that a write is given when the clock says `now`: see [`Times`].
+    pub fn time(&self, now: i64) -> i64 {
+        self.times.give(now, self.last.load(Ordering::Relaxed) + 1)
+    }
+
+    /// The order of what this host has written.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// Forgets what was refused of a row that the database has a later write of.
+    pub async fn forget(&self, write: &SpooledWrite) -> Result<(), SpoolError> {
+        match Key::of(write).filter(|key| !self.refused.of(key).is_empty()) {
+            Some(key) => self.order(Work::Forget(key)).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Has everything wait again that the database has refused, but for rows that have a later write. Says how many those are.
+    pub async fn restore(&self) -> Result<usize, SpoolError> {
+        self.order(Work::Restore).await.map(|count| usize::try_from(count).unwrap_or_default())
     }
 
     pub fn view(&self) -> MutexGuard<'_, View> {
@@ -197,7 +264,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Writer {
     file: SpoolFile,
     view: Arc<Mutex<View>>,
-    rejected: Arc<AtomicUsize>,
+    refused: Arc<Refused>,
+    last: Arc<AtomicI64>,
     path: PathBuf,
     limit: usize,
 }
@@ -245,8 +313,9 @@ impl Writer {
         }
         let accepted = answers.iter().filter_map(|(_, result)| result.as_ref().ok().copied()).max();
         if whole.is_ok()
-            && let Some(last @ 1..) = accepted
+            && let Some(last) = accepted.filter(|last| *last > self.last.load(Ordering::Relaxed))
         {
+            self.last.store(last, Ordering::Relaxed);
             self.file.note_last(last);
         }
         if whole.is_err() {
@@ -262,7 +331,10 @@ impl Writer {
     /// What the file holds. Where it cannot be read, what it held: better too much than to forget a write.
     fn reload(&self, before: View) -> View {
         match file::read_all(&self.file.connection) {
-            Ok(content) => view_of(content),
+            Ok(content) => {
+                self.refused.set(&content.rejected);
+                view_of(content)
+            }
             Err(error) => {
                 tracing::error!(spool = %self.path.display(), %error, "the spool cannot be read");
                 before
@@ -274,14 +346,15 @@ impl Writer {
     fn perform(&self, view: &mut View, work: Work) -> Result<i64, SpoolError> {
         let failed = |error: rusqlite::Error| SpoolError::sqlite(&self.path, &error);
         match work {
-            Work::Accept { mut write, accepted_at } => {
+            Work::Accept { write, accepted_at } => {
                 let superseded = view.superseded(&write);
                 if view.len() + 1 - superseded.len() > self.limit {
                     return Err(SpoolError::Full { path: self.path.clone(), limit: self.limit });
                 }
-                let earlier = view.updated_at(&write);
-                put_after(&mut write, earlier);
                 let replace = || {
+                    if let Some(key) = Key::of(&write) {
+                        self.forget(&key)?;
+                    }
                     superseded.iter().try_for_each(|sequence| self.file.delete(*sequence))?;
                     self.file.add(&write, accepted_at)
                 };
@@ -297,22 +370,44 @@ impl Writer {
             }
             Work::Reject { sequence, reason } => {
                 self.file.reject(sequence, &reason).map_err(failed)?;
-                view.remove(sequence);
-                self.rejected.fetch_add(1, Ordering::Relaxed);
+                if let Some(entry) = view.remove(sequence) {
+                    self.refused.add(&entry);
+                }
             }
+            Work::Forget(key) => self.forget(&key).map_err(failed)?,
+            Work::Restore => return self.restore(view).map_err(failed),
             Work::Close => {}
         }
         Ok(0)
     }
-}
 
-/// Keeps the times of writes to one row from falling when the clock is set back: an older row would not replace a newer one.
-fn put_after(write: &mut SpooledWrite, earlier: Option<i64>) {
-    let Some(earlier) = earlier else { return };
-    let updated_at = match write {
-        SpooledWrite::State(state) => &mut state.updated_at,
-        SpooledWrite::Ownership(ownership) => &mut ownership.updated_at,
-        SpooledWrite::Cleanup { .. } => return,
-    };
-    *updated_at = (*updated_at).max(earlier);
+    fn forget(&self, key: &Key) -> rusqlite::Result<()> {
+        for sequence in self.refused.of(key) {
+            self.file.forget(sequence)?;
+            self.refused.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        lock(&self.refused.rows).remove(key);
+        Ok(())
+    }
+
+    /// The limit does not count: these were in the spool before.
+    fn restore(&self, view: &mut View) -> rusqlite::Result<i64> {
+        let mut refused = Vec::new();
+        file::read_rejected(&self.file.connection, &mut refused)?;
+        let mut restored = 0;
+        for (entry, _) in refused {
+            if view.has_later(&entry) {
+                self.file.forget(entry.sequence)?;
+                continue;
+            }
+            for earlier in view.superseded(&entry.write) {
+                self.file.delete(earlier)?;
+            }
+            self.file.restore(entry.sequence)?;
+            view.add(entry);
+            restored += 1;
+        }
+        self.refused.set(&[]);
+        Ok(restored)
+    }
 }

@@ -9,7 +9,7 @@
 //! - `file` opens it; `journal` is the thread that writes it.
 //! - `salvage` saves what can be read of a damaged one, with `log` what is in its log.
 //! - `view` is what it holds, for those who read.
-//! - `replay` puts it into the database.
+//! - `replay` puts it into the database; `times` knows the order of writes also where the clock was wrong.
 
 mod copy;
 mod entry;
@@ -21,6 +21,7 @@ mod replay;
 mod salvage;
 #[cfg(test)]
 mod tests;
+mod times;
 mod view;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ pub use self::error::SpoolError;
 pub(super) use self::file::with_suffix;
 pub(super) use self::journal::Journal;
 pub(super) use self::replay::{Replay, ReplayCounts, age_until};
+pub(super) use self::times::is_future;
 pub(super) use self::view::Key;
 
 /// What is in a spool.

@@ -82,8 +82,8 @@ impl View {
         self.entries.insert(entry.sequence, entry);
     }
 
-    pub fn remove(&mut self, sequence: i64) {
-        let Some(entry) = self.entries.remove(&sequence) else { return };
+    pub fn remove(&mut self, sequence: i64) -> Option<SpoolEntry> {
+        let entry = self.entries.remove(&sequence)?;
         match &entry.write {
             SpooledWrite::Cleanup { .. } => drop(self.cleanups.remove(&sequence)),
             SpooledWrite::Ownership(_) => self.ownerships -= 1,
@@ -92,6 +92,22 @@ impl View {
         if let Some(key) = Key::of(&entry.write) {
             self.rows.remove(&key);
         }
+        Some(entry)
+    }
+
+    /// Whether a later write to the row of this one waits.
+    pub fn has_later(&self, entry: &SpoolEntry) -> bool {
+        let waiting = Key::of(&entry.write).and_then(|key| self.rows.get(&key));
+        waiting.is_some_and(|sequence| *sequence > entry.sequence)
+    }
+
+    /// Writes that may go to the database before those that wait in front of them: of rows that no cleanup in between removes.
+    pub fn movable(&self) -> impl DoubleEndedIterator<Item = &SpoolEntry> {
+        self.entries.values().filter(|entry| match &entry.write {
+            SpooledWrite::State(_) => true,
+            SpooledWrite::Ownership(row) => self.keeps(row),
+            SpooledWrite::Cleanup { .. } => false,
+        })
     }
 
     /// The oldest writes, up to `limit`: one cleanup, or those before the next one.
@@ -110,16 +126,6 @@ impl View {
                 !self.cleanups.is_empty() || Key::of(write).is_some_and(|key| self.rows.contains_key(&key))
             }
             SpooledWrite::Cleanup { .. } => !self.cleanups.is_empty() || self.ownerships > 0,
-        }
-    }
-
-    /// The `updated_at` that a new write to this row must exceed, for the order of writes to be the order of times.
-    pub fn updated_at(&self, write: &SpooledWrite) -> Option<i64> {
-        let entry = self.entries.get(self.rows.get(&Key::of(write)?)?)?;
-        match &entry.write {
-            SpooledWrite::State(state) => Some(state.updated_at),
-            SpooledWrite::Ownership(ownership) => Some(ownership.updated_at),
-            SpooledWrite::Cleanup { .. } => None,
         }
     }
 

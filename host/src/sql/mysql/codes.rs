@@ -1,73 +1,11 @@
-//! The one table from the error numbers of MySQL and MariaDB to [`ErrorKind`].
+//! Errors of the driver and of servers as the host's own. What a number means is in `numbers`.
 
 use std::io;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
+use super::numbers::{Family, advice, kind};
 use crate::sql::error::{ErrorKind, SqlError};
-
-/// What an error number means; where the table does not know it, what the class of its SQLSTATE means.
-///
-/// Numbers: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html> and
-/// <https://mariadb.com/kb/en/mariadb-error-codes/>. Where the two give one number different meanings, the comment
-/// says whose it is.
-fn kind(code: u16, sqlstate: &str) -> ErrorKind {
-    match code {
-        // Too many connections, of all or of this user; no memory for one; a host blocked after too many errors.
-        1040 | 1041 | 1129 | 1203 | 1226 => ErrorKind::Unavailable,
-        // Shutting down, aborted, or a packet that did not arrive.
-        1053 | 1077 | 1079 | 1080 | 1152 | 1153..=1161 | 1184 => ErrorKind::Unavailable,
-        // A node of a Galera cluster without quorum.
-        1047 => ErrorKind::Unavailable,
-        // MariaDB: the connection was killed. MySQL: idle for too long; the server is being started or is offline.
-        1927 | 4031 | 3032 | 3169 => ErrorKind::Unavailable,
-        // The client's own: cannot connect, gone away, lost in mid-statement, TLS.
-        2002 | 2003 | 2005 | 2006 | 2013 | 2026 | 2055 => ErrorKind::Unavailable,
-        // KILL QUERY, MariaDB's max_statement_time, MySQL's max_execution_time.
-        1317 | 1969 | 3024 => ErrorKind::Timeout,
-        // Lock wait, deadlock, a row that changed since it was read; MySQL's NOWAIT; its group replication.
-        // Creating an index was outrun by writes.
-        1205 | 1213 | 1020 | 1799 | 3572 | 3101 => ErrorKind::Conflict,
-        // Duplicate keys.
-        1022 | 1062 | 1169 | 1586 | 1859 => ErrorKind::Constraint,
-        // NULL or no default where a value is needed; a value that is too long, out of range, or not of the
-        // column's kind or character set.
-        1048 | 1263 | 1264 | 1265 | 1292 | 1364 | 1366 | 1367 | 1406 | 1411 | 1690 | 3988 => ErrorKind::Constraint,
-        // Foreign keys; checks, in MySQL and in MariaDB.
-        1216 | 1217 | 1451 | 1452 | 1761 | 1762 | 3819 | 4025 => ErrorKind::Constraint,
-        // Rights, a wrong password, an unknown database, a locked account (MySQL 3118, MariaDB 4151), an expired
-        // password, an authentication method that is missing, TLS that the server demands.
-        1044 | 1045 | 1049 | 1095 | 1130 | 1131 | 1142 | 1143 | 1227 | 1251 | 1370 | 1396 | 1524 | 1698 | 1820
-        | 1862 | 3118 | 3159 | 4151 => ErrorKind::PermissionDenied,
-        // A read-only server takes no writes at the moment, as in a failover: the connection is closed, and the next one
-        // may lead to a server that does. 1290 stands for other options too, but they forbid what `guard` does not let
-        // through anyway.
-        1290 | 1836 => ErrorKind::Unavailable,
-        // A read-only table or transaction.
-        1036 | 1792 => ErrorKind::PermissionDenied,
-        // A full disk, table, temporary file or log.
-        1021 | 1026 | 1114 | 1197 | 1598 | 1878 | 3019 => ErrorKind::StorageFull,
-        // Syntax, names that do not exist or exist already, and what cannot be prepared.
-        1046 | 1050 | 1051 | 1052 | 1054 | 1060 | 1061 | 1064 | 1065 | 1068 | 1091 | 1109 | 1110 | 1136 | 1146
-        | 1149 | 1166 | 1171 | 1210 | 1222 | 1241 | 1242 | 1243 | 1248 | 1295 | 1305 | 1390 | 1461 | 1615 => {
-            ErrorKind::InvalidStatement
-        }
-        // Damaged tables and pages.
-        126 | 127 | 134 | 144 | 145 | 1030 | 1033 | 1034 | 1035 | 1194 | 1195 | 1259 | 1712 | 1817 | 1877 | 3060 => {
-            ErrorKind::CorruptData
-        }
-        _ => match sqlstate.get(..2).unwrap_or_default() {
-            "08" => ErrorKind::Unavailable,
-            "40" => ErrorKind::Conflict,
-            "22" | "23" => ErrorKind::Constraint,
-            "28" => ErrorKind::PermissionDenied,
-            "42" => ErrorKind::InvalidStatement,
-            "53" => ErrorKind::StorageFull,
-            "70" => ErrorKind::Timeout,
-            _ => ErrorKind::Other,
-        },
-    }
-}
 
 /// What was being done when an error came up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,9 +17,9 @@ pub(super) enum Doing {
 }
 
 /// An error as the caller sees it. `address` is the server's, for the messages.
-pub(super) fn error(error: Error, doing: Doing, address: &str) -> SqlError {
+pub(super) fn error(error: Error, doing: Doing, family: Family, address: &str) -> SqlError {
     let (code, why) = match error {
-        Error::Server(error) => return server_error(error, doing, address),
+        Error::Server(error) => return server_error(error, doing, family, address),
         Error::Io(IoError::Tls(error)) => (2026, error.to_string()),
         Error::Io(IoError::Io(error)) => (io_code(&error, doing), error.to_string()),
         Error::Driver(error) => return driver_error(error, doing, address),
@@ -101,7 +39,7 @@ pub(super) fn client_error(code: u16, message: String) -> SqlError {
     SqlError {
         code: Some(code.to_string()),
         sqlstate: Some("HY000".to_owned()),
-        ..SqlError::new(kind(code, "HY000"), message)
+        ..SqlError::new(kind(Family::Unknown, code, "HY000"), message)
     }
 }
 
@@ -127,7 +65,7 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
         ),
         DriverError::PacketTooLarge => SqlError {
             code: Some("1153".to_owned()),
-            ..SqlError::new(ErrorKind::InvalidStatement, "the statement is larger than max_allowed_packet")
+            ..SqlError::new(ErrorKind::Other, "the statement is larger than max_allowed_packet")
         },
         DriverError::StmtParamsMismatch { .. }
         | DriverError::StmtParamsNumberExceedsLimit { .. }
@@ -150,16 +88,40 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
     }
 }
 
-fn server_error(error: ServerError, doing: Doing, address: &str) -> SqlError {
-    let message = without_values(error.code, &error.message);
+fn server_error(error: ServerError, doing: Doing, family: Family, address: &str) -> SqlError {
+    let kind = match kind(family, of_engine(&error).unwrap_or(error.code), &error.state) {
+        // What a connection needs is known to every server that the host works with.
+        ErrorKind::InvalidStatement if doing == Doing::Connecting => ErrorKind::Other,
+        kind => kind,
+    };
+    let mut message = without_values(error.code, &error.message);
+    if let Some(advice) = advice(error.code) {
+        message = format!("{message}; {advice}");
+    }
     SqlError {
-        kind: kind(error.code, &error.state),
+        kind,
         code: Some(error.code.to_string()),
         message: match doing {
             Doing::Connecting => format!("{address} refused the connection: {message}"),
             Doing::Running => message,
         },
         sqlstate: Some(error.state),
+    }
+}
+
+/// The number of the storage engine's own error, where the server's says only that there is one: as in "Got error 28 from
+/// storage engine", or "Got error 168 'Unknown (generic) error from engine' during COMMIT".
+fn of_engine(error: &ServerError) -> Option<u16> {
+    if !matches!(error.code, 1030 | 1180 | 1181 | 1296) {
+        return None;
+    }
+    let number = error.message.strip_prefix("Got error ")?;
+    let number = number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    match number {
+        // ENOSPC and EDQUOT.
+        28 | 122 => Some(1021),
+        120..=199 => (kind(Family::MariaDb, number, "") != ErrorKind::Other).then_some(number),
+        _ => None,
     }
 }
 
@@ -201,7 +163,7 @@ mod tests {
 
     fn server(code: u16, state: &str, message: &str) -> SqlError {
         let error = ServerError { code, state: state.to_owned(), message: message.to_owned() };
-        super::error(Error::Server(error), Doing::Running, "db:3306")
+        super::error(Error::Server(error), Doing::Running, Family::Unknown, "db:3306")
     }
 
     #[test]
@@ -235,11 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_number_means_what_its_sqlstate_means() {
-        assert_eq!(server(9999, "23000", "").kind, ErrorKind::Constraint);
-        assert_eq!(server(9999, "40001", "").kind, ErrorKind::Conflict);
-        assert_eq!(server(9999, "HY000", "").kind, ErrorKind::Other);
-        assert_eq!(server(9999, "", "").kind, ErrorKind::Other);
+    fn a_refusal_keeps_the_servers_words_and_says_what_to_do() {
+        let words = "Cannot execute statement: impossible to write to binary log since BINLOG_FORMAT = STATEMENT";
+        let error = server(1665, "HY000", words);
+        assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Other, Some("1665")));
+        assert!(error.message.starts_with(words) && error.message.contains("binlog_format to ROW"), "{error}");
+    }
+
+    #[test]
+    fn the_engines_number_counts_where_the_servers_says_nothing() {
+        for (code, message, expected) in [
+            (1030, "Got error 28 \"No space left on device\" from storage engine InnoDB", ErrorKind::StorageFull),
+            (1030, "Got error 165 \"Table is read only\" from storage engine InnoDB", ErrorKind::PermissionDenied),
+            (1030, "Got error 1 from storage engine", ErrorKind::CorruptData),
+            (1180, "Got error 149 during COMMIT", ErrorKind::Conflict),
+            (1180, "Got error 5 during COMMIT", ErrorKind::Unavailable),
+        ] {
+            assert_eq!(server(code, "HY000", message).kind, expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_a_connection_cannot_be_made_with_is_no_mistake_of_ours() {
+        let error = ServerError { code: 1193, state: "HY000".into(), message: "Unknown system variable".into() };
+        let error = super::error(Error::Server(error), Doing::Connecting, Family::Unknown, "db:3306");
+        assert_eq!(error.kind, ErrorKind::Other);
     }
 
     #[test]
@@ -253,7 +235,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let error = super::error(refused.into(), Doing::Connecting, "db:3306");
+        let error = super::error(refused.into(), Doing::Connecting, Family::Unknown, "db:3306");
         assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Unavailable, Some("2002")));
         assert!(error.message.contains("db:3306") && is_worth_another_attempt(&error));
         for code in [1044, 1045, 1049, 1698, 3118] {

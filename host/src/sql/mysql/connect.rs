@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::codes::{self, Doing};
 use super::hosts::{Host, Hosts};
 use super::node::Node;
+use super::numbers::Family;
 use super::tls;
 use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
 use crate::sql::error::{ErrorKind, Result, SqlError};
@@ -148,6 +149,7 @@ impl Connector {
             let error = match self.connect_to(host, limit.min(now + self.timeout), deadline).await {
                 Ok(opened) => {
                     host.is_well();
+                    host.set_family(Family::of(&opened.node.version));
                     return Ok(opened);
                 }
                 Err(error) => error,
@@ -185,7 +187,7 @@ impl Connector {
         };
         let (connection, node) = match timeout_at(limit, opening).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Err(codes::error(error, Doing::Connecting, address)),
+            Ok(Err(error)) => return Err(codes::error(error, Doing::Connecting, host.family(), address)),
             Err(_) if limit >= deadline => return Err(SqlError::timeout(&format!("connecting to {address}"))),
             Err(_) => {
                 let waited = limit.saturating_duration_since(began);

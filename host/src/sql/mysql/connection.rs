@@ -91,7 +91,7 @@ impl MysqlConnection {
             Ok(Err(Failure::GivenUp(error))) => return Err(error),
             Ok(Err(Failure::Driver(error))) => {
                 let is_answer = matches!(error, mysql_async::Error::Server(_));
-                let error = codes::error(error, Doing::Running, &self.host.address);
+                let error = codes::error(error, Doing::Running, self.host.family(), &self.host.address);
                 if codes::takes_no_writes(&error) {
                     self.host.has_failed();
                 }

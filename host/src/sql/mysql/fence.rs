@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::codes::{self, Doing};
 use super::connect::{Connector, disconnect};
 use super::node::{self, Member};
+use super::numbers::Family;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// The pauses between two looks at what is left: an ended session is gone within a millisecond or two, one that rolls
@@ -110,10 +111,13 @@ impl Fence {
         connector: &Connector,
         deadline: Instant,
     ) -> Result<()> {
-        let address = connector.hosts().at(host).map_or("", |host| host.address.as_str());
+        let (address, family) =
+            connector.hosts().at(host).map_or(("", Family::Unknown), |host| (host.address.as_str(), host.family()));
         let passing = async {
             let _alone = self.ending.lock().await;
-            self.end_on(connection, host).await.map_err(|error| codes::error(error, Doing::Running, address))?;
+            self.end_on(connection, host)
+                .await
+                .map_err(|error| codes::error(error, Doing::Running, family, address))?;
             match member {
                 Some(member) => self.pass_other_nodes(connection, host, member, connector, deadline).await,
                 None => Ok(()),
@@ -156,7 +160,7 @@ impl Fence {
             let Some(GivenUp { session, .. }) = self.list().iter().find(waits).cloned() else { return Ok(()) };
             let members = node::members(connection)
                 .await
-                .map_err(|error| codes::error(error, Doing::Running, connector.hosts().names()))?
+                .map_err(|error| codes::error(error, Doing::Running, Family::Unknown, connector.hosts().names()))?
                 .ok_or_else(|| {
                     SqlError::new(ErrorKind::Unavailable, "the node is no part of a working Galera cluster any more")
                 })?;

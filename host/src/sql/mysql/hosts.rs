@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::numbers::Family;
 use crate::config::{HostPolicy, HostPort, MysqlConfig};
 
 /// How long a server that failed is tried last. One that hangs costs an operation its share of the deadline, so this is
@@ -32,6 +33,8 @@ pub(super) struct Host {
     pub is_plain: AtomicBool,
     /// In the mode `verify-ca`: a name that its certificate holds.
     name: Mutex<Option<String>>,
+    /// As its last connection found it.
+    family: Mutex<Family>,
     made: Instant,
     failed: Moment,
     distrusted: Moment,
@@ -83,6 +86,7 @@ impl Host {
             address: place.to_string(),
             is_plain: AtomicBool::new(false),
             name: Mutex::default(),
+            family: Mutex::new(Family::Unknown),
             made: Instant::now(),
             failed: Moment::default(),
             distrusted: Moment::default(),
@@ -92,6 +96,15 @@ impl Host {
     /// A name that the server's certificate holds, once it was seen.
     pub fn name(&self) -> Option<String> {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_family(&self, family: Family) {
+        *self.family.lock().unwrap_or_else(PoisonError::into_inner) = family;
+    }
+
+    /// Whose error numbers it sends.
+    pub fn family(&self) -> Family {
+        *self.family.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn set_name(&self, name: String) {

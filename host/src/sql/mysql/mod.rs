@@ -11,6 +11,7 @@ mod fence;
 mod guard;
 mod hosts;
 mod node;
+mod numbers;
 mod pool;
 mod tls;
 

@@ -22,17 +22,29 @@ macro_rules! table {
 table! {
     // Mistakes of the statement, or of the way it is used.
     SQLITE_ERROR => InvalidStatement,
+    SQLITE_ERROR_KEY => InvalidStatement,
+    SQLITE_ERROR_RESERVESIZE => InvalidStatement,
+    SQLITE_ERROR_UNABLE => InvalidStatement,
+    SQLITE_INTERNAL => InvalidStatement,
     SQLITE_MISUSE => InvalidStatement,
+    SQLITE_NOTFOUND => InvalidStatement,
     SQLITE_RANGE => InvalidStatement,
-    SQLITE_TOOBIG => InvalidStatement,
+    // A collation or an extension that somebody's own table or index needs, and that this SQLite has not.
+    SQLITE_ERROR_MISSING_COLLSEQ => Other,
+    // A value, or a row, beyond what the file may hold.
+    SQLITE_TOOBIG => Constraint,
     SQLITE_MISMATCH => Constraint,
     // Another connection has the lock. Within this host nobody meets it; it is reported when waiting for another
     // process has reached the deadline.
     SQLITE_BUSY => Conflict,
     SQLITE_BUSY_RECOVERY => Conflict,
     SQLITE_BUSY_SNAPSHOT => Conflict,
+    SQLITE_BUSY_TIMEOUT => Conflict,
+    SQLITE_ERROR_RETRY => Conflict,
+    SQLITE_ERROR_SNAPSHOT => Conflict,
     SQLITE_LOCKED => Conflict,
     SQLITE_LOCKED_SHAREDCACHE => Conflict,
+    SQLITE_LOCKED_VTAB => Conflict,
     SQLITE_ABORT => Conflict,
     SQLITE_ABORT_ROLLBACK => Conflict,
     SQLITE_SCHEMA => Conflict,
@@ -54,6 +66,7 @@ table! {
     SQLITE_CONSTRAINT_VTAB => Constraint,
     SQLITE_PERM => PermissionDenied,
     SQLITE_AUTH => PermissionDenied,
+    SQLITE_AUTH_USER => PermissionDenied,
     SQLITE_READONLY => PermissionDenied,
     SQLITE_READONLY_CANTINIT => PermissionDenied,
     SQLITE_READONLY_CANTLOCK => PermissionDenied,
@@ -64,6 +77,7 @@ table! {
     SQLITE_IOERR_ACCESS => PermissionDenied,
     SQLITE_IOERR_AUTH => PermissionDenied,
     SQLITE_FULL => StorageFull,
+    SQLITE_NOLFS => StorageFull,
     // The disk or the folder is away or failing, which may pass, as a server's absence may.
     SQLITE_CANTOPEN => Unavailable,
     SQLITE_CANTOPEN_CONVPATH => Unavailable,
@@ -73,17 +87,26 @@ table! {
     SQLITE_CANTOPEN_NOTEMPDIR => Unavailable,
     SQLITE_CANTOPEN_SYMLINK => PermissionDenied,
     SQLITE_IOERR => Unavailable,
+    SQLITE_IOERR_BEGIN_ATOMIC => Unavailable,
     SQLITE_IOERR_BLOCKED => Unavailable,
+    SQLITE_IOERR_CHECKRESERVEDLOCK => Unavailable,
     SQLITE_IOERR_CLOSE => Unavailable,
+    SQLITE_IOERR_COMMIT_ATOMIC => Unavailable,
+    SQLITE_IOERR_CONVPATH => Unavailable,
     SQLITE_IOERR_DELETE => Unavailable,
     SQLITE_IOERR_DELETE_NOENT => Unavailable,
+    SQLITE_IOERR_DIR_CLOSE => Unavailable,
+    SQLITE_IOERR_DIR_FSYNC => Unavailable,
     SQLITE_IOERR_FSTAT => Unavailable,
     SQLITE_IOERR_FSYNC => Unavailable,
+    SQLITE_IOERR_GETTEMPPATH => Unavailable,
+    SQLITE_IOERR_IN_PAGE => Unavailable,
     SQLITE_IOERR_LOCK => Unavailable,
     SQLITE_IOERR_MMAP => Unavailable,
     SQLITE_IOERR_NOMEM => Unavailable,
     SQLITE_IOERR_RDLOCK => Unavailable,
     SQLITE_IOERR_READ => Unavailable,
+    SQLITE_IOERR_ROLLBACK_ATOMIC => Unavailable,
     SQLITE_IOERR_SEEK => Unavailable,
     SQLITE_IOERR_SHMLOCK => Unavailable,
     SQLITE_IOERR_SHMMAP => Unavailable,
@@ -91,9 +114,9 @@ table! {
     SQLITE_IOERR_SHMSIZE => Unavailable,
     SQLITE_IOERR_TRUNCATE => Unavailable,
     SQLITE_IOERR_UNLOCK => Unavailable,
+    SQLITE_IOERR_VNODE => Unavailable,
     SQLITE_IOERR_WRITE => Unavailable,
     SQLITE_NOMEM => Unavailable,
-    SQLITE_NOLFS => Unavailable,
     // Shorter or other than what SQLite wrote.
     SQLITE_CORRUPT => CorruptData,
     SQLITE_CORRUPT_INDEX => CorruptData,
@@ -102,11 +125,19 @@ table! {
     SQLITE_IOERR_CORRUPTFS => CorruptData,
     SQLITE_IOERR_DATA => CorruptData,
     SQLITE_IOERR_SHORT_READ => CorruptData,
+    // The file was encrypted by another build of SQLite.
+    SQLITE_IOERR_BADKEY => CorruptData,
+    SQLITE_IOERR_CODEC => CorruptData,
     SQLITE_NOTADB => CorruptData,
     SQLITE_FORMAT => CorruptData,
-    SQLITE_INTERNAL => Other,
-    SQLITE_NOTFOUND => Other,
-    SQLITE_EMPTY => Other,
+    SQLITE_EMPTY => CorruptData,
+    // No results of a call, but of the log.
+    SQLITE_NOTICE => Other,
+    SQLITE_NOTICE_RBU => Other,
+    SQLITE_NOTICE_RECOVER_ROLLBACK => Other,
+    SQLITE_NOTICE_RECOVER_WAL => Other,
+    SQLITE_WARNING => Other,
+    SQLITE_WARNING_AUTOINDEX => Other,
 }
 
 /// What a code means, by itself or by its primary code.
@@ -178,12 +209,53 @@ mod tests {
         assert_eq!((kind(200), name(200).as_str()), (ErrorKind::Other, "200"));
     }
 
+    /// Every code that this version of SQLite has words for is in the table, and every extended one that it has a name for: its
+    /// number is the primary one's, and 256 times another.
     #[test]
-    fn every_primary_code_has_a_name() {
-        // 12 and above 26 are not results of a call.
-        for code in (1..=26).filter(|&code| code != ffi::SQLITE_NOTFOUND) {
+    fn every_code_of_sqlite_is_in_the_table() {
+        for code in 1..=28 {
             assert!(lookup(code).is_some(), "{code}");
         }
+        // How many extended codes each primary one has, by <https://sqlite.org/rescode.html>.
+        for (primary, extended) in [
+            (ffi::SQLITE_ERROR, 6),
+            (ffi::SQLITE_ABORT, 2),
+            (ffi::SQLITE_BUSY, 3),
+            (ffi::SQLITE_LOCKED, 2),
+            (ffi::SQLITE_READONLY, 6),
+            (ffi::SQLITE_IOERR, 36),
+            (ffi::SQLITE_CORRUPT, 3),
+            (ffi::SQLITE_CANTOPEN, 6),
+            (ffi::SQLITE_CONSTRAINT, 12),
+            (ffi::SQLITE_AUTH, 1),
+            (ffi::SQLITE_NOTICE, 3),
+            (ffi::SQLITE_WARNING, 1),
+        ] {
+            for more in 1..=extended {
+                let code = primary | (more << 8);
+                // SQLITE_ABORT has its second only.
+                assert!(lookup(code).is_some() || code == ffi::SQLITE_ABORT | (1 << 8), "{primary} | {more} << 8");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_a_statement_or_the_host_does_is_our_own_mistake() {
+        let own: Vec<i32> = (1..=28)
+            .flat_map(|primary| (0..=40).map(move |more| primary | (more << 8)))
+            .filter(|code| lookup(*code).is_some_and(|(_, kind)| kind == ErrorKind::InvalidStatement))
+            .collect();
+        let expected = [
+            ffi::SQLITE_ERROR,
+            ffi::SQLITE_ERROR_RESERVESIZE,
+            ffi::SQLITE_ERROR_KEY,
+            ffi::SQLITE_ERROR_UNABLE,
+            ffi::SQLITE_INTERNAL,
+            ffi::SQLITE_NOTFOUND,
+            ffi::SQLITE_MISUSE,
+            ffi::SQLITE_RANGE,
+        ];
+        assert_eq!(own, expected);
     }
 
     #[test]

@@ -279,7 +279,7 @@ async fn run_elsewhere<T: Send + 'static>(
     });
     let result = thread.await;
     unwanted.stop = None;
-    result.map_err(|_| SqlError::new(ErrorKind::Other, "the thread that ran the statement ended early"))
+    result.map_err(|_| SqlError::new(ErrorKind::InvalidStatement, "the thread that ran the statement ended early"))
 }
 
 /// Interrupts what a lease runs on another thread when its caller is gone.

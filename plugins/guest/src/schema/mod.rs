@@ -9,8 +9,8 @@ use actual::{Actual, Family};
 use plan::{Plan, plan};
 
 use crate::bindings::cofferdam::storage::sql::{self, Value, connected_server};
-use crate::bindings::cofferdam::storage::types::ErrorKind;
-use crate::dialect::{Backend, Upgrade};
+use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
+use crate::dialect::{Backend, RowLock, Upgrade};
 use crate::error::{Failure, Result};
 use crate::rows::Reader;
 use crate::session::{Session, loses_connection};
@@ -95,12 +95,12 @@ pub(crate) fn initialize<B: Backend>() -> Result<()> {
     Ok(())
 }
 
-/// Runs `body` while nobody else changes the schema. Where the engine's changes are transactional, or the server has no named
-/// locks, `body` itself has to see to that.
+/// Runs `body` while nobody else changes the schema. Where the engine's changes are transactional, `body` itself has to see to
+/// that.
 pub(crate) fn alone<B: Backend, T>(session: &Session, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let Upgrade::NamedLock { take, release, missing_on, .. } = B::UPGRADE else { return body() };
+    let Upgrade::NamedLock { take, release, missing_on, row, .. } = B::UPGRADE else { return body() };
     match lock(session, take) {
-        Err(failure) if failure.has_code(missing_on) => return body(),
+        Err(failure) if failure.has_code(missing_on) => return alone_by_row(&row, body),
         taken => taken?,
     }
     let result = body();
@@ -111,19 +111,49 @@ pub(crate) fn alone<B: Backend, T>(session: &Session, body: impl FnOnce() -> Res
     result
 }
 
-/// What is wrong with the schema, if that is why a statement could not be prepared.
-pub(crate) fn explain<B: Backend>() -> Option<Failure> {
-    let session = Session::read().ok()?;
-    let known = known_version::<B>();
-    match missing::<B>(&session) {
-        Ok(Some(from)) => {
-            let found = if from == 0 { "not all tables of ours".to_owned() } else { format!("schema version {from}") };
-            let message = format!("the database has {found}, this backend needs version {known}: initialize it");
-            Some(Failure::new(ErrorKind::SchemaMismatch, message))
-        }
-        Err(failure @ Failure::Own(_)) => Some(failure),
-        Ok(None) | Err(Failure::Sql(_)) => None,
+/// As [`alone`], by the lock of a row. `body` works on a session of its own, which the host's pool must have room for beside the
+/// one of the lock.
+fn alone_by_row<T>(lock: &RowLock, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let keeper = Session::write()?;
+    if !keeper.finds(lock.is_made)? {
+        keeper.run(lock.create)?;
     }
+    if !keeper.finds(lock.has_row)? {
+        keeper.run(lock.insert)?;
+    }
+    for _ in 0..LOCK_ATTEMPTS {
+        keeper.begin()?;
+        match keeper.query(lock.take, &[]) {
+            Ok(_) => {
+                let result = body();
+                // A server may have ended the transaction by then, since nothing happened in it. Nothing was written in it.
+                let _ = keeper.roll_back();
+                return result;
+            }
+            Err(error) if error.kind == sql::ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+        keeper.roll_back()?;
+        keeper.query_long(lock.wait, &[])?;
+    }
+    Err(busy())
+}
+
+/// What is wrong with the schema, if that is why a statement could not be prepared; the database's own words are kept. A schema
+/// that is about to be brought to its version has nothing wrong.
+pub(crate) fn explain<B: Backend>(error: sql::Error, initializes: bool) -> Failure {
+    let Ok(session) = Session::read() else { return Failure::Sql(error) };
+    let known = known_version::<B>();
+    let why = match missing::<B>(&session) {
+        Ok(Some(from)) if !initializes => {
+            let found = if from == 0 { "not all tables of ours".to_owned() } else { format!("schema version {from}") };
+            format!("the database has {found}, this backend needs version {known}: initialize it")
+        }
+        Err(Failure::Own(mismatch)) => mismatch.message,
+        Ok(_) | Err(Failure::Sql(_)) => return Failure::Sql(error),
+    };
+    let message = format!("{why}; the database says: {}", error.message);
+    Failure::Own(Error { kind: ErrorKind::SchemaMismatch, message, code: error.code })
 }
 
 /// The version that the database has, where steps are missing.
@@ -206,5 +236,9 @@ fn lock(session: &Session, take: &'static str) -> Result<()> {
             return Ok(());
         }
     }
-    Err(Failure::new(ErrorKind::Conflict, "another host is upgrading the schema: try again when it is done"))
+    Err(busy())
+}
+
+fn busy() -> Failure {
+    Failure::new(ErrorKind::Conflict, "another host is upgrading the schema: try again when it is done")
 }
