@@ -67,6 +67,9 @@ impl Plan {
                 RunState::Finished => {}
             }
         }
+        if let Some(obstacle) = to.obstacle().await? {
+            plan.obstacle = Some(obstacle);
+        }
         Ok(plan)
     }
 
