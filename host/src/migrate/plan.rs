@@ -71,6 +71,9 @@ impl Plan {
                 RunState::Finished => {}
             }
         }
+        if let Some(obstacle) = to.obstacle().await? {
+            plan.obstacle = Some(obstacle);
+        }
         Ok(plan)
     }
 

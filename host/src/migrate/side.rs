@@ -154,6 +154,20 @@ impl Side {
         Ok(remarks.iter().map(|remark| format!("{}: {remark}", self.label)).collect())
     }
 
+    /// Why nothing could be written to it, where a setting of its server forbids that.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be asked.
+    pub async fn obstacle(&self) -> Result<Option<String>> {
+        if !self.exists {
+            return Ok(None);
+        }
+        let obstacles = self.storage.obstacles().await.map_err(|error| self.failed(error))?;
+        // A run makes tables of its own too.
+        Ok(obstacles.to_writes.or(obstacles.to_tables))
+    }
+
     /// Closes its connections.
     ///
     /// # Errors

@@ -87,6 +87,15 @@ pub struct PoolStatus {
     pub waiting: usize,
 }
 
+/// What the settings of a server or a file forbid, that no connection can change, each in a sentence with what to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Obstacles {
+    /// To every write.
+    pub to_writes: Option<String>,
+    /// To making the backend's tables, or changing them.
+    pub to_tables: Option<String>,
+}
+
 /// A pool of connections to one database.
 #[async_trait]
 pub trait Database: Send + Sync {
@@ -122,6 +131,12 @@ pub trait Database: Send + Sync {
     /// Writes by one statement, on a connection that is leased for it alone.
     async fn execute(&self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
+    }
+
+    /// What is in the way of writing, told before the first write. Nothing as a rule. Writes nothing.
+    async fn obstacles(&self, deadline: Instant) -> Result<Obstacles> {
+        let _ = deadline;
+        Ok(Obstacles::default())
     }
 
     /// What an operator should know of the server or the file as it is, a sentence each, without values and secrets; nothing

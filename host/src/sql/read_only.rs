@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::error::{ErrorKind, Result, SqlError};
-use super::{Access, Connection, Database, Engine, PoolStatus, ResultLimits, Rows, Server, Statement, Value};
+use super::{
+    Access, Connection, Database, Engine, Obstacles, PoolStatus, ResultLimits, Rows, Server, Statement, Value,
+};
 
 /// A database that is only read, whatever its user may do: no lease of it writes.
 pub struct ReadOnly(Arc<dyn Database>);
@@ -57,6 +59,10 @@ impl Database for ReadOnly {
 
     async fn execute(&self, _: &Statement, _: Vec<Value>, _: Instant) -> Result<u64> {
         Err(refused())
+    }
+
+    async fn obstacles(&self, deadline: Instant) -> Result<Obstacles> {
+        self.0.obstacles(deadline).await
     }
 
     async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {

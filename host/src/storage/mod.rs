@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::bindings::types;
 use crate::plugin::convert;
 use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
-use crate::sql::{self, Database, Engine, PoolStatus, Server};
+use crate::sql::{self, Database, Engine, Obstacles, PoolStatus, Server, SqlError};
 use crate::text::one_line;
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
@@ -231,6 +231,29 @@ impl Storage {
             database.close(Instant::now() + self.config.timeouts.close).await;
         }
         version
+    }
+
+    /// What the server's settings forbid, without changing anything. Needs an open storage.
+    ///
+    /// # Errors
+    ///
+    /// As any operation.
+    pub async fn obstacles(&self) -> Result<Obstacles> {
+        let deadline = Instant::now() + self.timeouts().operation;
+        self.open_database()?.obstacles(deadline).await.map_err(Error::from)
+    }
+
+    /// Refuses a database that takes no writes, before anything is created in it.
+    async fn check_obstacles(&self, database: &dyn Database, deadline: Instant) -> Result<()> {
+        if self.purpose == Purpose::Read {
+            return Ok(());
+        }
+        let failed =
+            |error: SqlError| Error::from(SqlError { message: format!("initialize: {}", error.message), ..error });
+        match database.obstacles(deadline).await.map_err(failed)?.to_writes {
+            Some(obstacle) => Err(failed(SqlError::new(sql::ErrorKind::Other, obstacle))),
+            None => Ok(()),
+        }
     }
 
     /// What an operator should know of the database as it is, a sentence each; nothing as a rule. Needs an open storage, and

@@ -55,11 +55,14 @@ impl StorageService for Storage {
             Ok(database) => (database, false),
             Err(_) => (self.connect(deadline).await?, true),
         };
-        let initialized = self
-            .on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
+        let initialize = async {
+            self.check_obstacles(&*database, deadline).await?;
+            self.on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_storage().call_initialize(store).await
             })
-            .await;
+            .await
+        };
+        let initialized = initialize.await;
         match initialized {
             Ok(()) if opened => drop(self.set_phase(Phase::Open(database))),
             Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,

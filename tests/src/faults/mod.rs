@@ -131,6 +131,7 @@ faults! {
     "mysql/hang", "the server is stopped with SIGSTOP and goes on", mysql::hang;
     "mysql/kill-connection", "KILL CONNECTION in mid-query, again and again", mysql::kill_connection;
     "mysql/max-connections", "others take every connection", mysql::max_connections;
+    "mysql/hostile-globals", "the global variables become what would harm a session", mysql::hostile_globals;
     "mysql/read-only", "the server is made read-only and writable again", mysql::read_only;
     "mysql/password", "the password is changed and changed back", mysql::password;
     "mysql/disk-full", "the server's disk fills up and is enlarged", mysql::disk_full;

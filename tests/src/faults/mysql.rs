@@ -168,6 +168,35 @@ pub(super) async fn max_connections(name: &'static str, run: Run) -> Result<Verd
     .await
 }
 
+/// What an administrator may set for all sessions, of which each alone loses writes, cuts answers or fails statements where
+/// a session takes it over.
+const HOSTILE: &str = "SET GLOBAL autocommit = 0, GLOBAL completion_type = 'CHAIN', GLOBAL tx_read_only = 1, \
+    GLOBAL tx_isolation = 'SERIALIZABLE', GLOBAL sql_select_limit = 1, GLOBAL sql_safe_updates = 1, GLOBAL max_join_size = 1, \
+    GLOBAL sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES', GLOBAL unique_checks = 0, GLOBAL innodb_lock_wait_timeout = 0, \
+    GLOBAL lock_wait_timeout = 0, GLOBAL max_statement_time = 0.000001, GLOBAL max_session_mem_used = 65536, \
+    GLOBAL wait_timeout = 1, GLOBAL idle_transaction_timeout = 1, \
+    GLOBAL init_connect = 'SET insert_id = 77; USE information_schema; START TRANSACTION'";
+
+/// Connections that are open are ended, so that their successors begin with the new values.
+pub(super) async fn hostile_globals(name: &'static str, run: Run) -> Result<Verdict> {
+    let rounds = if run.full { 20 } else { 3 };
+    let expected = Expected { is_felt: false, ..AWAY };
+    let mut ended = 0;
+    let mut verdict = play(name, Stage::set(run, &[]).await?, expected, callers(), async |server, _| {
+        let mut administrator = server.administrator().await?;
+        administrator.query_drop(HOSTILE).await?;
+        for _ in 0..rounds {
+            ended += kill_connections(&mut administrator, false).await?;
+            sleep(LASTING / 3).await;
+        }
+        Ok(administrator.disconnect().await?)
+    })
+    .await?;
+    anyhow::ensure!(ended > 0, "no connection was ended");
+    verdict.notes.push(format!("{ended} connections were ended, and others opened with the new values"));
+    Ok(verdict)
+}
+
 pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable]);
     play(name, Stage::set(run, &[]).await?, expected, callers(), async |server, _| {

@@ -28,6 +28,11 @@ const STARTING: Duration = Duration::from_secs(60);
 /// Another program can take a free port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
 
+/// An administrator goes on working where a test gave the server values that others suffer from.
+const ADMINISTRATOR_SESSION: &str = "SET autocommit = 1, tx_read_only = 0, completion_type = 0, \
+    sql_select_limit = 18446744073709551615, max_join_size = 18446744073709551615, sql_big_selects = 1, max_statement_time = 0, \
+    max_session_mem_used = 9223372036854775807, wait_timeout = 28800";
+
 const MISSING: &str = "install mariadb-server, or set TEST_MYSQL_URL";
 
 /// Reads one order a line and answers each. Arguments: the server's folder, then its command. `TMPDIR` is a folder of the
@@ -99,17 +104,31 @@ impl MariaDb {
     /// As [`start`](Self::start).
     pub async fn start_in(parent: &Path, arguments: &[String]) -> Result<Self> {
         let daemon = find_program(&["mariadbd", "mysqld"])?;
-        let template = template(&daemon)?;
+        Self::start_from(&daemon, &template(&daemon)?, parent, arguments).await
+    }
+
+    async fn start_from(daemon: &Path, template: &Path, parent: &Path, arguments: &[String]) -> Result<Self> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let server = Self::launch(&daemon, &Launch::alone(&template, parent, arguments)?)?;
+            let server = Self::launch(daemon, &Launch::alone(template, parent, arguments)?)?;
             match server.ready().await {
                 Ok(()) => return Ok(server),
                 Err(_) if attempt < PORT_ATTEMPTS && server.log().contains("Address already in use") => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// As [`start`](Self::start), where the datadir itself was made with these arguments, such as `--innodb-page-size=8k`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_made_with(arguments: &[String]) -> Result<Self> {
+        let daemon = find_program(&["mariadbd", "mysqld"])?;
+        let template = template_made_with(&daemon, arguments)?;
+        Self::start_from(&daemon, &template, &in_memory(), arguments).await
     }
 
     /// Starts a server's process, and does not wait for it.
@@ -205,6 +224,7 @@ impl MariaDb {
             .ip_or_hostname("127.0.0.1")
             .socket(Some(self.folder.join("socket").to_string_lossy()))
             .user(Some("root"))
+            .init(vec![ADMINISTRATOR_SESSION])
             .into()
     }
 
@@ -331,7 +351,12 @@ pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
 
 /// A datadir that is made once for every version of the server, and copied for each server.
 pub(super) fn template(daemon: &Path) -> Result<PathBuf> {
+    template_made_with(daemon, &[])
+}
+
+fn template_made_with(daemon: &Path, arguments: &[String]) -> Result<PathBuf> {
     let version = run(Command::new(daemon).args(["--no-defaults", "--version"]))?;
+    let version = format!("{version}{}", arguments.concat());
     let version: String = version.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let cache = cache_folder()?;
     let template = cache.join(format!("mariadb-{version}"));
@@ -347,7 +372,8 @@ pub(super) fn template(daemon: &Path) -> Result<PathBuf> {
             .arg(format!("--user={}", user_name()?))
             .arg(format!("--datadir={}", making.display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
-            .arg("--innodb-log-file-size=4M"))?;
+            .arg("--innodb-log-file-size=4M")
+            .args(arguments))?;
         fs::rename(&making, &template)?;
     }
     Ok(template)

@@ -70,6 +70,15 @@ impl MysqlServer {
         Self::over(MariaDb::start_in(folder, arguments).await?).await
     }
 
+    /// As [`start`](Self::start), where the datadir itself was made with these arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_made_with(arguments: &[String]) -> Result<Self> {
+        Self::over(MariaDb::start_made_with(arguments).await?).await
+    }
+
     async fn over(process: MariaDb) -> Result<Self> {
         let administrator = process.administrator();
         let mut connection = Conn::new(administrator.clone()).await?;

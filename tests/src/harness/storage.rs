@@ -136,7 +136,12 @@ impl Home {
         Ok(Arc::new(storage))
     }
 
-    fn subject(self) -> Result<Subject> {
+    /// A storage on it that goes by a clock of its own, for the conformance suite.
+    ///
+    /// # Errors
+    ///
+    /// The component cannot be used.
+    pub fn subject(self) -> Result<Subject> {
         let clock = Arc::new(ManualClock::at(NOW));
         let storage = self.storage(clock.clone())?;
         Ok(Subject::new(Arc::new(storage), clock, self))

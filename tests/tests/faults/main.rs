@@ -57,6 +57,7 @@ faults! {
     mysql_hang: "mysql/hang",
     mysql_kill_connection: "mysql/kill-connection",
     mysql_max_connections: "mysql/max-connections",
+    mysql_hostile_globals: "mysql/hostile-globals",
     mysql_read_only: "mysql/read-only",
     mysql_password: "mysql/password",
     mysql_disk_full: "mysql/disk-full",

@@ -10,7 +10,7 @@ use cofferdam_tests::harness::mysql::MysqlDatabase;
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Value};
+use mysql_async::{Conn, Params, Value};
 
 /// All rows of a database with their ids, ordered by id.
 pub type Rows = (Vec<MessageState>, Vec<ThreadOwnership>);
@@ -163,7 +163,7 @@ pub async fn fill(home: &Home, (states, ownerships): &Rows) -> Result<()> {
                     row.updated_at.into(),
                 ])
             });
-            connection.exec_batch(format!("INSERT IGNORE {STATE}"), rows).await?;
+            insert(&mut connection, &format!("INSERT IGNORE {STATE}"), rows).await?;
             let rows = ownerships.iter().map(|row| {
                 Params::Positional(vec![
                     row.id.into(),
@@ -175,9 +175,23 @@ pub async fn fill(home: &Home, (states, ownerships): &Rows) -> Result<()> {
                     row.updated_at.into(),
                 ])
             });
-            connection.exec_batch(format!("INSERT IGNORE {OWNERSHIP}"), rows).await?;
+            insert(&mut connection, &format!("INSERT IGNORE {OWNERSHIP}"), rows).await?;
             connection.query_drop("COMMIT").await?;
             connection.disconnect().await?;
+        }
+    }
+    Ok(())
+}
+
+/// MySQL's answer to a parameter with letters that the column's charset lacks. It gives it in spite of IGNORE.
+const NOT_IN_CHARSET: u16 = 3988;
+
+async fn insert(connection: &mut Conn, statement: &str, rows: impl Iterator<Item = Params>) -> Result<()> {
+    let statement = connection.prep(statement).await?;
+    for row in rows {
+        match connection.exec_drop(&statement, row).await {
+            Err(mysql_async::Error::Server(error)) if error.code == NOT_IN_CHARSET => {}
+            result => result?,
         }
     }
     Ok(())

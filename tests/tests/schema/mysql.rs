@@ -155,13 +155,15 @@ async fn hosts_that_start_together_upgrade_an_old_database_once() -> Result<()> 
     let database = legacy("latin1", "latin1_swedish_ci").await?;
     let mut connection = database.connect().await?;
     let before = message_rows(&mut connection, "message_states").await?;
-    start_together(&Home::Mysql(database)).await?;
+    let home = Home::Mysql(database);
+    start_together(&home).await?;
     let of_hosts = |row: &Row| row.channel_id == "all hosts" || row.channel_id.starts_with("host ");
     let mut table = message_rows(&mut connection, "message_states").await?;
     table.retain(|row| !of_hosts(row));
     let archive = message_rows(&mut connection, "message_states_archive").await?;
     assert_newest_stay(&before, &table, &archive);
     connection.disconnect().await?;
+    drop(home);
     Ok(())
 }
 

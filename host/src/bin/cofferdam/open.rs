@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, ResilientStorage, Storage, StorageBuilder, StorageService};
+use cofferdam::{Config, ErrorKind, ResilientStorage, Storage, StorageBuilder, StorageService};
 
 use crate::failure::Failure;
 
@@ -86,7 +86,11 @@ pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -
             Err(Failure::failed(format!("the database has schema version {version} of {known}; {REMEDY}upgrades it")))
         }
         // Where it is newer than the backend knows, `initialize` says so and writes nothing.
-        Some(_) => Ok(storage.initialize().await?),
+        Some(_) => match storage.initialize().await {
+            // Reading works where a setting of the server forbids writes, and what writes says so itself.
+            Err(error) if error.kind() == ErrorKind::Refused => Ok(storage.attach().await?),
+            initialized => Ok(initialized?),
+        },
     }
 }
 

@@ -1,16 +1,19 @@
 //! Opening connections to MySQL servers, and closing them.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError, Opts, OptsBuilder, SslOpts};
 use tokio::time::{Instant, timeout_at};
 
+use super::addresses::first_to_answer;
 use super::codes::{self, Doing};
 use super::hosts::{Host, Hosts};
-use super::node::Node;
+use super::node::{Node, Purpose};
 use super::numbers::Family;
 use super::tls;
 use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
@@ -29,6 +32,9 @@ const LEAST_SHARE: Duration = Duration::from_millis(100);
 /// deadline of an operation, which is five seconds as a rule.
 const RECENT: Duration = Duration::from_secs(5);
 
+/// Servers may answer SHOW PROCESSLIST by a query of their own.
+const UNLIMITED: &str = "SET SESSION sql_select_limit = 18446744073709551615";
+
 /// How long the server may take over a goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -36,6 +42,9 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) struct Connector {
     options: OptsBuilder,
     hosts: Hosts,
+    database: String,
+    /// How long the pool keeps a connection that nobody uses.
+    idle: Duration,
     password: Mutex<Secret>,
     password_file: Option<PathBuf>,
     tls: Option<SslOpts>,
@@ -56,8 +65,8 @@ pub(super) struct Opened {
 }
 
 impl Connector {
-    /// Checks the configuration. Connects to nothing.
-    pub fn new(config: &MysqlConfig) -> Result<Self> {
+    /// Checks the configuration. Connects to nothing. `idle` is how long the pool keeps a connection that nobody uses.
+    pub fn new(config: &MysqlConfig, idle: Duration) -> Result<Self> {
         if config.hosts.is_empty() {
             return Err(SqlError::new(ErrorKind::Other, "no MySQL server is named: set MYSQL_HOST"));
         }
@@ -72,6 +81,8 @@ impl Connector {
         Ok(Self {
             options,
             hosts: Hosts::new(config),
+            database: config.database.clone(),
+            idle,
             password: Mutex::new(config.password.clone()),
             password_file: config.password_file.clone(),
             tls: tls::options(&config.tls)?,
@@ -81,6 +92,11 @@ impl Connector {
             failure: Mutex::default(),
             has_warned: AtomicBool::new(false),
         })
+    }
+
+    /// The database that connections are opened in.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// The servers.
@@ -178,12 +194,11 @@ impl Connector {
         let address = &host.address;
         let began = Instant::now();
         let opening = async {
-            let mut connection = self.open(host.index).await?;
-            let node = match connection.get() {
-                Some(connection) => Node::meet(connection).await?,
-                None => return Err(DriverError::ConnectionClosed.into()),
-            };
-            Ok((connection, node))
+            let addresses = host.addresses().await?;
+            if addresses.is_empty() {
+                return self.open_and_meet(host, None).await;
+            }
+            first_to_answer(addresses.into_iter().map(|address| self.open_and_meet(host, Some(address)))).await
         };
         let (connection, node) = match timeout_at(limit, opening).await {
             Ok(Ok(opened)) => opened,
@@ -203,11 +218,32 @@ impl Connector {
         }
     }
 
-    /// Opens a connection to the server at this place in the configuration, without making its session what it should be.
+    /// Opens a connection at this address of the host's name, and makes its session what it should be.
+    async fn open_and_meet(&self, host: &Host, address: Option<IpAddr>) -> mysql_async::Result<(Abrupt<Conn>, Node)> {
+        let mut connection = self.open_at(host, address).await?;
+        let Some(opened) = connection.get() else { return Err(DriverError::ConnectionClosed.into()) };
+        let mut skipped = host.skipped();
+        let purpose = Purpose { database: &self.database, idle: self.idle, skipped: &mut skipped };
+        let node = Node::meet(opened, purpose).await?;
+        host.skips(skipped);
+        host.answers_at(address);
+        Ok((connection, node))
+    }
+
+    /// Opens a connection to the server at this place in the configuration, to see sessions and end them. Its own is not made
+    /// what it should be otherwise.
     pub async fn open(&self, host: usize) -> mysql_async::Result<Abrupt<Conn>> {
         let Some(host) = self.hosts.at(host) else { return Err(DriverError::ConnectionClosed.into()) };
+        let mut opened = self.open_at(host, host.answering()).await?;
+        if let Some(connection) = opened.get() {
+            connection.query_drop(UNLIMITED).await?;
+        }
+        Ok(opened)
+    }
+
+    async fn open_at(&self, host: &Host, address: Option<IpAddr>) -> mysql_async::Result<Abrupt<Conn>> {
         let password = self.password().await;
-        let error = match self.open_once(host, &password).await {
+        let error = match self.open_once(host, address, &password).await {
             Ok(connection) => return Ok(connection),
             Err(error) => error,
         };
@@ -221,10 +257,15 @@ impl Connector {
         } else {
             return Err(error);
         }
-        self.open_once(host, &password).await
+        self.open_once(host, address, &password).await
     }
 
-    async fn open_once(&self, host: &Host, password: &Secret) -> mysql_async::Result<Abrupt<Conn>> {
+    async fn open_once(
+        &self,
+        host: &Host,
+        address: Option<IpAddr>,
+        password: &Secret,
+    ) -> mysql_async::Result<Abrupt<Conn>> {
         let is_plain = host.is_plain.load(Ordering::Relaxed);
         let tls = self.tls.clone().filter(|_| !is_plain).map(|tls| match host.name() {
             Some(name) => tls.with_danger_tls_hostname_override(Some(name)),
@@ -234,6 +275,7 @@ impl Connector {
             .options
             .clone()
             .ip_or_hostname(host.place.host.clone())
+            .resolved_ips(address.map(|address| vec![address]))
             .tcp_port(host.place.port)
             .pass(Some(password.expose()))
             .ssl_opts(tls)

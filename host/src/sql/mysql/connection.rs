@@ -1,8 +1,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as StdInstant};
 
 use async_trait::async_trait;
+use mysql_async::Conn;
 use tokio::time::{Instant, timeout_at};
 
 use super::codes::{self, Doing};
@@ -10,11 +12,13 @@ use super::exchange::{self, Failure};
 use super::guard;
 use super::hosts::Host;
 use super::pool::{Link, Permit, Pool, SchemaChanges, say_goodbye};
+use super::rules::{self, Rules};
+use super::session::LOCK_WAIT_AS_BEFORE;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::statement::Effects;
-use crate::sql::{Access, Connection, Statement, Value};
+use crate::sql::{Access, Connection, Obstacles, Statement, Value};
 
 /// The pauses before a statement that lost against another is repeated once more. The first time is at once: the other
 /// one of a deadlock has what it wanted.
@@ -146,6 +150,9 @@ impl MysqlConnection {
 
     /// A change of the schema takes as long as the tables are large: its operation's deadline alone holds.
     async fn change_schema(&mut self, text: &Arc<str>, parameters: Cow<'_, [Value]>, deadline: Instant) -> Result<u64> {
+        if guard::makes_table(text) {
+            self.may_make_tables(deadline).await?;
+        }
         let gives_way = self.pool.schema_changes() == SchemaChanges::GiveWay;
         if gives_way {
             self.run_own(LOCK_WAIT, deadline).await?;
@@ -231,8 +238,54 @@ impl MysqlConnection {
                 "the server rolled the transaction back after an earlier error: begin it again",
             ));
         }
+        if effects.writes && self.link.as_ref().is_some_and(|link| link.logs_statements) {
+            // A connection that is opened later may have it otherwise.
+            self.is_touched = true;
+            return Err(rules::refusal(rules::LOGS_STATEMENTS));
+        }
         self.is_touched |= effects.takes_named_lock;
         Ok(effects)
+    }
+
+    /// What the server's settings forbid.
+    pub async fn obstacles(&mut self, deadline: Instant) -> Result<Obstacles> {
+        Ok(self.ask(deadline, async |connection| Rules::ask(connection).await).await?.obstacles())
+    }
+
+    /// What an operator should know of the server, and of the account.
+    pub async fn remarks(&mut self, deadline: Instant) -> Result<Vec<String>> {
+        let database = self.pool.database().to_owned();
+        self.ask(deadline, async |connection| {
+            let mut remarks = Rules::ask(connection).await?.remarks();
+            remarks.extend(rules::excess(connection, &database).await?);
+            Ok(remarks)
+        })
+        .await
+    }
+
+    /// Asks something of the server for the host itself.
+    async fn ask<T>(
+        &mut self,
+        deadline: Instant,
+        question: impl AsyncFnOnce(&mut Conn) -> mysql_async::Result<T>,
+    ) -> Result<T> {
+        let mut link = self.take()?;
+        let call = async { question(link.connection().map_err(Failure::Refused)?).await.map_err(Failure::Driver) };
+        let outcome = timeout_at(self.limit(deadline), call).await;
+        self.settle(link, outcome, deadline)
+    }
+
+    /// Refuses to make or change a table where the server would not let it be what it has to be.
+    async fn may_make_tables(&mut self, deadline: Instant) -> Result<()> {
+        if self.pool.may_make_tables().load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let obstacles = self.obstacles(deadline).await?;
+        if let Some(obstacle) = obstacles.to_writes.or(obstacles.to_tables) {
+            return Err(rules::refusal(obstacle));
+        }
+        self.pool.may_make_tables().store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn end(&mut self, text: &'static str, deadline: Instant) -> Result<()> {
@@ -263,7 +316,6 @@ const LOCKED_IDLE: &str = "SET SESSION wait_timeout = 10";
 
 /// In seconds: short against the deadline of an operation of those who wait behind a change of the schema.
 const LOCK_WAIT: &str = "SET SESSION lock_wait_timeout = 2";
-const LOCK_WAIT_AS_BEFORE: &str = "SET SESSION lock_wait_timeout = DEFAULT";
 
 #[async_trait]
 impl Connection for MysqlConnection {

@@ -65,6 +65,17 @@ fn changes_schema(text: &str) -> bool {
     })
 }
 
+/// Whether a change of the schema makes a table or changes one.
+pub(super) fn makes_table(text: &str) -> bool {
+    tokens(text).is_ok_and(|tokens| match &tokens[..] {
+        [Token::Word(verb), Token::Word(what), ..] => {
+            ["CREATE", "ALTER"].iter().any(|making| making.eq_ignore_ascii_case(verb))
+                && what.eq_ignore_ascii_case("TABLE")
+        }
+        _ => false,
+    })
+}
+
 fn writes(text: &str) -> bool {
     tokens(text).is_ok_and(|tokens| match tokens.first() {
         Some(Token::Word(word)) if word.eq_ignore_ascii_case("SELECT") => false,
@@ -310,5 +321,6 @@ mod tests {
     fn a_named_lock_is_noticed() {
         assert!(takes_named_lock("SELECT get_lock('a', 1)") && !takes_named_lock("SELECT 1"));
         assert!(changes_schema("/* a */ drop INDEX i ON t") && !changes_schema("INSERT INTO t SELECT 'CREATE'"));
+        assert!(makes_table("-- a\nalter TABLE t ADD COLUMN b INT") && !makes_table("CREATE INDEX i ON t (a)"));
     }
 }

@@ -1,6 +1,7 @@
 //! The servers of a pool, and what is remembered of each.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ pub(super) struct Host {
     name: Mutex<Option<String>>,
     /// As its last connection found it.
     family: Mutex<Family>,
+    /// Of several addresses of its name, the one that answered last.
+    answering: Mutex<Option<IpAddr>>,
+    /// Variables of a session that it does not let be set.
+    skipped: Mutex<Vec<&'static str>>,
     made: Instant,
     failed: Moment,
     distrusted: Moment,
@@ -87,6 +92,8 @@ impl Host {
             is_plain: AtomicBool::new(false),
             name: Mutex::default(),
             family: Mutex::new(Family::Unknown),
+            answering: Mutex::default(),
+            skipped: Mutex::default(),
             made: Instant::now(),
             failed: Moment::default(),
             distrusted: Moment::default(),
@@ -109,6 +116,43 @@ impl Host {
 
     pub fn set_name(&self, name: String) {
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+    }
+
+    /// Where its name leads, the address that answered last before the others; nothing where it is an address itself.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or nobody can be asked for it.
+    pub async fn addresses(&self) -> std::io::Result<Vec<IpAddr>> {
+        if self.place.host.parse::<IpAddr>().is_ok() {
+            return Ok(Vec::new());
+        }
+        let found = tokio::net::lookup_host((self.place.host.as_str(), self.place.port)).await?;
+        let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+        if let Some(answering) = self.answering() {
+            addresses.sort_by_key(|address| *address != answering);
+        }
+        Ok(addresses)
+    }
+
+    /// The address of its name that answered last.
+    pub fn answering(&self) -> Option<IpAddr> {
+        *self.answering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes which address of its name answers.
+    pub fn answers_at(&self, address: Option<IpAddr>) {
+        *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
+    /// Variables of a session that it does not let be set.
+    pub fn skipped(&self) -> Vec<&'static str> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes more of them.
+    pub fn skips(&self, skipped: Vec<&'static str>) {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = skipped;
     }
 
     /// Notes that no connection could be opened, or that the server does not do what it is there for.

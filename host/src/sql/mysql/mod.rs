@@ -1,8 +1,10 @@
 //! MySQL and MariaDB servers: a pool of connections with limits of its own.
 //!
-//! `connect` opens them on one of several `hosts`, after a look at what the server says of itself (`node`); `fence` sees to it
-//! that a statement that was given up is not executed after what comes later.
+//! `connect` opens them on one of several `hosts`, after a look at what the server says of itself (`node`), and makes each session
+//! the same whatever the server's defaults are (`session`); `rules` tells what no session can change. `fence` sees to it that a
+//! statement that was given up is not executed after what comes later.
 
+mod addresses;
 mod codes;
 mod connect;
 mod connection;
@@ -13,6 +15,8 @@ mod hosts;
 mod node;
 mod numbers;
 mod pool;
+mod rules;
+mod session;
 mod tls;
 
 use std::sync::Arc;
@@ -24,7 +28,7 @@ use self::connection::MysqlConnection;
 use self::pool::{Pool, SchemaChanges};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::error::Result;
-use crate::sql::{Access, Connection, Database, Engine, PoolStatus, Server};
+use crate::sql::{Access, Connection, Database, Engine, Obstacles, PoolStatus, Server};
 
 /// A pool of connections to a MySQL or MariaDB server, or to several that hold the same database. Connects when the first
 /// connection is wanted.
@@ -70,6 +74,14 @@ impl Database for MysqlDatabase {
 
     async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>> {
         Ok(Box::new(MysqlConnection::acquire(&self.0, access, deadline).await?))
+    }
+
+    async fn obstacles(&self, deadline: Instant) -> Result<Obstacles> {
+        MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.obstacles(deadline).await
+    }
+
+    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
+        MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.remarks(deadline).await
     }
 
     fn status(&self) -> PoolStatus {

@@ -1,36 +1,46 @@
 //! What a server says of itself and of a new connection, asked once when the connection is opened.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 
-/// What a session needs beyond the server's defaults, so that it means the same on every server. MySQL 8 and
-/// MariaDB 10 know these modes, and both refuse what does not fit instead of changing it.
-const SESSION: [&str; 2] = [
-    "SET NAMES utf8mb4, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-];
-
-/// A host that hangs in the middle of a transaction keeps its locks no longer than this, in seconds, where others may go on.
-/// Between two statements of a transaction a backend takes milliseconds. MySQL has nothing like it.
-const MARIADB_SESSION: &str = "SET SESSION idle_transaction_timeout = 10";
-
-/// On a node of a cluster: a read waits until the node has everything that was committed before it anywhere, so that a
-/// write that was answered on one node is seen on all.
-const CLUSTER_SESSION: &str = "SET SESSION wsrep_sync_wait = 1";
+use super::session::{Session, UNKNOWN_VARIABLE};
 
 /// Empty on a server without Galera's library. MySQL and MariaDB keep these values in different tables and SHOW them in the
 /// same way. It makes the server gather all of its status, which takes a millisecond.
 const STATUS: &str = "SHOW GLOBAL STATUS LIKE 'wsrep\\_%'";
 
-/// MySQL's super_read_only implies read_only.
-const SELF: &str = "SELECT VERSION(), @@global.read_only";
+/// What is asked of every server. The session has its global values still: without its own limit, `sql_select_limit` may leave
+/// no row. MariaDB alone executes the second comment. MySQL's super_read_only implies read_only.
+const SELF: [&str; 2] = [
+    "SELECT /*+ MAX_EXECUTION_TIME(60000) */ VERSION(), 1 /*M! + 1 */, @@global.read_only, @@global.init_connect <> '', DATABASE(), \
+     @@global.log_bin, @@session.binlog_format",
+    " LIMIT 1",
+];
 
-/// As [`SELF`], and whether it may be a node. MySQL does not know the variable, nor does a MariaDB that was built without
-/// Galera.
-const MARIADB_SELF: &str = "SELECT VERSION(), @@global.read_only, @@global.wsrep_on";
+/// And whether it may be a node. MySQL does not know the variable, nor does a MariaDB that was built without Galera.
+const SELF_ON_MARIADB: &str = ", @@global.wsrep_on";
 
-/// The server's word for a variable that it does not know.
-const UNKNOWN_VARIABLE: u16 = 1193;
+/// What every server can say, also a later one that has no `binlog_format` any more.
+const LEAST_OF_SELF: &str =
+    "SELECT VERSION(), 1 /*M! + 1 */, @@global.read_only, @@global.init_connect <> '', DATABASE() LIMIT 1";
+
+/// Who made the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// MySQL, or what is built from it.
+    Mysql,
+    /// MariaDB, from this version on.
+    MariaDb((u16, u16)),
+}
+
+impl Family {
+    /// Whether it is the same, of an earlier version.
+    pub fn is_before(self, other: Self) -> bool {
+        matches!((self, other), (Self::MariaDb(one), Self::MariaDb(other)) if one < other)
+    }
+}
 
 /// A server, and how it sees a connection.
 pub(super) struct Node {
@@ -43,6 +53,18 @@ pub(super) struct Node {
     pub member: Option<Member>,
     /// Why it is of no use, if it is of none.
     pub problem: Option<&'static str>,
+    /// Whether the session's writes go to the binary log as statements, which InnoDB refuses at the isolation of ours.
+    pub logs_statements: bool,
+}
+
+/// What a connection is opened for.
+pub(super) struct Purpose<'a> {
+    /// The database that it is to be in.
+    pub database: &'a str,
+    /// How long the pool keeps it when nobody uses it.
+    pub idle: Duration,
+    /// Variables that the server did not let be set, and more of them afterwards.
+    pub skipped: &'a mut Vec<&'static str>,
 }
 
 /// A node of a Galera cluster.
@@ -56,47 +78,108 @@ pub(super) struct Member {
 
 impl Node {
     /// Asks the server, and makes the session what it has to be.
-    pub async fn meet(connection: &mut Conn) -> mysql_async::Result<Self> {
-        let (version, read_only, may_be_node) = Self::ask(connection).await?;
-        let status = if may_be_node { Status::read(connection).await? } else { Status(Vec::new()) };
-        let own = u64::from(connection.id());
-        let client = sessions(connection).await?.into_iter().find(|(id, _)| *id == own).map(|(_, client)| client);
-        for text in SESSION {
-            connection.query_drop(text).await?;
+    pub async fn meet(connection: &mut Conn, purpose: Purpose<'_>) -> mysql_async::Result<Self> {
+        let said = Said::ask(connection).await?;
+        if said.has_init_connect {
+            // It may have left a transaction, locks, temporary tables or an id for the next row. The server does not run it
+            // again here.
+            connection.reset().await?;
         }
-        if version.contains("MariaDB") {
-            match connection.query_drop(MARIADB_SESSION).await {
-                // Before 10.3.
-                Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => {}
-                result => result?,
-            }
+        if said.has_init_connect || said.database.as_deref() != Some(purpose.database) {
+            connection.query_drop(format!("USE `{}`", purpose.database.replace('`', "``"))).await?;
         }
-        if status.is_node() {
-            connection.query_drop(CLUSTER_SESSION).await?;
+        let status = if said.may_be_node { Status::read(connection).await? } else { Status(Vec::new()) };
+        let is_node = status.is_node();
+        // A node that lacks the others answers at once as long as its reads do not wait for them.
+        let mut client = if is_node { own_client(connection).await? } else { None };
+        let session = Session { family: said.family, is_node, idle: purpose.idle, skipped: purpose.skipped };
+        session.set(connection).await?;
+        let logs_statements = said.logs_statements && !logs_rows_instead(connection).await?;
+        if !is_node {
+            client = own_client(connection).await?;
         }
-        let problem = status.problem().or(read_only.then_some("it is read-only"));
-        Ok(Self { version, client, member: status.member(), problem })
+        let problem = status.problem().or(said.is_read_only.then_some("it is read-only"));
+        Ok(Self { version: said.version, client, member: status.member(), problem, logs_statements })
     }
+}
 
-    /// Its version, whether it is read-only, and whether it may be a node of a cluster.
-    async fn ask(connection: &mut Conn) -> mysql_async::Result<(String, bool, bool)> {
+/// The client's address and port as the server sees them.
+async fn own_client(connection: &mut Conn) -> mysql_async::Result<Option<String>> {
+    let own = u64::from(connection.id());
+    Ok(sessions(connection).await?.into_iter().find(|(id, _)| *id == own).map(|(_, client)| client))
+}
+
+/// Whether the account may have the session write its binary log by rows, as an administrator's may.
+async fn logs_rows_instead(connection: &mut Conn) -> mysql_async::Result<bool> {
+    match connection.query_drop("SET SESSION binlog_format = 'ROW'").await {
+        Ok(()) => Ok(true),
+        Err(Error::Server(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a server says of itself.
+struct Said {
+    version: String,
+    family: Family,
+    is_read_only: bool,
+    has_init_connect: bool,
+    database: Option<String>,
+    may_be_node: bool,
+    logs_statements: bool,
+}
+
+impl Said {
+    async fn ask(connection: &mut Conn) -> mysql_async::Result<Self> {
+        let mut row = None;
         // Their numbers begin with 10, MySQL's end with 9 so far.
-        let mut row: Option<Row> = None;
         if connection.server_version().0 >= 10 {
-            row = match connection.query_first(MARIADB_SELF).await {
-                Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => None,
-                result => result?,
-            };
+            row = first(connection, &SELF.join(SELF_ON_MARIADB)).await?;
         }
         if row.is_none() {
-            row = connection.query_first(SELF).await?;
+            row = first(connection, &SELF.concat()).await?;
         }
-        let mut value = |index| row.as_mut().and_then(|row| text(row, index));
-        let is_on = |value: Option<String>| value.as_deref() == Some("1");
-        let (version, read_only, wsrep_on) = (value(0).unwrap_or_default(), is_on(value(1)), value(2));
-        // Percona's clusters are MySQL.
-        let may_be_node = is_on(wsrep_on) || !version.contains("MariaDB");
-        Ok((version, read_only, may_be_node))
+        let row = match row {
+            None => first(connection, LEAST_OF_SELF).await?,
+            row => row,
+        };
+        Ok(row.map_or_else(|| Self::read(|_| None), |mut row| Self::read(|index| text(&mut row, index))))
+    }
+
+    fn read(mut value: impl FnMut(usize) -> Option<String>) -> Self {
+        let mut version = value(0).unwrap_or_default();
+        // A server can be told to call itself otherwise.
+        let is_mariadb = value(1).as_deref() == Some("2");
+        if is_mariadb && !version.contains("MariaDB") {
+            version += "-MariaDB";
+        }
+        let mut is_on = |index| value(index).as_deref() == Some("1");
+        let (is_read_only, has_init_connect, logs) = (is_on(2), is_on(3), is_on(5));
+        Self {
+            family: if is_mariadb { Family::MariaDb(numbers(&version)) } else { Family::Mysql },
+            is_read_only,
+            has_init_connect,
+            database: value(4),
+            // Percona's clusters are MySQL.
+            may_be_node: !is_mariadb || value(7).is_none_or(|is_on| is_on == "1"),
+            logs_statements: logs && value(6).as_deref() == Some("STATEMENT"),
+            version,
+        }
+    }
+}
+
+/// The first two numbers of a version. Before 10 MariaDB was no MariaDB of ours: who says so calls itself otherwise.
+fn numbers(version: &str) -> (u16, u16) {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or_default());
+    let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    if major < 10 { (10, 6) } else { (major, minor) }
+}
+
+/// The first row; none where the server does not know one of the variables.
+async fn first(connection: &mut Conn, query: &str) -> mysql_async::Result<Option<Row>> {
+    match connection.query_first(query).await {
+        Err(Error::Server(error)) if error.code == UNKNOWN_VARIABLE => Ok(None),
+        result => result,
     }
 }
 
@@ -187,6 +270,26 @@ mod tests {
             ("wsrep_incoming_addresses", "10.0.0.1:3306,10.0.0.2:3306,10.0.0.3:3306"),
         ];
         Status(rows.iter().chain(&synced).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn said(values: &[&str]) -> Said {
+        Said::read(|index| values.get(index).filter(|value| !value.is_empty()).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_mariadb_is_known_whatever_it_calls_itself() {
+        let mariadb = said(&["10.11.6-MariaDB-1", "2", "0", "0", "d", "1", "MIXED", "1"]);
+        assert_eq!((mariadb.family, mariadb.may_be_node), (Family::MariaDb((10, 11)), true));
+        let disguised = said(&["8.0.36", "2"]);
+        assert_eq!((disguised.family, disguised.version.as_str()), (Family::MariaDb((10, 6)), "8.0.36-MariaDB"));
+        let mysql = said(&["8.4.3", "1", "0", "0", "d", "1", "ROW"]);
+        assert_eq!((mysql.family, mysql.may_be_node, mysql.logs_statements), (Family::Mysql, true, false));
+    }
+
+    #[test]
+    fn statements_in_a_log_matter_where_there_is_a_log() {
+        assert!(said(&["8.4.3", "1", "0", "0", "d", "1", "STATEMENT"]).logs_statements);
+        assert!(!said(&["8.4.3", "1", "0", "0", "d", "0", "STATEMENT"]).logs_statements);
     }
 
     #[test]

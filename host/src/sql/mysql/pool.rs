@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant as StdInstant};
 
@@ -31,6 +31,8 @@ pub(super) struct Pool {
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
     version: OnceLock<String>,
+    /// Whether it is known that nothing is in the way of making tables.
+    may_make_tables: AtomicBool,
 }
 
 /// An open connection that is in order. Dropped, it is closed at once.
@@ -49,6 +51,8 @@ pub(super) struct Link {
     pub answered: StdInstant,
     /// Whether it was used by an earlier lease, and may have died since.
     pub is_reused: bool,
+    /// Whether the server would refuse its writes for the sake of the binary log.
+    pub logs_statements: bool,
     _open: Counted,
 }
 
@@ -89,7 +93,7 @@ impl Pool {
     pub fn new(config: &MysqlConfig, pool: PoolConfig, schema_changes: SchemaChanges) -> Result<Self> {
         let max = pool.max_open.clamp(1, Semaphore::MAX_PERMITS);
         Ok(Self {
-            connector: Connector::new(config)?,
+            connector: Connector::new(config, pool.idle_timeout)?,
             fence: Arc::default(),
             config: PoolConfig { max_open: max, ..pool },
             round_trip: config.round_trip_timeout,
@@ -100,6 +104,7 @@ impl Pool {
             waiting: Arc::default(),
             gate: Arc::default(),
             version: OnceLock::new(),
+            may_make_tables: AtomicBool::new(false),
         })
     }
 
@@ -111,6 +116,16 @@ impl Pool {
     /// What a change of the schema does while somebody uses the table.
     pub fn schema_changes(&self) -> SchemaChanges {
         self.schema_changes
+    }
+
+    /// Whether it is known that nothing is in the way of making tables.
+    pub fn may_make_tables(&self) -> &AtomicBool {
+        &self.may_make_tables
+    }
+
+    /// The database that all connections are in.
+    pub fn database(&self) -> &str {
+        self.connector.database()
     }
 
     /// What the server said it is, once it was asked.
@@ -186,6 +201,7 @@ impl Pool {
             opened: now,
             answered: now,
             is_reused: false,
+            logs_statements: node.logs_statements,
             _open: Counted::new(&self.open),
         };
         if self.fence.is_up() {

@@ -1,0 +1,277 @@
+//! What a server's own settings forbid and no session can change, and what else an operator should know of it.
+
+use std::collections::HashMap;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error};
+
+use crate::sql::Obstacles;
+use crate::sql::error::{ErrorKind, SqlError};
+
+/// All servers know some of them; what one does not know is left out of its answer.
+const SETTINGS: &str = "\
+SHOW VARIABLES WHERE variable_name IN ('log_bin', 'binlog_format', 'read_only', 'super_read_only', 'innodb_read_only',
+    'innodb_force_recovery', 'innodb_page_size', 'enforce_storage_engine', 'disabled_storage_engines', 'max_allowed_packet')";
+
+/// From this value on InnoDB writes nothing.
+const RECOVERY_WITHOUT_WRITES: u64 = 4;
+
+/// The least page on which there is room for a key of two texts of 255 characters of four bytes each.
+const LEAST_PAGE: u64 = 16 * 1024;
+
+/// The longest text of a statement, or row, that a backend needs for an operation.
+const LEAST_PACKET: u64 = 64 * 1024;
+
+/// A thousand of the longest rows, which imports and migrations send at a time, and what to set for it.
+const IMPORT_PACKET: u64 = 4 * 1024 * 1024;
+const PACKET: u64 = 16 * 1024 * 1024;
+
+/// How many of an account's rights are told.
+const TOLD: usize = 3;
+
+/// Databases that `cofferdam bench` makes, for which an account needs rights of its own.
+const SCRATCH: &str = r"cofferdam\_bench\_%";
+
+/// A write that the server would refuse, since it writes its log by statements.
+pub(super) const LOGS_STATEMENTS: &str = "the server writes its binary log by statements (binlog_format=STATEMENT), and InnoDB \
+    refuses every write then: as an administrator, SET GLOBAL binlog_format = 'ROW', also in the server's configuration, and \
+    start again";
+
+/// The server's settings, as a new session has them.
+pub(super) struct Rules(HashMap<String, String>);
+
+impl Rules {
+    /// Asks the server.
+    pub async fn ask(connection: &mut Conn) -> mysql_async::Result<Self> {
+        let rows: Vec<(String, String)> = connection.query(SETTINGS).await?;
+        Ok(Self(rows.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()))
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        matches!(self.get(name), "ON" | "1")
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.get(name).parse().ok()
+    }
+
+    /// What is in the way of writes, and of tables that are made or changed.
+    pub fn obstacles(&self) -> Obstacles {
+        Obstacles { to_writes: self.to_writes(), to_tables: self.to_tables() }
+    }
+
+    fn to_writes(&self) -> Option<String> {
+        if self.is_on("log_bin") && self.get("binlog_format") == "STATEMENT" {
+            return Some(LOGS_STATEMENTS.to_owned());
+        }
+        if self.is_on("innodb_read_only") {
+            return Some("the server runs with innodb_read_only, and takes no writes: start it without".to_owned());
+        }
+        match (self.number("innodb_force_recovery"), self.number("max_allowed_packet")) {
+            (Some(level), _) if level >= RECOVERY_WITHOUT_WRITES => Some(format!(
+                "the server runs with innodb_force_recovery={level}, and takes no writes: restore it first, and start it \
+                 without"
+            )),
+            (_, Some(packet)) if packet < LEAST_PACKET => Some(format!(
+                "the server's max_allowed_packet is {packet} bytes, less than a statement may have: as an administrator, SET \
+                 GLOBAL max_allowed_packet = {PACKET}, also in the server's configuration, and start again"
+            )),
+            _ => None,
+        }
+    }
+
+    fn to_tables(&self) -> Option<String> {
+        let enforced = self.get("enforce_storage_engine");
+        let is_disabled = |engine: &str| engine.trim().eq_ignore_ascii_case("InnoDB");
+        if !enforced.is_empty() && !enforced.eq_ignore_ascii_case("InnoDB") {
+            return Some(format!(
+                "the server makes all tables of the engine {enforced} (enforce_storage_engine), and the bot's are InnoDB's: as an \
+                 administrator, SET GLOBAL enforce_storage_engine = NULL, and start again"
+            ));
+        }
+        if self.get("disabled_storage_engines").split(',').any(is_disabled) {
+            return Some(
+                "the server makes no tables of the engine InnoDB (disabled_storage_engines): start it without that"
+                    .to_owned(),
+            );
+        }
+        match self.number("innodb_page_size") {
+            None => Some("the server has no InnoDB, which the bot's tables need: start it with the engine".to_owned()),
+            Some(page) if page < LEAST_PAGE => Some(format!(
+                "the server's pages have {page} bytes (innodb_page_size), and the bot's keys do not fit in them: use a server \
+                 that was set up with {LEAST_PAGE} or more, as all are that were not told otherwise"
+            )),
+            Some(_) => None,
+        }
+    }
+
+    /// What an operator should know of the server.
+    pub fn remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if self.is_on("read_only") || self.is_on("super_read_only") {
+            remarks.push("the server is read-only (read_only): writes will fail until it is not".to_owned());
+        }
+        if let Some(packet) = self.number("max_allowed_packet").filter(|packet| *packet < IMPORT_PACKET) {
+            remarks.push(format!(
+                "the server's max_allowed_packet is {packet} bytes, and a migration or an import may send {IMPORT_PACKET} at a \
+                 time: SET GLOBAL max_allowed_packet = {PACKET} before one"
+            ));
+        }
+        remarks
+    }
+}
+
+/// What is refused by a setting of the server.
+pub(super) fn refusal(obstacle: impl Into<String>) -> SqlError {
+    SqlError::new(ErrorKind::Other, obstacle)
+}
+
+/// What the connection's account may do beyond its database. A server that does not tell has none.
+pub(super) async fn excess(connection: &mut Conn, database: &str) -> mysql_async::Result<Option<String>> {
+    let grants: Vec<String> = match connection.query("SHOW GRANTS").await {
+        Err(Error::Server(_)) => return Ok(None),
+        grants => grants?,
+    };
+    let mut more: Vec<_> = grants.iter().filter_map(|grant| beyond(grant, database)).collect();
+    if more.is_empty() {
+        return Ok(None);
+    }
+    let hidden = more.len().saturating_sub(TOLD);
+    more.truncate(TOLD);
+    let mut told = more.join("; ");
+    if hidden > 0 {
+        told += &format!("; and {hidden} more");
+    }
+    Ok(Some(format!(
+        "the account may do more than its database needs ({told}): give the bot one with rights on `{database}` alone"
+    )))
+}
+
+/// What a line of SHOW GRANTS allows beyond one database. Some have a password's hash, so no more is repeated than the
+/// rights and what they are for.
+fn beyond(grant: &str, database: &str) -> Option<String> {
+    let grant = grant.strip_prefix("GRANT ")?;
+    let (rights, rest) = split(grant, " ON ")?;
+    let (object, rest) = split(rest, " TO ")?;
+    let may_grant = rest.contains(" WITH GRANT OPTION");
+    let (scope, _) = object.rsplit_once('.')?;
+    if scope == "*" {
+        let rights: Vec<_> = rights.split(", ").filter(|right| *right != "USAGE").collect();
+        return match rights.len() {
+            0 => None,
+            1..=TOLD => Some(format!("{} on *.*", rights.join(", "))),
+            more => Some(format!("{} and {} more on *.*", rights[..TOLD].join(", "), more - TOLD)),
+        };
+    }
+    let first = rights.split(", ").next().unwrap_or(rights);
+    let scope = scope.split_once('`').and_then(|(_, name)| name.strip_suffix('`')).unwrap_or(scope).replace("``", "`");
+    let is_own = scope == database || is_only(&scope, database);
+    match is_own {
+        true if may_grant => Some(format!("GRANT OPTION on `{database}`")),
+        true => None,
+        false if scope == SCRATCH => None,
+        false => Some(format!("{first} on `{scope}`")),
+    }
+}
+
+/// Whether a pattern, where a backslash takes a wildcard for itself, fits one name only, which is this.
+fn is_only(pattern: &str, name: &str) -> bool {
+    let mut plain = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '%' => return false,
+            '\\' => plain.extend(letters.next()),
+            letter => plain.push(letter),
+        }
+    }
+    plain == name
+}
+
+/// Splits at the first `mark` outside backquotes.
+fn split<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
+    let mut is_quoted = false;
+    for (index, letter) in text.char_indices() {
+        is_quoted ^= letter == '`';
+        if !is_quoted && text[index..].starts_with(mark) {
+            return Some((&text[..index], &text[index + mark.len()..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(settings: &[(&str, &str)]) -> Rules {
+        let usual = [("innodb_page_size", "16384"), ("max_allowed_packet", "67108864"), ("log_bin", "ON")];
+        Rules(usual.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_forbids_writes_is_told_by_name() {
+        for (setting, name) in [
+            (("binlog_format", "STATEMENT"), "binlog_format"),
+            (("innodb_read_only", "ON"), "innodb_read_only"),
+            (("innodb_force_recovery", "6"), "innodb_force_recovery"),
+            (("max_allowed_packet", "1024"), "max_allowed_packet"),
+        ] {
+            let obstacles = rules(&[setting]).obstacles();
+            assert!(obstacles.to_writes.is_some_and(|obstacle| obstacle.contains(name)), "{name}");
+        }
+        let usual = [("binlog_format", "ROW"), ("innodb_read_only", "OFF"), ("innodb_force_recovery", "3")];
+        assert_eq!(rules(&usual).obstacles(), Obstacles::default());
+    }
+
+    #[test]
+    fn what_forbids_tables_is_told_by_name() {
+        for (setting, name) in [
+            (("enforce_storage_engine", "MyISAM"), "enforce_storage_engine"),
+            (("disabled_storage_engines", "MyISAM, innodb"), "disabled_storage_engines"),
+            (("innodb_page_size", "8192"), "innodb_page_size"),
+            (("innodb_page_size", ""), "no InnoDB"),
+        ] {
+            let obstacles = rules(&[setting]).obstacles();
+            assert!(obstacles.to_tables.is_some_and(|obstacle| obstacle.contains(name)), "{name}");
+        }
+        for setting in [("enforce_storage_engine", "InnoDB"), ("innodb_page_size", "65536")] {
+            assert_eq!(rules(&[setting]).obstacles(), Obstacles::default());
+        }
+    }
+
+    #[test]
+    fn rights_beyond_the_database_are_told_without_secrets() {
+        let beyond = |grant| super::beyond(grant, "my_bot");
+        for own in [
+            "GRANT USAGE ON *.* TO `bot`@`%` IDENTIFIED BY PASSWORD '*2470C0C06DEE42FD'",
+            "GRANT ALL PRIVILEGES ON `my\\_bot`.* TO `bot`@`%`",
+            "GRANT SELECT, INSERT ON `my_bot`.* TO `bot`@`%`",
+            "GRANT SELECT (a, b) ON `my_bot`.`t` TO `bot`@`%`",
+            r"GRANT ALL PRIVILEGES ON `cofferdam\_bench\_%`.* TO `bot`@`%`",
+            "GRANT `role ON x`@`%` TO `bot`@`%`",
+            "REVOKE SELECT ON `x`.* FROM `bot`@`%`",
+        ] {
+            assert_eq!(beyond(own), None, "{own}");
+        }
+        for (more, told) in [
+            (
+                "GRANT ALL PRIVILEGES ON *.* TO `bot`@`%` IDENTIFIED BY PASSWORD '*24' WITH GRANT OPTION",
+                "ALL PRIVILEGES on *.*",
+            ),
+            ("GRANT SELECT, FILE ON *.* TO `bot`@`%`", "SELECT, FILE on *.*"),
+            ("GRANT SELECT, INSERT, FILE, SUPER, EVENT ON *.* TO `bot`@`%`", "SELECT, INSERT, FILE and 2 more on *.*"),
+            ("GRANT SELECT ON `other`.* TO `bot`@`%`", "SELECT on `other`"),
+            ("GRANT SELECT ON `mysql`.`user` TO `bot`@`%`", "SELECT on `mysql`"),
+            ("GRANT EXECUTE ON PROCEDURE `other`.`p` TO `bot`@`%`", "EXECUTE on `other`"),
+            (r"GRANT ALL PRIVILEGES ON `my\_%`.* TO `bot`@`%`", r"ALL PRIVILEGES on `my\_%`"),
+            ("GRANT ALL PRIVILEGES ON `my\\_bot`.* TO `bot`@`%` WITH GRANT OPTION", "GRANT OPTION on `my_bot`"),
+        ] {
+            assert_eq!(beyond(more).as_deref(), Some(told), "{more}");
+        }
+    }
+}
