@@ -148,6 +148,15 @@ pub struct ImportOutcome {
     pub kept: u64,
 }
 
+/// How many rows there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// States.
+    pub message_states: u64,
+    /// Ownerships.
+    pub thread_ownerships: u64,
+}
+
 /// What became of a write that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Written<T = ()> {

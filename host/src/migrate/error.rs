@@ -76,6 +76,19 @@ pub enum MigrateError {
         /// Why.
         reason: String,
     },
+    /// Not all rows were read, or some of them twice.
+    #[error(
+        "{side}: {read} rows were read and there are {rows}: it was written meanwhile, or its pages are cut short; the same \
+         command looks again"
+    )]
+    Miscounted {
+        /// Which side.
+        side: String,
+        /// The rows that were read.
+        read: u64,
+        /// The rows that are there.
+        rows: u64,
+    },
     /// What was found out could not be written down.
     #[error("{0}")]
     Observer(#[from] std::io::Error),
@@ -86,7 +99,7 @@ impl MigrateError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage { error, .. } => is_worth_another_try(error),
-            Self::Taken { .. } => true,
+            Self::Taken { .. } | Self::Miscounted { .. } => true,
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Phase, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 use crate::plugin::Entry;
 use crate::plugin::bindings::types;
 use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
@@ -55,11 +55,19 @@ impl StorageService for Storage {
             Ok(database) => (database, false),
             Err(_) => (self.connect(deadline).await?, true),
         };
-        let initialized = self
-            .on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_storage().call_initialize(store).await
-            })
-            .await;
+        let initialized = match self.check_before_upgrade(&database, deadline).await {
+            Ok(()) => {
+                self.on_instance(
+                    "initialize",
+                    Some(database.clone()),
+                    deadline,
+                    none,
+                    async |Entry { plugin, store }| plugin.cofferdam_storage_storage().call_initialize(store).await,
+                )
+                .await
+            }
+            Err(error) => Err(error),
+        };
         match initialized {
             Ok(()) if opened => drop(self.set_phase(Phase::Open(database))),
             Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,
@@ -159,6 +167,14 @@ impl StorageService for Storage {
 
 #[async_trait]
 impl TransferService for Storage {
+    async fn count_rows(&self) -> Result<Option<RowCounts>> {
+        let overview = self.survey().await?;
+        Ok(Some(RowCounts {
+            message_states: overview.message_states.rows,
+            thread_ownerships: overview.thread_ownerships.rows,
+        }))
+    }
+
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
         let name = "export_message_states";
         self.list(name, convert::message_states, states, async |Entry { plugin, store }| {

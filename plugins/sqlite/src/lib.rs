@@ -13,6 +13,8 @@ impl Backend for Sqlite {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Sqlite;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const NO_ID: &'static [&'static str] = statements::NO_ID;
+    const LACKING_INDEXES: &'static [(&'static str, &'static str)] = statements::LACKING_INDEXES;
     const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;

@@ -14,7 +14,9 @@ use super::progress::{Phase, Progress};
 use super::rules::BrokenRules;
 use super::write::{Compression, Writer, Written};
 use crate::error::{Error, ErrorKind};
-use crate::model::MessageKey;
+use crate::migrate::Table;
+use crate::migrate::count::is_plausible;
+use crate::model::{MessageKey, RowCounts};
 use crate::service::TransferService;
 
 /// Rows that are fetched at a time: enough for the cost of a page to vanish, a few hundred kilobytes as a rule, and 15
@@ -121,11 +123,14 @@ async fn fetch(
     pages: &mpsc::Sender<Vec<Row>>,
     progress: &Progress,
 ) -> Result<Fetched, Error> {
+    let before = service.count_rows().await?;
+    let mut read = RowCounts::default();
     progress.enter(Phase::MessageStates);
     let mut after: Option<MessageKey> = None;
     loop {
         let page = service.export_message_states(after.as_ref(), PAGE).await?;
         let is_last = page.len() < PAGE as usize;
+        read.message_states += page.len() as u64;
         for state in &page {
             let key = MessageKey { channel_id: state.channel_id.clone(), thread_id: state.thread_id.clone() };
             if after.as_ref().is_some_and(|after| *after >= key) {
@@ -145,6 +150,7 @@ async fn fetch(
     loop {
         let page = service.export_thread_ownerships(after.as_deref(), PAGE).await?;
         let is_last = page.len() < PAGE as usize;
+        read.thread_ownerships += page.len() as u64;
         for ownership in &page {
             if after.as_ref().is_some_and(|after| *after >= ownership.thread_id) {
                 return Err(disorder());
@@ -155,9 +161,33 @@ async fn fetch(
             return Ok(Fetched::Unwanted);
         }
         if is_last {
-            return Ok(Fetched::All);
+            break;
         }
     }
+    if let Some(before) = before
+        && read != before
+    {
+        compare(read, before, service.count_rows().await?.unwrap_or(before))?;
+    }
+    Ok(Fetched::All)
+}
+
+/// Compares the rows that were read with those that were there at the beginning and at the end.
+fn compare(read: RowCounts, before: RowCounts, after: RowCounts) -> Result<(), Error> {
+    for (table, read, before, after) in [
+        (Table::MessageStates, read.message_states, before.message_states, after.message_states),
+        (Table::ThreadOwnerships, read.thread_ownerships, before.thread_ownerships, after.thread_ownerships),
+    ] {
+        if !is_plausible(read, before, after) {
+            let table = table.name();
+            let message = format!(
+                "{read} rows of {table} were read and there are {after}: it was written meanwhile, or its pages are cut \
+                 short; export again"
+            );
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+    }
+    Ok(())
 }
 
 /// A page that does not go on where the one before ended: without an end, or with rows left out.

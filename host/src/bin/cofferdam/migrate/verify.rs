@@ -4,12 +4,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::migrate::{self, Difference, DifferenceKind, Overview, Side, Table, Verdict, VerifyObserver};
+use cofferdam::migrate::{
+    self, Difference, DifferenceKind, MigrateError, Overview, Side, Table, Verdict, VerifyObserver,
+};
 use serde_json::{Value, json};
 
 use super::progress::{Progress, event};
 use super::run::failed;
-use super::{Sides, files, open_to_read, plan};
+use super::{Sides, environment, files, open_to_read, plan};
 use crate::check::positive_duration;
 use crate::failure::Failure;
 use crate::output::{escaped, print};
@@ -59,7 +61,7 @@ pub struct Verify {
 
 impl Verify {
     pub async fn run(self) -> Result<(), Failure> {
-        let (from, to) = open_to_read(&self.sides).await?;
+        let (from, to) = open_to_read(&self.sides, &environment).await?;
         let until = self.wait.map(|wait| Instant::now() + wait);
         let verdict = loop {
             let planned = plan(&from, &to).await?;
@@ -98,7 +100,15 @@ pub async fn compare(
     watch.is_waiting = until.is_some();
     watch.progress.begin("comparing", 0, overviews.0.rows().max(overviews.1.rows()));
     let started = Instant::now();
-    let verdict = migrate::verify(from, to, overviews, patience, watch).await;
+    let mut verdict = migrate::verify(from, to, overviews, patience, watch).await;
+    // While a bot writes, rows come and go behind the one that counts them.
+    while let Err(MigrateError::Miscounted { .. }) = verdict
+        && until.is_some_and(|until| Instant::now() + PAUSE < until)
+    {
+        tokio::time::sleep(PAUSE).await;
+        watch.differences.clear();
+        verdict = migrate::verify(from, to, overviews, patience, watch).await;
+    }
     watch.progress.end();
     let (verdict, seconds) = (verdict?, started.elapsed().as_secs_f64());
     if watch.as_json {
