@@ -73,7 +73,7 @@ impl Storage {
         match database.check_integrity(Instant::now() + share).await {
             Err(error) if error.kind == sql::ErrorKind::Timeout => {
                 self.upgraded_unchecked.store(true, Ordering::Relaxed);
-                for remark in self.remark_on_integrity() {
+                if let Some(remark) = self.remark_on_integrity() {
                     tracing::warn!("{remark}");
                 }
                 Ok(())

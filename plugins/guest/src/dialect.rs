@@ -48,11 +48,11 @@ pub trait Backend: 'static {
 
     /// Codes with which a statement that writes rows fails though nothing is wrong with them: the ids that the engine gives are
     /// used up, or the next one is taken. The rows are then written under ids that are chosen for them.
-    const NO_ID: &'static [&'static str];
+    const NO_ID: &'static [&'static str] = &[];
 
     /// A table, and a query that returns a row where the index over its keys lacks rows, told of the first few thousand alone.
     /// Empty where indexes are not kept apart from rows.
-    const LACKING_INDEXES: &'static [(&'static str, &'static str)];
+    const LACKING_INDEXES: &'static [(&'static str, &'static str)] = &[];
 
     /// What `{names}` in the steps stand for on this server.
     fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {

@@ -14,7 +14,6 @@ impl Backend for Mysql {
     const ENGINE: Engine = Engine::Mysql;
     const STATEMENTS: Statements = statements::STATEMENTS;
     const NO_ID: &'static [&'static str] = statements::NO_ID;
-    const LACKING_INDEXES: &'static [(&'static str, &'static str)] = &[];
     const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
