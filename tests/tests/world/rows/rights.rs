@@ -1,6 +1,7 @@
 //! Users who may not do everything.
 
 use anyhow::Result;
+use cofferdam::StorageService;
 use cofferdam::config::Secret;
 use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
