@@ -148,13 +148,15 @@ pub struct ImportOutcome {
     pub kept: u64,
 }
 
-/// How many rows there are.
+/// How many rows there are, and how new they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowCounts {
     /// States.
     pub message_states: u64,
     /// Ownerships.
     pub thread_ownerships: u64,
+    /// The greatest `updated_at` of either: what nobody writes keeps it.
+    pub newest: Option<i64>,
 }
 
 /// What became of a write that was accepted.

@@ -78,8 +78,8 @@ pub enum MigrateError {
     },
     /// Not all rows were read, or some of them twice.
     #[error(
-        "{side}: {read} rows were read and there are {rows}: it was written meanwhile, or its pages are cut short; the same \
-         command looks again"
+        "{side}: {read} rows were read and there are {rows}, though nobody wrote meanwhile: its pages are cut short; look for a \
+         setting that limits results"
     )]
     Miscounted {
         /// Which side.
@@ -99,7 +99,7 @@ impl MigrateError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage { error, .. } => is_worth_another_try(error),
-            Self::Taken { .. } | Self::Miscounted { .. } => true,
+            Self::Taken { .. } => true,
             _ => false,
         }
     }

@@ -130,7 +130,7 @@ async fn run_with(
     let run = to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))?;
     if options.count {
         // After the end of the run, so that the same call goes over all rows again.
-        count::compare(from, run.tally.rows(), overviews.0.rows()).await?;
+        count::compare(from, run.tally.rows(), overviews.0).await?;
     }
     Ok(run)
 }

@@ -179,8 +179,8 @@ pub async fn verify(
         }
     }
     observer.compared(&verdict)?;
-    count::compare(from, source.read, overviews.0.rows()).await?;
-    count::compare(to, destination.read, overviews.1.rows()).await?;
+    count::compare(from, source.read, overviews.0).await?;
+    count::compare(to, destination.read, overviews.1).await?;
     Ok(verdict)
 }
 

@@ -172,6 +172,7 @@ impl TransferService for Storage {
         Ok(Some(RowCounts {
             message_states: overview.message_states.rows,
             thread_ownerships: overview.thread_ownerships.rows,
+            newest: overview.message_states.newest.max(overview.thread_ownerships.newest),
         }))
     }
 

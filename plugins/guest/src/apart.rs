@@ -10,7 +10,7 @@ use crate::dialect::{Backend, Repeated};
 use crate::error::{Failure, Result};
 use crate::merge::SIZES;
 use crate::rows::Reader;
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::table::{Key, Packed, Table, Values, View};
 
 /// How often a row starts over where another writer was quicker.
@@ -82,9 +82,10 @@ fn texts(table: Table) -> &'static Texts {
     }
 }
 
-/// Whether an ordinary statement that failed like this is worth another try with ids that are chosen.
+/// Whether an ordinary statement that failed like this is worth another try with ids that are chosen. Leases a connection.
 pub(crate) fn concerns<B: Backend>(error: &sql::Error) -> bool {
-    error.code.as_deref().is_some_and(|code| B::NO_ID.contains(&code))
+    let has_code = error.code.as_deref().is_some_and(|code| B::NO_ID.contains(&code));
+    has_code && B::IDS_AT_END.is_none_or(|query| session::query(query, &[]).is_ok_and(|rows| rows.count > 0))
 }
 
 /// Whether somebody else may have written the same key, or taken the same id, in between.

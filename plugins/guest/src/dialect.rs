@@ -50,6 +50,9 @@ pub trait Backend: 'static {
     /// used up, or the next one is taken. The rows are then written under ids that are chosen for them.
     const NO_ID: &'static [&'static str] = &[];
 
+    /// Returns a row where the ids of one of the tables are at their end, for an engine whose code says something else too.
+    const IDS_AT_END: Option<&'static str> = None;
+
     /// A table, and a query that returns a row where the index over its keys lacks rows, told of the first few thousand alone.
     /// Empty where indexes are not kept apart from rows.
     const LACKING_INDEXES: &'static [(&'static str, &'static str)] = &[];

@@ -8,7 +8,7 @@ use crate::bindings::cofferdam::storage::sql::Value;
 use crate::bindings::cofferdam::storage::types::{Error, MessageStates, ThreadOwnerships};
 use crate::bindings::exports::cofferdam::storage::transfer::{Guest, ImportOutcome, MessageKey, OnEqual};
 use crate::dialect::Backend;
-use crate::error::{Result, operation};
+use crate::error::{Failure, Result, operation};
 use crate::merge::{FIND, Merge, pieces};
 use crate::rows;
 use crate::session::{self, Session};
@@ -69,7 +69,7 @@ fn import<B: Backend>(given: &View<'_>, on_equal: OnEqual) -> Result<ImportOutco
         let session = Session::write()?;
         match session.transaction(|| import_once::<B>(given, on_equal, &session, ids)) {
             Err(failure) if failure.is_conflict() && attempt < IMPORT_ATTEMPTS => attempt += 1,
-            Err(failure) if ids == Ids::Given && failure.has_code(B::NO_ID) => ids = Ids::Chosen,
+            Err(Failure::Sql(error)) if ids == Ids::Given && apart::concerns::<B>(&error) => ids = Ids::Chosen,
             Err(failure) if ids == Ids::Chosen && apart::is_race(&failure) && attempt < IMPORT_ATTEMPTS => attempt += 1,
             result => return result,
         }

@@ -15,8 +15,14 @@ macro_rules! on_state {
     };
 }
 
-/// The sequence of ids is at its end, for rows that are there too. A full disk says the same, and says it again.
+/// The sequence of ids is at its end, for rows that are there too. A full disk says the same.
 pub(crate) const NO_ID: &[&str] = &["SQLITE_FULL"];
+
+/// Tells the one from the other. A table without a sequence has no end.
+pub(crate) const IDS_AT_END: &str = "\
+SELECT 1 FROM sqlite_sequence WHERE seq >= 9223372036854775807
+UNION ALL SELECT 1 FROM message_states WHERE id = 9223372036854775807
+UNION ALL SELECT 1 FROM thread_ownerships WHERE id = 9223372036854775807";
 
 /// SQLite notices by itself neither that an index lacks rows nor that a key has two: a look through the whole file does.
 pub(crate) const LACKING_INDEXES: &[(&str, &str)] = &[

@@ -32,7 +32,7 @@ pub(super) fn write<B: Backend>(owner: &str, progress: &Progress, given: &View<'
         // A key that somebody inserted after it was looked for fails like an id that is taken, but once.
         let ids = if without_id < 2 { Ids::Given } else { Ids::Chosen };
         match session.transaction(|| write_once::<B>(&session, owner, progress, given, ids)) {
-            Err(failure) if ids == Ids::Given && failure.has_code(B::NO_ID) => without_id += 1,
+            Err(Failure::Sql(error)) if ids == Ids::Given && apart::concerns::<B>(&error) => without_id += 1,
             Err(failure) if apart::is_race(&failure) && attempt < ATTEMPTS => attempt += 1,
             result => return result,
         }

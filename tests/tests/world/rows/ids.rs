@@ -269,7 +269,7 @@ async fn what_waits_in_a_spool_gets_into_a_table_at_the_end_of_its_ids() -> Resu
     put(&storage, "there", "1").await?;
     storage.close().await?;
     let mut config = home.config();
-    config.timeouts.operation = std::time::Duration::from_millis(500);
+    config.timeouts.operation = std::time::Duration::from_secs(3);
     config.resilience.spool = Some(SpoolConfig { ..spool_in(&folder) });
     config.resilience.breaker = BreakerConfig { failures: 0, ..config.resilience.breaker };
     let resilient = ResilientStorage::builder(config).clock(Arc::new(SystemClock)).build()?;

@@ -44,7 +44,8 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     watch.tell_end(&run.tally)?;
     let mut verdict = None;
     if !options.no_verify {
-        let overviews = (&planned.from, &destination);
+        let moved = to.survey().await?;
+        let overviews = (&planned.from, &moved);
         let mut watch = verify::Watch::new(options.json, true);
         let until = Some(Instant::now() + SETTLE);
         verdict = Some(verify::compare(&from, &to, overviews, options.patience, &mut watch, until).await?);
