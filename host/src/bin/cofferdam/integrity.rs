@@ -40,7 +40,7 @@ pub async fn shown(
         let seconds = started.elapsed().as_secs();
         if let Some(events) = events {
             events(
-                &json!({ "event": "progress", "what": "looking through the file", "file": name, "seconds": seconds }),
+                &json!({ "event": "integrity", "file": name, "seconds": seconds }),
             )?;
         } else if std::io::stderr().is_terminal() {
             let bar = bar.get_or_insert_with(|| Spinner(ProgressBar::new_spinner()));
