@@ -74,7 +74,9 @@ mod text;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+pub use model::{
+    ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written,
+};
 pub use resilience::{ResilientStorage, ResilientStorageBuilder};
 pub use service::{StorageService, TransferService};
-pub use storage::{Description, StartError, Storage, StorageBuilder, StorageStatus};
+pub use storage::{Description, Integrity, StartError, Storage, StorageBuilder, StorageStatus};

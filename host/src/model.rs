@@ -148,6 +148,17 @@ pub struct ImportOutcome {
     pub kept: u64,
 }
 
+/// How many rows there are, and how new they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// States.
+    pub message_states: u64,
+    /// Ownerships.
+    pub thread_ownerships: u64,
+    /// The greatest `updated_at` of either: what nobody writes keeps it.
+    pub newest: Option<i64>,
+}
+
 /// What became of a write that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Written<T = ()> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 
 /// A bot's storage: eleven operations, the same on every backend.
 ///
@@ -68,6 +68,16 @@ pub trait StorageService: Send + Sync {
 /// `updated_at` wins; of equal ones [`OnEqual`] says which.
 #[async_trait]
 pub trait TransferService: Send + Sync {
+    /// How many rows the tables have, counted by the tables themselves and not by what pages are read along; `None` where that
+    /// cannot be told. An export compares what it has read with it.
+    ///
+    /// # Errors
+    ///
+    /// [`CorruptData`](crate::ErrorKind::CorruptData) where pages would not find all of them.
+    async fn count_rows(&self) -> Result<Option<RowCounts>> {
+        Ok(None)
+    }
+
     /// Up to `limit` states with a key greater than `after`. Fewer than `limit` means the end. A `limit` of 0 is
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput).
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>>;

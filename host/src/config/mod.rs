@@ -47,6 +47,8 @@ pub struct Config {
     pub mirror: Option<MirrorConfig>,
     /// How far back the bot looks after a restart.
     pub message_recovery_window: Duration,
+    /// Whether a SQLite file is looked through for damage before an upgrade, an export or a migration.
+    pub integrity_check: bool,
 }
 
 /// Where a backend's component is.

@@ -51,6 +51,7 @@ impl Config {
             timeouts: reader.timeouts(),
             resilience: reader.resilience(),
             mirror: None,
+            integrity_check: reader.integrity_check(),
             message_recovery_window: Duration::from_secs(
                 // Up to a year.
                 60 * u64::from(reader.number("MESSAGE_RECOVERY_WINDOW_MINUTES", 1..=525_600)),
@@ -191,6 +192,18 @@ impl Reader<'_> {
             list: self.duration("COFFERDAM_LIST_TIMEOUT", accepted.clone()),
             initialize: self.duration("COFFERDAM_INITIALIZE_TIMEOUT", accepted.clone()),
             close: self.duration("COFFERDAM_CLOSE_TIMEOUT", accepted),
+        }
+    }
+
+    fn integrity_check(&mut self) -> bool {
+        const NAME: &str = "COFFERDAM_INTEGRITY_CHECK";
+        match self.text_or_default(NAME).as_str() {
+            "on" => true,
+            "off" => false,
+            other => {
+                self.wrong(NAME, format!("is {}: it must be on or off", shown(other)));
+                true
+            }
         }
     }
 

@@ -85,6 +85,11 @@ pub static VARIABLES: &[Variable] = &[
     ),
     variable("COFFERDAM_LIST_TIMEOUT", "30s", "the deadline of an operation that returns a list"),
     variable("COFFERDAM_INITIALIZE_TIMEOUT", "2m", "the deadline of initialising, which may upgrade large tables"),
+    variable(
+        "COFFERDAM_INTEGRITY_CHECK",
+        "on",
+        "whether a SQLite file is looked through for damage before an upgrade, an export or a migration: `on` or `off`",
+    ),
     variable("COFFERDAM_CLOSE_TIMEOUT", "10s", "the longest that closing waits for operations in flight"),
     variable(
         "COFFERDAM_ON_UNAVAILABLE",

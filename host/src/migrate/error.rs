@@ -76,6 +76,19 @@ pub enum MigrateError {
         /// Why.
         reason: String,
     },
+    /// Not all rows were read, or some of them twice.
+    #[error(
+        "{side}: {read} rows were read and there are {rows}, though nobody wrote meanwhile: its pages are cut short; look for a \
+         setting that limits results"
+    )]
+    Miscounted {
+        /// Which side.
+        side: String,
+        /// The rows that were read.
+        read: u64,
+        /// The rows that are there.
+        rows: u64,
+    },
     /// What was found out could not be written down.
     #[error("{0}")]
     Observer(#[from] std::io::Error),

@@ -13,6 +13,7 @@
 //! One process at a time writes to a destination: a lease in it, which the owner keeps showing to be alive, is looked at
 //! in every transaction. Nobody waits long for one that died: see `lease`.
 
+mod count;
 mod destination;
 mod error;
 mod lease;

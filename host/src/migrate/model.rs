@@ -67,6 +67,8 @@ pub struct Overview {
     pub writes_at_a_time: u32,
     /// The newest run into this database that was not forgotten.
     pub last_run: Option<Run>,
+    /// Whether there are tables in which runs are remembered, also such as remember none.
+    pub remembers: bool,
 }
 
 impl Overview {
@@ -113,6 +115,13 @@ pub struct Tally {
     pub merged: u64,
     /// Rows of the source that cannot be moved.
     pub rejected: u64,
+}
+
+impl Tally {
+    /// The rows of the source that are through.
+    pub fn rows(&self) -> u64 {
+        self.read + self.merged + self.rejected
+    }
 }
 
 /// A run, as the destination remembers it.

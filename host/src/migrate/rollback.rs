@@ -3,6 +3,7 @@ use super::lease::Held;
 use super::model::Left;
 use super::run::{Options, create_indexes};
 use super::side::Side;
+use crate::error::Error;
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub struct RolledBack {
     pub left: u64,
     /// Whether earlier runs can still be undone.
     pub more_runs: bool,
+    /// Why the tables in which the destination remembers runs are still there though there is none left: [`forget`] by somebody
+    /// who may drop them removes them.
+    pub not_forgotten: Option<Error>,
 }
 
 /// Undoes the newest run into `to`, or with `all` every run that was not forgotten, also one that was interrupted.
@@ -40,9 +44,7 @@ pub async fn roll_back(
     let result = undo(to, all, observe, &lease, &mut total).await;
     if result.is_ok() && !total.more_runs {
         // Without a run there is nothing to remember.
-        if let Err(error) = to.storage().forget_runs(lease.owner()).await {
-            tracing::warn!(%error, "the tables of the migration were not dropped; `cofferdam migrate forget` does it");
-        }
+        total.not_forgotten = to.storage().forget_runs(lease.owner()).await.err();
     }
     lease.release().await;
     result.map(|()| total)
@@ -86,7 +88,7 @@ async fn undo(
 ///
 /// Where the destination fails, or another process writes to it.
 pub async fn forget(to: &Side) -> Result<bool> {
-    if to.survey().await?.last_run.is_none() {
+    if !to.survey().await?.remembers {
         return Ok(false);
     }
     let lease = Held::take(to).await?;

@@ -2,6 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::count;
 use super::destination::Writer;
 use super::error::{MigrateError, Result};
 use super::lease::Held;
@@ -22,11 +23,13 @@ pub struct Options {
     pub stop_on_reject: bool,
     /// For how long a page is tried again where the database is away, too slow or too busy.
     pub patience: Duration,
+    /// Whether rows that were read are compared with rows that are there. [`verify`](super::verify) does it too.
+    pub count: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { stop_on_reject: false, patience: Duration::from_secs(30) }
+        Self { stop_on_reject: false, patience: Duration::from_secs(30), count: true }
     }
 }
 
@@ -67,7 +70,7 @@ pub trait Observer: Send {
 /// # Errors
 ///
 /// Where a side fails, another process writes to the destination, or the observer gives up. What was written stays, and
-/// the same call goes on from there.
+/// the same call goes on from there. [`MigrateError::Miscounted`] where not all rows were read; the run is at its end then.
 pub async fn run(
     from: &Side,
     to: &Side,
@@ -124,7 +127,12 @@ async fn run_with(
         moving.observer.creates_indexes()?;
         create_indexes(to, owner, options.patience).await?;
     }
-    to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))
+    let run = to.storage().finish_run(owner, run.number).await.map_err(|error| to.failed(error))?;
+    if options.count {
+        // After the end of the run, so that the same call goes over all rows again.
+        count::compare(from, run.tally.rows(), overviews.0).await?;
+    }
+    Ok(run)
 }
 
 /// Creates the indexes that the newest run went without, if it did. Where somebody uses the table all the while, tries again

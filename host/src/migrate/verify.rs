@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::count;
 use super::error::Result;
 use super::model::{Overview, Position, Table};
 use super::side::Side;
@@ -132,7 +133,7 @@ pub trait VerifyObserver: Send {
 ///
 /// # Errors
 ///
-/// Where a side fails, or the observer gives up.
+/// Where a side fails, not all of its rows were read, or the observer gives up.
 pub async fn verify(
     from: &Side,
     to: &Side,
@@ -178,6 +179,8 @@ pub async fn verify(
         }
     }
     observer.compared(&verdict)?;
+    count::compare(from, source.read, overviews.0).await?;
+    count::compare(to, destination.read, overviews.1).await?;
     Ok(verdict)
 }
 
@@ -230,6 +233,8 @@ struct Cursor {
     page: Option<Checked>,
     row: usize,
     unfit: u64,
+    /// Rows that were read, also those that gave way to another one or cannot be moved.
+    read: u64,
 }
 
 /// A page whose columns fit together.
@@ -250,7 +255,7 @@ struct Row<'a> {
 impl Cursor {
     fn new(side: &Side, rows: u32, patience: Duration) -> Self {
         let pages = Pages::read(Arc::clone(side.storage()), Position::MessageStates(None), rows, patience);
-        Self { pages: Some(pages), page: None, row: 0, unfit: 0 }
+        Self { pages: Some(pages), page: None, row: 0, unfit: 0, read: 0 }
     }
 
     /// Makes sure that there is a row, unless all are through.
@@ -261,14 +266,14 @@ impl Cursor {
             self.row = 0;
             match pages.next().await? {
                 Some(page) => {
-                    self.unfit += match &page {
-                        Page::MessageStates(page) => page.rejects.len(),
-                        Page::ThreadOwnerships(page) => page.rejects.len(),
-                    } as u64;
-                    self.page = Some(Checked::new(page).map_err(|malformed| {
+                    let (unfit, merged) = (page.rejects().len() as u64, page.merged().len() as u64);
+                    let page = Checked::new(page).map_err(|malformed| {
                         let message = format!("the plugin returned a malformed page: {}", malformed.reason());
                         Error::new(ErrorKind::Internal, message)
-                    })?);
+                    })?;
+                    self.unfit += unfit;
+                    self.read += page.count as u64 + unfit + merged;
+                    self.page = Some(page);
                 }
                 None => self.pages = None,
             }

@@ -8,7 +8,7 @@ use super::mirror::ShadowRead;
 use super::spool::{SpooledWrite, age_until};
 use super::{ResilientStorage, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 use crate::service::{StorageService, TransferService};
 
 impl Shared {
@@ -154,6 +154,11 @@ impl StorageService for ResilientStorage {
 /// Goes to the database alone: what waits in the spool is not exported, and imports do not wait there.
 #[async_trait]
 impl TransferService for ResilientStorage {
+    async fn count_rows(&self) -> Result<Option<RowCounts>> {
+        let shared = &*self.shared;
+        shared.run(shared.timeouts().list, || shared.storage.count_rows()).await
+    }
+
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
         let shared = &*self.shared;
         shared.run(shared.timeouts().list, || shared.storage.export_message_states(after, limit)).await

@@ -146,6 +146,23 @@ pub trait Database: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Whether [`check_integrity`](Self::check_integrity) looks at anything: of a file, but not of a server, which sees to
+    /// that itself.
+    fn can_check_integrity(&self) -> bool {
+        false
+    }
+
+    /// Looks through everything for damage that ordinary statements do not meet, such as an index that lacks rows of its
+    /// table. Writes nothing, and takes as long as the file is large.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::CorruptData`] with the engine's own words where something is damaged.
+    async fn check_integrity(&self, deadline: Instant) -> Result<()> {
+        let _ = deadline;
+        Ok(())
+    }
+
     /// What the pool is doing.
     fn status(&self) -> PoolStatus;
 

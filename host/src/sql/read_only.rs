@@ -69,6 +69,14 @@ impl Database for ReadOnly {
         self.0.remarks(deadline).await
     }
 
+    fn can_check_integrity(&self) -> bool {
+        self.0.can_check_integrity()
+    }
+
+    async fn check_integrity(&self, deadline: Instant) -> Result<()> {
+        self.0.check_integrity(deadline).await
+    }
+
     fn status(&self) -> PoolStatus {
         self.0.status()
     }

@@ -211,6 +211,7 @@ impl From<migration::Overview> for Overview {
             batch_rows: overview.batch_rows.clamp(1, MOST_ROWS),
             writes_at_a_time: overview.writes_at_a_time.clamp(1, MOST_WRITES),
             last_run: overview.last_run.map(Run::from),
+            remembers: overview.remembers,
         }
     }
 }

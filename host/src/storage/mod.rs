@@ -1,8 +1,10 @@
 //! A bot's storage: a loaded backend, a database, and the eleven operations between them.
 
+mod integrity;
 mod migration;
 mod operations;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+pub use self::integrity::Integrity;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, DatabaseConfig, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
@@ -117,7 +120,14 @@ impl StorageBuilder {
         if plugin != configured {
             return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
         }
-        Ok(Storage { instances, config, purpose, database: RwLock::default(), opening: tokio::sync::Mutex::new(()) })
+        Ok(Storage {
+            instances,
+            config,
+            purpose,
+            database: RwLock::default(),
+            upgraded_unchecked: AtomicBool::new(false),
+            opening: tokio::sync::Mutex::new(()),
+        })
     }
 }
 
@@ -137,6 +147,8 @@ pub struct Storage {
     config: Config,
     purpose: Purpose,
     database: RwLock<Phase>,
+    /// Whether an upgrade went on without knowing whether the file is whole.
+    upgraded_unchecked: AtomicBool,
     /// Held by `initialize` and `close`, which exclude each other.
     opening: tokio::sync::Mutex<()>,
 }
@@ -265,6 +277,7 @@ impl Storage {
     pub async fn remarks(&self) -> Result<Vec<String>> {
         let timeout = self.timeouts().operation;
         let mut remarks = self.open_database()?.remarks(Instant::now() + timeout).await?;
+        remarks.extend(self.remark_on_integrity());
         let of_tables = self
             .operate("remarks", timeout, Vec::len, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_backend().call_remarks(store).await

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Phase, Storage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 use crate::plugin::Entry;
 use crate::plugin::bindings::types;
 use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
@@ -57,6 +57,7 @@ impl StorageService for Storage {
         };
         let initialize = async {
             self.check_obstacles(&*database, deadline).await?;
+            self.check_before_upgrade(&database, deadline).await?;
             self.on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_storage().call_initialize(store).await
             })
@@ -162,6 +163,15 @@ impl StorageService for Storage {
 
 #[async_trait]
 impl TransferService for Storage {
+    async fn count_rows(&self) -> Result<Option<RowCounts>> {
+        let overview = self.survey().await?;
+        Ok(Some(RowCounts {
+            message_states: overview.message_states.rows,
+            thread_ownerships: overview.thread_ownerships.rows,
+            newest: overview.message_states.newest.max(overview.thread_ownerships.newest),
+        }))
+    }
+
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
         let name = "export_message_states";
         self.list(name, convert::message_states, states, async |Entry { plugin, store }| {

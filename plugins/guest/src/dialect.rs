@@ -46,6 +46,17 @@ pub trait Backend: 'static {
     /// [`DESCRIBE_UNIQUE_KEYS`](Self::DESCRIBE_UNIQUE_KEYS) describes it.
     const THREADLESS_KEY: &'static str;
 
+    /// Codes with which a statement that writes rows fails though nothing is wrong with them: the ids that the engine gives are
+    /// used up, or the next one is taken. The rows are then written under ids that are chosen for them.
+    const NO_ID: &'static [&'static str] = &[];
+
+    /// Returns a row where the ids of one of the tables are at their end, for an engine whose code says something else too.
+    const IDS_AT_END: Option<&'static str> = None;
+
+    /// A table, and a query that returns a row where the index over its keys lacks rows, told of the first few thousand alone.
+    /// Empty where indexes are not kept apart from rows.
+    const LACKING_INDEXES: &'static [(&'static str, &'static str)] = &[];
+
     /// What `{names}` in the steps stand for on this server.
     fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {
         let _ = server;
@@ -115,7 +126,8 @@ pub struct Statements {
     /// updated_at.
     pub get_message_state: &'static str,
     /// Parameters: channel_id, thread_id or null, last_message_id, last_seen_timestamp, created_at, updated_at. One
-    /// atomic statement; a row that is there takes last_message_id, last_seen_timestamp and updated_at.
+    /// atomic statement; a row that is there takes last_message_id, last_seen_timestamp and updated_at. Where it collides with
+    /// the row of another key, by an id or by a key of the user's own, it fails: so with all statements that write rows.
     pub upsert_message_state: &'static str,
     /// All states, in any order.
     pub all_message_states: &'static str,
@@ -182,7 +194,8 @@ pub struct Migration {
     pub left_out: LeftOutIndex,
     /// What tells this database from any other, as one text that the same database always gives.
     pub identity: &'static str,
-    /// Columns: rows, the smallest and the greatest updated_at, rows that break the rules of their types.
+    /// Columns: rows, counted by the table itself; the smallest and the greatest updated_at; rows that break the rules of their
+    /// types; rows, counted along what pages are read along where that is kept apart from the rows.
     pub survey_message_states: &'static str,
     /// As `survey_message_states`.
     pub survey_thread_ownerships: &'static str,

@@ -12,6 +12,7 @@
 //!   the database's errors into the contract's.
 //! - `remarks`: what an operator should know of the tables.
 //! - `table`: the two tables and packed rows of them, seen alike.
+//! - `apart`: rows whose ordinary statement finds no id for them.
 //! - `rows`, `packed`: packed results and arguments, a few copies however many cells they have.
 //! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
 #![warn(missing_docs)]
@@ -19,6 +20,7 @@
 pub mod bindings;
 pub mod dialect;
 
+mod apart;
 mod error;
 mod merge;
 mod migration;

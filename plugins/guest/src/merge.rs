@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::bindings::exports::cofferdam::storage::transfer::{ImportOutcome, OnEqual};
 
-/// How many rows one statement covers. Few different numbers, so that few texts are prepared. A thousand rows are 6,000
-/// parameters, of which SQLite takes 32,766 and MySQL 65,535, and at most 3 MB, of which MariaDB takes 16.
-const SIZES: [usize; 4] = [1000, 100, 10, 1];
+/// How many rows one statement covers. Few different numbers, so that few texts are prepared. A thousand rows are at most
+/// 7,000 parameters, of which SQLite takes 32,766 and MySQL 65,535, and at most 3 MB, of which MariaDB takes 16.
+pub(crate) const SIZES: [usize; 4] = [1000, 100, 10, 1];
 
 /// The most keys that one statement looks for: SQLite takes conditions that are nested 1,000 deep.
 pub(crate) const FIND: usize = 100;

@@ -10,7 +10,8 @@ use crate::dialect::Backend;
 use crate::error::{Failure, Result, operation};
 use crate::rows::{self, Reader};
 use crate::session::forget_statements;
-use crate::{order, remarks, schema, session, time, validate};
+use crate::table::{Table, Values};
+use crate::{apart, order, remarks, schema, session, time, validate};
 
 /// An id that may be absent, as a parameter.
 pub(crate) fn optional(text: Option<&str>) -> Value<'_> {
@@ -104,8 +105,14 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(if state.created_at == 0 { now } else { state.created_at }),
                 Value::Integer(now),
             ];
-            session::execute(B::STATEMENTS.upsert_message_state, &parameters)?;
-            Ok(())
+            let Err(error) = session::execute(B::STATEMENTS.upsert_message_state, &parameters) else { return Ok(()) };
+            if !apart::concerns::<B>(&error) {
+                return Err(error.into());
+            }
+            let created_at = if state.created_at == 0 { now } else { state.created_at };
+            let values =
+                Values { texts: [&state.last_message_id, ""], integers: [state.last_seen_timestamp, created_at, now] };
+            apart::upsert::<B>(Table::MessageStates, (&state.channel_id, state.thread_id.as_deref()), values)
         })
     }
 
@@ -158,8 +165,17 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(now),
                 Value::Integer(now),
             ];
-            session::execute(B::STATEMENTS.upsert_thread_ownership, &parameters)?;
-            Ok(())
+            let Err(error) = session::execute(B::STATEMENTS.upsert_thread_ownership, &parameters) else {
+                return Ok(());
+            };
+            if !apart::concerns::<B>(&error) {
+                return Err(error.into());
+            }
+            let values = Values {
+                texts: [&ownership.original_user_id, &ownership.created_by],
+                integers: [ownership.creation_time, now, now],
+            };
+            apart::upsert::<B>(Table::ThreadOwnerships, (&ownership.thread_id, None), values)
         })
     }
 

@@ -17,6 +17,7 @@ pub(crate) fn gather<B: Backend>() -> Result<Vec<String>> {
     // What is wrong with tables is told where they are looked at for that.
     if schema::tables::<B>(&session).is_ok_and(schema::Tables::is_current) {
         remarks.extend(from_the_future::<B>(&session)?);
+        remarks.extend(lacking_indexes::<B>(&session)?);
     }
     Ok(remarks)
 }
@@ -36,6 +37,20 @@ fn from_the_future<B: Backend>(session: &Session) -> Result<Vec<String>> {
             remarks.push(format!(
                 "{count} rows of {table} have a {column} more than an hour from now: the clock of the host that wrote them was \
                  wrong, or this one's is; they come first in lists until they are written again"
+            ));
+        }
+    }
+    Ok(remarks)
+}
+
+/// Indexes that lead to fewer rows than there are.
+fn lacking_indexes<B: Backend>(session: &Session) -> Result<Vec<String>> {
+    let mut remarks = Vec::new();
+    for (table, query) in B::LACKING_INDEXES {
+        if session.query(query, &[])?.count > 0 {
+            remarks.push(format!(
+                "the index over the keys of {table} leads to fewer rows than there are, so that rows are missed and made twice: \
+                 stop what writes, and rebuild it (REINDEX)"
             ));
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Reader<'a> {
     kinds: &'a [u8],
     packed: &'a [u8],
     text: &'a str,
+    /// The rows' ids, once they were read, for errors.
+    ids: Option<Ids<'a>>,
 }
 
 /// One column, of which `name` is for errors.
@@ -33,8 +35,14 @@ pub(crate) struct Column<'a> {
     nulls: &'a [u8],
     table: &'a str,
     name: &'a str,
+    ids: Option<Ids<'a>>,
 }
 
+/// The cells of the column `id`, and its nulls.
+#[derive(Clone, Copy)]
+struct Ids<'a>(Cells<'a>, &'a [u8]);
+
+#[derive(Clone, Copy)]
 enum Cells<'a> {
     Integer(&'a [[u8; 8]]),
     Text(Offsets<'a>, &'a str),
@@ -66,11 +74,24 @@ enum Cell<'a> {
     Other,
 }
 
+impl Cell<'_> {
+    /// What it is, for people. Never its value.
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Null => "a null",
+            Self::Integer(_) => "an integer",
+            Self::Text(_) => "a text",
+            Self::Blob(_) => "a blob, or text that is not UTF-8,",
+            Self::Other => "a real number",
+        }
+    }
+}
+
 impl<'a> Reader<'a> {
     pub fn new(table: &'a str, rows: &'a Rows) -> Self {
         // Where there are fewer bytes than columns, the first column is missing.
         let (kinds, packed) = rows.packed.split_at_checked(rows.columns as usize).unwrap_or_default();
-        Self { count: rows.count as usize, table, kinds, packed, text: &rows.text }
+        Self { count: rows.count as usize, table, kinds, packed, text: &rows.text, ids: None }
     }
 
     pub fn next(&mut self, name: &'a str) -> Result<Column<'a>> {
@@ -106,7 +127,10 @@ impl<'a> Reader<'a> {
             }
             _ => return None,
         };
-        Some(Column { count, cells, nulls, table: self.table, name })
+        if name == "id" {
+            self.ids = Some(Ids(cells, nulls));
+        }
+        Some(Column { count, cells, nulls, table: self.table, name, ids: self.ids })
     }
 
     fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
@@ -121,17 +145,36 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Column<'a> {
-    fn corrupt(&self, problem: &str) -> Failure {
-        let message = format!("column {} of {} {problem}: repair the row, or restore a backup", self.name, self.table);
+    /// A cell that is not what the schema says.
+    fn corrupt(&self, row: usize, wanted: &str) -> Failure {
+        let Self { table, name, .. } = self;
+        let found = self.cell(row).map_or("what cannot be read", |cell| cell.words());
+        let (place, cure) = match self.ids {
+            None => (String::new(), "correct it".to_owned()),
+            Some(_) => match self.id_of(row) {
+                Some(id) => {
+                    (format!(" in the row with id {id}"), format!("correct or delete that row (WHERE id = {id})"))
+                }
+                None => (" in a row whose id is none".to_owned(), "give that row an id".to_owned()),
+            },
+        };
+        let message = format!(
+            "column {name} of {table} contains {found} where {wanted} belongs{place}: {cure}, or restore a backup"
+        );
         Failure::new(ErrorKind::CorruptData, message)
+    }
+
+    /// The id of a row, as far as it can be told.
+    fn id_of(&self, row: usize) -> Option<i64> {
+        let Ids(cells, nulls) = self.ids?;
+        match (Column { cells, nulls, ids: None, ..*self }).cell(row) {
+            Ok(Cell::Integer(id)) => Some(id),
+            _ => None,
+        }
     }
 
     fn malformed(&self) -> Failure {
         Failure::new(ErrorKind::Internal, format!("the host's result is packed wrongly at column {}", self.name))
-    }
-
-    fn unexpected_null(&self) -> Failure {
-        self.corrupt("contains a null")
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -181,7 +224,7 @@ impl<'a> Column<'a> {
 
     /// The integer of one row.
     pub fn integer(&self, row: usize) -> Result<i64> {
-        self.optional_integer(row)?.ok_or_else(|| self.unexpected_null())
+        self.optional_integer(row)?.ok_or_else(|| self.corrupt(row, "an integer"))
     }
 
     /// The integer or null of one row.
@@ -189,13 +232,13 @@ impl<'a> Column<'a> {
         match self.cell(row)? {
             Cell::Null => Ok(None),
             Cell::Integer(integer) => Ok(Some(integer)),
-            Cell::Text(_) | Cell::Blob(_) | Cell::Other => Err(self.corrupt("contains a value that is no integer")),
+            Cell::Text(_) | Cell::Blob(_) | Cell::Other => Err(self.corrupt(row, "an integer")),
         }
     }
 
     /// The text of one row.
     pub fn text(&self, row: usize) -> Result<&'a str> {
-        self.optional_text(row)?.ok_or_else(|| self.unexpected_null())
+        self.optional_text(row)?.ok_or_else(|| self.corrupt(row, "a text"))
     }
 
     /// The text or null of one row.
@@ -203,9 +246,7 @@ impl<'a> Column<'a> {
         match self.cell(row)? {
             Cell::Null => Ok(None),
             Cell::Text(text) => Ok(Some(text)),
-            Cell::Integer(_) | Cell::Blob(_) | Cell::Other => {
-                Err(self.corrupt("contains a value that is no text in UTF-8"))
-            }
+            Cell::Integer(_) | Cell::Blob(_) | Cell::Other => Err(self.corrupt(row, "a text")),
         }
     }
 
@@ -213,7 +254,7 @@ impl<'a> Column<'a> {
     pub fn blob(&self, row: usize) -> Result<&'a [u8]> {
         let bytes = match self.cells {
             Cells::Blob(offsets, bytes) if row < self.count && !self.is_null(row) => bytes.get(offsets.of(row)),
-            _ => return Err(self.corrupt("contains a value that is no blob")),
+            _ => return Err(self.corrupt(row, "a blob")),
         };
         bytes.ok_or_else(|| self.malformed())
     }
@@ -242,7 +283,10 @@ impl<'a> Column<'a> {
     /// The texts of all rows.
     pub fn texts(&self) -> Result<TextColumn> {
         let (texts, nulls) = self.optional_texts()?;
-        if nulls.is_empty() { Ok(texts) } else { Err(self.unexpected_null()) }
+        match nulls.first() {
+            None => Ok(texts),
+            Some(row) => Err(self.corrupt(*row as usize, "a text")),
+        }
     }
 
     /// The texts of all rows, and the rows that are null, whose text is empty.
@@ -398,7 +442,8 @@ mod tests {
             columns[column].1.insert(0, 0b100);
             let (kind, message) = failure(message_states(&rows(3, &columns, "abbcccxzz123")));
             assert_eq!(kind, ErrorKind::CorruptData);
-            assert!(message.starts_with(&format!("column {name} of message_states contains a null")), "{message}");
+            let expected = format!("column {name} of message_states contains a null where ");
+            assert!(message.starts_with(&expected) && message.contains(" in the row with id 3: "), "{message}");
         }
     }
 
@@ -433,6 +478,38 @@ mod tests {
         let (kind, message) = failure(Reader::new("t", &rows).next("c").unwrap().integers());
         assert_eq!((kind, message.contains("column c of t")), (ErrorKind::CorruptData, true));
         assert_eq!(failure(Reader::new("t", &rows).next("c").unwrap().texts()).0, ErrorKind::CorruptData);
+    }
+
+    #[test]
+    fn what_is_wrong_and_in_which_row_is_said_without_the_value() {
+        let seven = [1, 7, 0, 0, 0, 0, 0, 0, 0];
+        let real = [2, 0, 0, 0, 0, 0, 0, 0, 0];
+        let ids = |cells: &[&[u8]], wrong: &[&[u8]]| {
+            let packed = |cells: &[&[u8]]| mixed(cells).packed.split_off(1);
+            let count = u32::try_from(cells.len()).unwrap();
+            rows(count, &[(4, packed(cells)), (4, packed(wrong))], "")
+        };
+        for (cell, words) in [
+            (&b"\x03secret"[..], "a text where an integer belongs"),
+            (b"\x04\xff", "a blob, or text that is not UTF-8, where an integer belongs"),
+            (&real, "a real number where an integer belongs"),
+            (&[0], "a null where an integer belongs"),
+        ] {
+            let rows = ids(&[&[1, 9, 0, 0, 0, 0, 0, 0, 0], &seven], &[&seven, cell]);
+            let mut reader = Reader::new("t", &rows);
+            reader.next("id").unwrap();
+            let (kind, message) = failure(reader.next("c").unwrap().integers());
+            assert_eq!(kind, ErrorKind::CorruptData);
+            assert!(
+                message.starts_with(&format!("column c of t contains {words} in the row with id 7: ")),
+                "{message}"
+            );
+            assert!(message.contains("WHERE id = 7") && !message.contains("secret"), "{message}");
+        }
+        let rows = ids(&[&[0]], &[b"\x03x"]);
+        let mut reader = Reader::new("t", &rows);
+        assert!(failure(reader.next("id").unwrap().integers()).1.contains("in a row whose id is none"));
+        assert!(failure(reader.next("c").unwrap().integers()).1.contains("in a row whose id is none"));
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub(crate) enum Table {
 pub(crate) type Key<'a> = (&'a str, Option<&'a str>);
 
 impl Table {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MessageStates => "message_states",
+            Self::ThreadOwnerships => "thread_ownerships",
+        }
+    }
+
     /// Finds the rows of several keys, all columns, and locks them.
     pub fn find<B: Backend>(self) -> &'static Repeated {
         match self {
@@ -45,6 +53,16 @@ impl Table {
         if self == Self::MessageStates {
             parameters.push(optional(key.1));
         }
+    }
+
+    /// Adds the parameters of a row's values.
+    pub fn push_values<'a>(self, values: &Values<'a>, parameters: &mut Vec<Value<'a>>) {
+        let Values { texts: [text, more_text], integers } = *values;
+        parameters.push(Value::Text(text));
+        if self == Self::ThreadOwnerships {
+            parameters.push(Value::Text(more_text));
+        }
+        parameters.extend(integers.map(Value::Integer));
     }
 }
 
@@ -194,12 +212,7 @@ impl<'a> View<'a> {
     /// Adds the parameters that write a row: all its values but the id.
     pub fn push(&self, row: usize, parameters: &mut Vec<Value<'a>>) {
         self.table.push_key(self.key(row), parameters);
-        let Values { texts: [text, more_text], integers } = self.values(row);
-        parameters.push(Value::Text(text));
-        if self.more_texts.is_some() {
-            parameters.push(Value::Text(more_text));
-        }
-        parameters.extend(integers.map(Value::Integer));
+        self.table.push_values(&self.values(row), parameters);
     }
 }
 

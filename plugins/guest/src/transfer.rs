@@ -1,11 +1,14 @@
 //! Moving data: pages in key order, and imports.
 
+use std::collections::BTreeMap;
+
 use crate::Component;
+use crate::apart::{self, Ids};
 use crate::bindings::cofferdam::storage::sql::Value;
 use crate::bindings::cofferdam::storage::types::{Error, MessageStates, ThreadOwnerships};
 use crate::bindings::exports::cofferdam::storage::transfer::{Guest, ImportOutcome, MessageKey, OnEqual};
 use crate::dialect::Backend;
-use crate::error::{Result, operation};
+use crate::error::{Failure, Result, operation};
 use crate::merge::{FIND, Merge, pieces};
 use crate::rows;
 use crate::session::{self, Session};
@@ -61,17 +64,19 @@ fn import<B: Backend>(given: &View<'_>, on_equal: OnEqual) -> Result<ImportOutco
     if given.count() == 0 {
         return Ok(ImportOutcome { inserted: 0, replaced: 0, kept: 0 });
     }
-    let mut attempt = 1;
+    let (mut attempt, mut ids) = (1, Ids::Given);
     loop {
         let session = Session::write()?;
-        match session.transaction(|| import_once::<B>(given, on_equal, &session)) {
+        match session.transaction(|| import_once::<B>(given, on_equal, &session, ids)) {
             Err(failure) if failure.is_conflict() && attempt < IMPORT_ATTEMPTS => attempt += 1,
+            Err(Failure::Sql(error)) if ids == Ids::Given && apart::concerns::<B>(&error) => ids = Ids::Chosen,
+            Err(failure) if ids == Ids::Chosen && apart::is_race(&failure) && attempt < IMPORT_ATTEMPTS => attempt += 1,
             result => return result,
         }
     }
 }
 
-fn import_once<B: Backend>(given: &View<'_>, on_equal: OnEqual, session: &Session) -> Result<ImportOutcome> {
+fn import_once<B: Backend>(given: &View<'_>, on_equal: OnEqual, session: &Session, ids: Ids) -> Result<ImportOutcome> {
     let mut found = Vec::new();
     let mut merge = Merge::new((0..given.count()).map(|row| given.key(row)));
     let keys: Vec<Key<'_>> = merge.keys().copied().collect();
@@ -84,14 +89,22 @@ fn import_once<B: Backend>(given: &View<'_>, on_equal: OnEqual, session: &Sessio
         let rows = session.query_repeated(given.table.find::<B>(), keys.len(), &parameters)?;
         found.push(Packed::read(given.table, &rows)?);
     }
+    let mut places = BTreeMap::new();
     for packed in &found {
         let stored = packed.view()?;
         for row in 0..stored.count() {
             merge.stored(stored.key(row), stored.updated_at(row));
+            if ids == Ids::Chosen {
+                places.insert(stored.key(row), stored.id(row));
+            }
         }
     }
     let rows = (0..given.count()).map(|row| (given.key(row), given.updated_at(row)));
     let (outcome, winners) = merge.decide(rows, on_equal);
+    if ids == Ids::Chosen {
+        apart::write(session, given, &winners, &places)?;
+        return Ok(outcome);
+    }
     for winners in pieces(&winners) {
         parameters.clear();
         for row in winners {

@@ -13,6 +13,7 @@ impl Backend for Mysql {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Mysql;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const NO_ID: &'static [&'static str] = statements::NO_ID;
     const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;

@@ -76,7 +76,7 @@ SELECT COUNT(*), MIN(updated_at), MAX(updated_at), CAST(COALESCE(SUM(
     CHAR_LENGTH(channel_id) NOT BETWEEN 1 AND 255 OR INSTR(channel_id, CHAR(0)) > 0
     OR (thread_id IS NOT NULL AND (CHAR_LENGTH(thread_id) NOT BETWEEN 1 AND 255 OR INSTR(thread_id, CHAR(0)) > 0))
     OR CHAR_LENGTH(last_message_id) NOT BETWEEN 1 AND 255 OR INSTR(last_message_id, CHAR(0)) > 0
-), 0) AS SIGNED)
+), 0) AS SIGNED), COUNT(*)
 FROM message_states",
 
     survey_thread_ownerships: "\
@@ -84,7 +84,7 @@ SELECT COUNT(*), MIN(updated_at), MAX(updated_at), CAST(COALESCE(SUM(
     CHAR_LENGTH(thread_id) NOT BETWEEN 1 AND 255 OR INSTR(thread_id, CHAR(0)) > 0
     OR CHAR_LENGTH(original_user_id) NOT BETWEEN 1 AND 255 OR INSTR(original_user_id, CHAR(0)) > 0
     OR CHAR_LENGTH(created_by) NOT BETWEEN 1 AND 255 OR INSTR(created_by, CHAR(0)) > 0
-), 0) AS SIGNED)
+), 0) AS SIGNED), COUNT(*)
 FROM thread_ownerships",
 
     duplicates: "\

@@ -38,7 +38,7 @@ SELECT 1 WHERE (SELECT group_concat(name) FROM pragma_index_info('idx_message_st
     // The host knows which file it is, a backend does not.
     identity: "SELECT ''",
 
-    // `length` counts the characters before a NUL.
+    // `length` counts the characters before a NUL. The limit keeps SQLite from forgetting the order, and with it the index.
     survey_message_states: "\
 SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END),
     max(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END), coalesce(sum(
@@ -48,7 +48,8 @@ SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END)
     OR typeof(last_message_id) <> 'text' OR length(last_message_id) NOT BETWEEN 1 AND 255
     OR instr(last_message_id, char(0))
     OR typeof(last_seen_timestamp) <> 'integer' OR typeof(created_at) <> 'integer' OR typeof(updated_at) <> 'integer'
-), 0) FROM message_states",
+), 0), (SELECT count(*) FROM (SELECT 1 FROM message_states ORDER BY channel_id, thread_id LIMIT 9223372036854775807))
+FROM message_states NOT INDEXED",
 
     survey_thread_ownerships: "\
 SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END),
@@ -58,7 +59,8 @@ SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END)
     OR instr(original_user_id, char(0))
     OR typeof(created_by) <> 'text' OR length(created_by) NOT BETWEEN 1 AND 255 OR instr(created_by, char(0))
     OR typeof(creation_time) <> 'integer' OR typeof(created_at) <> 'integer' OR typeof(updated_at) <> 'integer'
-), 0) FROM thread_ownerships",
+), 0), (SELECT count(*) FROM (SELECT 1 FROM thread_ownerships ORDER BY thread_id LIMIT 9223372036854775807))
+FROM thread_ownerships NOT INDEXED",
 
     duplicates: "SELECT count(*) - count(DISTINCT channel_id) FROM message_states WHERE thread_id IS NULL",
 

@@ -2,17 +2,59 @@
 
 use cofferdam_guest::{INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, Repeated, Statements};
 
+/// What becomes of a state that is there, by either key: the table's own, and the one over states without a thread. A conflict in
+/// any other key, such as one of the user's own, is an error.
+macro_rules! on_state {
+    ($update:literal) => {
+        concat!(
+            "ON CONFLICT (channel_id, thread_id) DO UPDATE SET ",
+            $update,
+            "\nON CONFLICT (channel_id) WHERE thread_id IS NULL DO UPDATE SET ",
+            $update
+        )
+    };
+}
+
+/// The sequence of ids is at its end, for rows that are there too. A full disk says the same.
+pub(crate) const NO_ID: &[&str] = &["SQLITE_FULL"];
+
+/// Tells the one from the other. A table without a sequence has no end.
+pub(crate) const IDS_AT_END: &str = "\
+SELECT 1 FROM sqlite_sequence WHERE seq >= 9223372036854775807
+UNION ALL SELECT 1 FROM message_states WHERE id = 9223372036854775807
+UNION ALL SELECT 1 FROM thread_ownerships WHERE id = 9223372036854775807";
+
+/// SQLite notices by itself neither that an index lacks rows nor that a key has two: a look through the whole file does.
+pub(crate) const LACKING_INDEXES: &[(&str, &str)] = &[
+    (
+        "message_states",
+        "\
+SELECT 1 WHERE (SELECT count(*) FROM (SELECT 1 FROM message_states NOT INDEXED LIMIT 5000))
+    > (SELECT count(*) FROM (SELECT 1 FROM message_states ORDER BY channel_id, thread_id LIMIT 5000))",
+    ),
+    (
+        "thread_ownerships",
+        "\
+SELECT 1 WHERE (SELECT count(*) FROM (SELECT 1 FROM thread_ownerships NOT INDEXED LIMIT 5000))
+    > (SELECT count(*) FROM (SELECT 1 FROM thread_ownerships ORDER BY thread_id LIMIT 5000))",
+    ),
+];
+
 pub(crate) const STATEMENTS: Statements = Statements {
     get_message_state: "\
 SELECT id, last_message_id, last_seen_timestamp, created_at, updated_at
 FROM message_states WHERE channel_id = ? AND thread_id IS ?",
 
-    // Without a target the clause covers both unique keys: the table's own, and the one over states without a thread.
-    upsert_message_state: "\
+    upsert_message_state: concat!(
+        "\
 INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
-    last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at",
+",
+        on_state!(
+            "last_message_id = excluded.last_message_id,
+    last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at"
+        )
+    ),
 
     all_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
@@ -33,7 +75,7 @@ FROM thread_ownerships WHERE thread_id = ?",
     upsert_thread_ownership: "\
 INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+ON CONFLICT (thread_id) DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, updated_at = excluded.updated_at",
 
     all_thread_ownerships: "\
@@ -74,20 +116,28 @@ FROM message_states WHERE ",
     },
 
     import_message_states: Repeated {
-        tail: "
-ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+        tail: concat!(
+            "\n",
+            on_state!(
+                "last_message_id = excluded.last_message_id,
     last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
     updated_at = excluded.updated_at
-WHERE excluded.updated_at > message_states.updated_at",
+WHERE excluded.updated_at > message_states.updated_at"
+            )
+        ),
         ..INSERT_MESSAGE_STATES
     },
 
     import_message_states_over_equal: Repeated {
-        tail: "
-ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id,
+        tail: concat!(
+            "\n",
+            on_state!(
+                "last_message_id = excluded.last_message_id,
     last_seen_timestamp = excluded.last_seen_timestamp, created_at = excluded.created_at,
     updated_at = excluded.updated_at
-WHERE excluded.updated_at >= message_states.updated_at",
+WHERE excluded.updated_at >= message_states.updated_at"
+            )
+        ),
         ..INSERT_MESSAGE_STATES
     },
 
@@ -102,7 +152,7 @@ FROM thread_ownerships WHERE thread_id IN (",
 
     import_thread_ownerships: Repeated {
         tail: "
-ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+ON CONFLICT (thread_id) DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
 WHERE excluded.updated_at > thread_ownerships.updated_at",
         ..INSERT_THREAD_OWNERSHIPS
@@ -110,7 +160,7 @@ WHERE excluded.updated_at > thread_ownerships.updated_at",
 
     import_thread_ownerships_over_equal: Repeated {
         tail: "
-ON CONFLICT DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
+ON CONFLICT (thread_id) DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, created_at = excluded.created_at, updated_at = excluded.updated_at
 WHERE excluded.updated_at >= thread_ownerships.updated_at",
         ..INSERT_THREAD_OWNERSHIPS

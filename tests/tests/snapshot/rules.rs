@@ -1,18 +1,24 @@
 //! Rows that no storage takes, in a file that is otherwise whole.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use async_trait::async_trait;
 use cofferdam::migrate::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
-use cofferdam::{Error, ErrorKind, ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, TransferService};
+use cofferdam::{
+    Error, ErrorKind, ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, TransferService,
+};
 
-/// A storage that has these states, and takes any.
-struct Loose(Vec<MessageState>);
+/// A storage that has these states, and takes any. It says that it has as many as `counts` tells, one after the other.
+struct Loose(Vec<MessageState>, Mutex<Vec<RowCounts>>);
 
 #[async_trait]
 impl TransferService for Loose {
+    async fn count_rows(&self) -> cofferdam::Result<Option<RowCounts>> {
+        Ok(self.1.lock().expect("nobody panics with it").pop())
+    }
+
     async fn export_message_states(
         &self,
         after: Option<&MessageKey>,
@@ -48,7 +54,7 @@ impl TransferService for Loose {
 async fn exported(states: &[(&str, Option<&str>, &str)]) -> Result<Vec<u8>, SnapshotError> {
     let state =
         |(channel, thread, message): &(&str, Option<&str>, &str)| MessageState::new(*channel, *thread, *message, 1);
-    let storage = Loose(states.iter().map(state).collect());
+    let storage = Loose(states.iter().map(state).collect(), Mutex::default());
     let (bytes, _) =
         snapshot::export(&storage, &Header::default(), Vec::new(), Compression::None, &Arc::default()).await?;
     Ok(bytes)
@@ -82,7 +88,7 @@ async fn each_rule_is_named_with_its_line() -> Result<()> {
             other => panic!("{rule}: {:?}", other.map(|verified| verified.contents().clone())),
         }
         let verified = Verified::read(std::io::Cursor::new(file), OnBrokenRule::Skip, &progress).await?;
-        let imported = verified.import(&Loose(Vec::new()), &progress).await?;
+        let imported = verified.import(&Loose(Vec::new(), Mutex::default()), &progress).await?;
         assert_eq!((imported.skipped, imported.message_states.inserted), (1, 2));
     }
     Ok(())
@@ -93,7 +99,7 @@ async fn only_rows_that_break_a_rule_are_no_rows() -> Result<()> {
     let file = exported(&[("a", Some(""), "m"), ("b", Some(""), "m")]).await?;
     let progress = Arc::default();
     let verified = Verified::read(std::io::Cursor::new(file), OnBrokenRule::Skip, &progress).await?;
-    let imported = verified.import(&Loose(Vec::new()), &progress).await?;
+    let imported = verified.import(&Loose(Vec::new(), Mutex::default()), &progress).await?;
     assert_eq!((imported.skipped, imported.message_states), (2, ImportOutcome::default()));
     assert_eq!((progress.rows(), progress.total_rows()), (2, 2));
     Ok(())
@@ -106,6 +112,33 @@ async fn a_backend_that_loses_its_place_is_found_out() -> Result<()> {
             assert!(error.message().contains("order of their keys"), "{error}");
         }
         other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_that_are_cut_short_are_no_snapshot_unless_somebody_wrote() -> Result<()> {
+    let rows = |message_states, newest| RowCounts { message_states, newest: Some(newest), ..RowCounts::default() };
+    for (counts, is_whole) in [
+        (vec![rows(1, 5)], true),
+        (vec![rows(2, 5), rows(2, 5)], false),
+        (vec![rows(2, 5), rows(2, 6)], true),
+        (vec![rows(2, 5), rows(3, 5)], true),
+        (vec![], true),
+    ] {
+        let storage = Loose(vec![MessageState::new("a", None, "m", 1)], Mutex::new(counts.clone()));
+        let exported =
+            snapshot::export(&storage, &Header::default(), Vec::new(), Compression::None, &Arc::default()).await;
+        match exported {
+            Ok(_) => assert!(is_whole, "{counts:?}"),
+            Err(SnapshotError::Storage(error)) => {
+                assert!(
+                    !is_whole && error.message().contains("1 rows were read and there are 2"),
+                    "{counts:?}: {error}"
+                );
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
     Ok(())
 }

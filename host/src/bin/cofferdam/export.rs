@@ -8,17 +8,20 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use cofferdam::Storage;
 use cofferdam::migrate::snapshot::{self, Compression, Exported, Header, Origin, SnapshotError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::snapshot::{Events, Watch, broken_json, reported, warn_of};
-use crate::{open, output};
+use crate::{integrity, open, output};
 
 /// Writes all states and ownerships into a file: a backup, and the way to anything else.
 ///
 /// The file is text, a JSON object on each line, and compressed by zstd where its name ends in .zst. Until it is whole
 /// it has another name, which ends in .partial: an export that was interrupted leaves no file that looks like a backup. The
 /// bot may go on meanwhile; rows that it writes are exported as they were before or after.
+///
+/// A SQLite file is looked through for damage first, and rows that are read are compared with rows that are there: an export
+/// that misses some fails.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -41,9 +44,21 @@ pub struct Export {
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
+    /// Do not look through a SQLite file for damage first, which takes as long as it is large
+    #[arg(long)]
+    skip_integrity_check: bool,
     /// Print events, a JSON document a line, on standard error where the snapshot goes to standard output
     #[arg(long)]
     json: bool,
+}
+
+/// Looks through the file for damage, and shows that it goes on.
+async fn look_through(storage: &Storage, events: Option<Events>) -> Result<(), Failure> {
+    let print = events.map(|events| move |event: &Value| events.print(event));
+    let print = print.as_ref().map(|print| print as &dyn Fn(&Value) -> Result<(), Failure>);
+    let look = async { Ok(storage.check_integrity().await?) };
+    integrity::shown("the database file", look, print).await?;
+    Ok(())
 }
 
 impl Export {
@@ -68,7 +83,13 @@ impl Export {
         if self.is_stdout() && self.compression() == Compression::Zstd && std::io::stdout().is_terminal() {
             return Err(Failure::usage("a terminal cannot show compressed data: name a file, or leave out --zstd"));
         }
-        let storage = open::existing().await?;
+        let skip = [(integrity::VARIABLE, "off".into())];
+        let storage = open::existing_with(if self.skip_integrity_check { &skip } else { &[] }).await?;
+        if let Err(failure) = look_through(&storage, events).await {
+            // The failure tells; closing has nothing to add.
+            let _ = cofferdam::StorageService::close(&storage).await;
+            return Err(failure);
+        }
         let mut watch = Watch::new("exporting", events);
         let progress = watch.progress.clone();
         let result = watch.over(self.write(&storage, &progress)).await;

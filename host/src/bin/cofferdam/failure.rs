@@ -91,6 +91,8 @@ impl Failure {
             "permission-denied" => "check the user's name, password and rights",
             "storage-full" => "make room for the database",
             "schema-mismatch" => "use the plugin that fits the database, or another database",
+            // What names the damage says what to do about it.
+            "corrupt-data" if self.message.contains("restore a backup") => return self,
             "corrupt-data" => "restore the database from a backup",
             "refused" => "correct the rule or the setting that the database names",
             _ => return self,
@@ -177,6 +179,7 @@ impl From<MigrateError> for Failure {
             | MigrateError::SameDatabase { .. } => Self::usage(message),
             MigrateError::Taken { .. } => Self::unavailable(message),
             MigrateError::Rejected { .. } => Self::incomplete(message),
+            MigrateError::Miscounted { .. } => Self::different(message),
             MigrateError::Observer(_) => Self::failed(message),
         }
     }

@@ -6,6 +6,7 @@ mod demo;
 mod export;
 mod failure;
 mod import;
+mod integrity;
 mod migrate;
 mod open;
 mod output;

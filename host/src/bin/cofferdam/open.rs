@@ -96,7 +96,12 @@ pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -
 
 /// Opens the database that the environment names for looking at it or changing rows.
 pub async fn existing() -> Result<Storage, Failure> {
-    let config = config()?;
+    existing_with(&[]).await
+}
+
+/// The same where these variables have these values, whatever the environment says.
+pub async fn existing_with(variables: &[(&str, OsString)]) -> Result<Storage, Failure> {
+    let config = config_with(variables)?;
     let database = config.database.clone();
     let storage = load(config).await?;
     initialize_existing(&storage, &database).await?;

@@ -121,11 +121,14 @@ async fn fetch(
     pages: &mpsc::Sender<Vec<Row>>,
     progress: &Progress,
 ) -> Result<Fetched, Error> {
+    let before = service.count_rows().await?;
+    let mut read = (0, 0);
     progress.enter(Phase::MessageStates);
     let mut after: Option<MessageKey> = None;
     loop {
         let page = service.export_message_states(after.as_ref(), PAGE).await?;
         let is_last = page.len() < PAGE as usize;
+        read.0 += page.len() as u64;
         for state in &page {
             let key = MessageKey { channel_id: state.channel_id.clone(), thread_id: state.thread_id.clone() };
             if after.as_ref().is_some_and(|after| *after >= key) {
@@ -145,6 +148,7 @@ async fn fetch(
     loop {
         let page = service.export_thread_ownerships(after.as_deref(), PAGE).await?;
         let is_last = page.len() < PAGE as usize;
+        read.1 += page.len() as u64;
         for ownership in &page {
             if after.as_ref().is_some_and(|after| *after >= ownership.thread_id) {
                 return Err(disorder());
@@ -155,9 +159,22 @@ async fn fetch(
             return Ok(Fetched::Unwanted);
         }
         if is_last {
-            return Ok(Fetched::All);
+            break;
         }
     }
+    // While somebody writes, rows come and go on either side of the place that is being read.
+    if let Some(before) = before
+        && (read.0, read.1) != (before.message_states, before.thread_ownerships)
+        && service.count_rows().await? == Some(before)
+    {
+        let (read, rows) = (read.0 + read.1, before.message_states + before.thread_ownerships);
+        let message = format!(
+            "{read} rows were read and there are {rows}, though nobody wrote meanwhile: pages are cut short; look for a setting \
+             that limits results"
+        );
+        return Err(Error::new(ErrorKind::Internal, message));
+    }
+    Ok(Fetched::All)
 }
 
 /// A page that does not go on where the one before ended: without an end, or with rows left out.

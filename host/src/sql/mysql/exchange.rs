@@ -48,8 +48,12 @@ pub(super) async fn query(
     let columns = result.columns().unwrap_or_default();
     let mut builder = RowsBuilder::reusing(buffers, columns.len(), limits);
     while let Some(row) = result.next().await? {
-        for (index, (cell, column)) in row.unwrap().into_iter().zip(columns.iter()).enumerate() {
-            push(&mut builder, cell, column, index).map_err(Failure::GivenUp)?;
+        let cells = row.unwrap();
+        let first = cells.first().and_then(|cell| if let Cell::Int(first) = cell { Some(*first) } else { None });
+        for (cell, column) in cells.into_iter().zip(columns.iter()) {
+            push(&mut builder, cell, column).map_err(|error| {
+                Failure::GivenUp(error.unwrap_or_else(|| does_not_fit(column, columns.first().zip(first))))
+            })?;
         }
     }
     result.drop_result().await?;
@@ -141,23 +145,35 @@ fn values(parameters: Cow<'_, [Value]>) -> Params {
     })
 }
 
-fn push(builder: &mut RowsBuilder, cell: Cell, column: &Column, index: usize) -> Result<()> {
-    match cell {
+/// An integer that a guest cannot be given, in the row that begins with this one.
+fn does_not_fit(column: &Column, first: Option<(&Column, i64)>) -> SqlError {
+    let (name, table) = (column.name_str(), column.table_str());
+    let row =
+        first.map_or(String::new(), |(column, first)| format!(" in the row whose {} is {first}", column.name_str()));
+    SqlError::new(
+        ErrorKind::CorruptData,
+        format!(
+            "column {name} of {table} contains an integer beyond 64 bits with a sign{row}: correct or delete that row"
+        ),
+    )
+}
+
+/// # Errors
+///
+/// Of the builder, or none where the cell is an integer that does not fit.
+fn push(builder: &mut RowsBuilder, cell: Cell, column: &Column) -> Result<(), Option<SqlError>> {
+    let done = match cell {
         Cell::NULL => builder.null(),
         Cell::Int(value) => builder.integer(value),
-        Cell::UInt(value) => builder.integer(i64::try_from(value).map_err(|_| {
-            SqlError::new(
-                ErrorKind::CorruptData,
-                format!("an integer in column {} of the result does not fit into 64 bits with a sign", index + 1),
-            )
-        })?),
+        Cell::UInt(value) => builder.integer(i64::try_from(value).map_err(|_| None)?),
         Cell::Float(value) => builder.real(value.into()),
         Cell::Double(value) => builder.real(value),
         Cell::Bytes(value) if is_text(column) => builder.text(&value),
         Cell::Bytes(value) => builder.blob(&value),
         // `as_sql` puts quotes around dates and times.
         cell @ (Cell::Date(..) | Cell::Time(..)) => builder.text(cell.as_sql(true).trim_matches('\'').as_bytes()),
-    }
+    };
+    done.map_err(Some)
 }
 
 /// Decimals, and MySQL's JSON, are text in the character set that stands for bytes.

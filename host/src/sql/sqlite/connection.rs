@@ -199,6 +199,12 @@ pub(super) async fn read(
     result
 }
 
+/// Looks through the whole file for damage, on a reader of its own.
+pub(super) async fn check_integrity(pool: &Arc<Pool>, deadline: Instant) -> Result<()> {
+    let held = Held::Reader(pool.reader(deadline).await?);
+    run(pool, held, Work::Long, deadline, move |raw| raw.check_integrity(deadline)).await.1
+}
+
 /// Waits while another process holds the lock.
 struct Busy<'a> {
     pool: &'a Pool,

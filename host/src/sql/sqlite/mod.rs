@@ -6,6 +6,7 @@ mod codes;
 mod connection;
 mod group;
 mod guard;
+mod integrity;
 mod others;
 mod pace;
 mod place;
@@ -131,6 +132,14 @@ impl Database for SqliteDatabase {
             return group::execute(&self.0, statement, parameters, deadline).await;
         }
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
+    }
+
+    fn can_check_integrity(&self) -> bool {
+        true
+    }
+
+    async fn check_integrity(&self, deadline: Instant) -> Result<()> {
+        connection::check_integrity(&self.0, deadline).await
     }
 
     fn status(&self) -> PoolStatus {

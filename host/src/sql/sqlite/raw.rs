@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::codes;
 use super::guard::{self, Guard, host};
+use super::integrity;
 use super::place::Place;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
@@ -255,6 +256,13 @@ impl Raw {
     pub fn checkpoint(&self, mode: rusqlite::wal::CheckpointMode) -> Result<()> {
         self.stop.never();
         self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(|error| self.error(error))
+    }
+
+    /// Looks through the whole file for damage.
+    pub fn check_integrity(&self, deadline: tokio::time::Instant) -> Result<()> {
+        self.stop.at(deadline);
+        let found = self.guard.as_host(|| integrity::look(&self.connection));
+        integrity::judge(self.place.path(), found.map_err(|error| self.explain(error)))
     }
 
     /// Runs a statement and packs its rows.

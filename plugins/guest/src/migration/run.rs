@@ -44,11 +44,19 @@ const DROP_TABLES: [&str; 3] = [
     "DROP TABLE IF EXISTS cofferdam_migration_lease",
 ];
 
-/// Whether all tables of runs exist.
-pub(super) fn has_tables<B: Backend>(access: Access) -> Result<bool> {
-    let session = if access == Access::Read { Session::read()? } else { Session::write()? };
+/// How many tables of runs there are.
+pub(super) const TABLES: i64 = DROP_TABLES.len() as i64;
+
+/// How many tables of runs exist.
+pub(super) fn count_tables<B: Backend>(session: &Session) -> Result<i64> {
     let rows = session.query(B::MIGRATION.count_tables, &[])?;
-    Ok(Reader::new("the schema", &rows).next("tables")?.integer(0)? == 3)
+    Reader::new("the schema", &rows).next("tables")?.integer(0)
+}
+
+/// Whether all tables of runs exist.
+fn has_tables<B: Backend>(access: Access) -> Result<bool> {
+    let session = if access == Access::Read { Session::read()? } else { Session::write()? };
+    Ok(count_tables::<B>(&session)? == TABLES)
 }
 
 pub(super) fn held_lease<B: Backend>() -> Result<Option<Lease>> {

@@ -3,6 +3,7 @@
 use super::log::{self, Record};
 use super::write::{Stored, places};
 use super::{indexes, run};
+use crate::apart;
 use crate::bindings::cofferdam::storage::sql::Value;
 use crate::bindings::exports::cofferdam::storage::migration::{
     Left, MessageKey, Run, RunState, Table as LeftTable, Undone,
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::merge::pieces;
 use crate::rows::Reader;
 use crate::session::Session;
-use crate::table::{Key, Table, Values};
+use crate::table::{Key, Table};
 
 /// How often a page starts over where a bot wrote the same rows meanwhile.
 const ATTEMPTS: usize = 10;
@@ -25,12 +26,6 @@ const DELETE_MESSAGE_STATES: Repeated =
     Repeated { head: "DELETE FROM message_states WHERE id IN (", row: "?", between: ",", tail: ")" };
 const DELETE_THREAD_OWNERSHIPS: Repeated =
     Repeated { head: "DELETE FROM thread_ownerships WHERE id IN (", row: "?", between: ",", tail: ")" };
-
-const RESTORE_MESSAGE_STATE: &str = "\
-UPDATE message_states SET last_message_id = ?, last_seen_timestamp = ?, created_at = ?, updated_at = ? WHERE id = ?";
-const RESTORE_THREAD_OWNERSHIP: &str = "\
-UPDATE thread_ownerships SET original_user_id = ?, created_by = ?, creation_time = ?, created_at = ?, updated_at = ?
-WHERE id = ?";
 
 pub(super) fn undo<B: Backend>(owner: &str) -> Result<Option<Undone>> {
     let mut attempt = 1;
@@ -91,7 +86,7 @@ fn undo_records<B: Backend>(
             (Some((view, place)), Some((id, values)))
                 if log::hash(&view.values(place)) == record.hash && view.id(place) == id =>
             {
-                restore(session, table, id, &values)?;
+                apart::replace(session, table, id, &values)?;
                 undone.restored += 1;
             }
             (Some(_), _) => undone.left.push(left(table, record.key, false)),
@@ -106,21 +101,6 @@ fn undo_records<B: Backend>(
         session.execute_repeated(delete, ids.len(), &parameters)?;
     }
     undone.removed += inserted.len() as u64;
-    Ok(())
-}
-
-fn restore(session: &Session, table: Table, id: i64, values: &Values<'_>) -> Result<()> {
-    let [text, more_text] = values.texts.map(Value::Text);
-    let [first, second, third] = values.integers.map(Value::Integer);
-    match table {
-        Table::MessageStates => {
-            session.execute(RESTORE_MESSAGE_STATE, &[text, first, second, third, Value::Integer(id)])?;
-        }
-        Table::ThreadOwnerships => {
-            let parameters = [text, more_text, first, second, third, Value::Integer(id)];
-            session.execute(RESTORE_THREAD_OWNERSHIP, &parameters)?;
-        }
-    }
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! Writing a page of a run.
 
+use std::collections::BTreeMap;
+
 use super::log::{Log, Record, hash};
 use super::run;
-use crate::bindings::cofferdam::storage::sql::{self, Value};
+use crate::apart::{self, Ids};
+use crate::bindings::cofferdam::storage::sql::Value;
 use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::bindings::exports::cofferdam::storage::migration::{Progress, Run, Tally};
 use crate::bindings::exports::cofferdam::storage::transfer::OnEqual;
@@ -23,22 +26,26 @@ pub(super) fn write<B: Backend>(owner: &str, progress: &Progress, given: &View<'
     if let Some(row) = (1..given.count()).find(|row| given.key(row - 1) >= given.key(*row)) {
         return invalid(format!("the key of row {row} is not greater than the one before"));
     }
-    let mut attempt = 1;
+    let (mut attempt, mut without_id) = (1, 0);
     loop {
         let session = Session::write()?;
-        match session.transaction(|| write_once::<B>(&session, owner, progress, given)) {
-            Err(failure) if is_race(&failure) && attempt < ATTEMPTS => attempt += 1,
+        // A key that somebody inserted after it was looked for fails like an id that is taken, but once.
+        let ids = if without_id < 2 { Ids::Given } else { Ids::Chosen };
+        match session.transaction(|| write_once::<B>(&session, owner, progress, given, ids)) {
+            Err(Failure::Sql(error)) if ids == Ids::Given && apart::concerns::<B>(&error) => without_id += 1,
+            Err(failure) if apart::is_race(&failure) && attempt < ATTEMPTS => attempt += 1,
             result => return result,
         }
     }
 }
 
-/// A deadlock, or a key that somebody inserted after it was looked for.
-fn is_race(failure: &Failure) -> bool {
-    matches!(failure, Failure::Sql(error) if error.kind == sql::ErrorKind::Constraint) || failure.is_conflict()
-}
-
-fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, given: &View<'_>) -> Result<Run> {
+fn write_once<B: Backend>(
+    session: &Session,
+    owner: &str,
+    progress: &Progress,
+    given: &View<'_>,
+    ids: Ids,
+) -> Result<Run> {
     let found = run::known(session)?;
     if found.number != progress.run {
         return invalid(format!("run {} is not the newest one, {} is", progress.run, found.number));
@@ -51,7 +58,7 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
     let stored = Stored::find::<B>(session, given.table, &keys)?;
     let stored = stored.views()?;
     let mut log = Log::new(given.table);
-    let (mut insert, mut replace) = (Vec::new(), Vec::new());
+    let (mut insert, mut replace, mut there) = (Vec::new(), Vec::new(), BTreeMap::new());
     let mut places = places(&stored).peekable();
     for (row, key) in keys.iter().enumerate() {
         while places.next_if(|(view, place)| view.key(*place) < *key).is_some() {}
@@ -60,6 +67,9 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
             Some((view, place)) if view.updated_at(place) >= given.updated_at(row) => continue,
             Some((view, place)) => {
                 replace.push(row);
+                if ids == Ids::Chosen {
+                    there.insert(*key, view.id(place));
+                }
                 Some((view.id(place), view.values(place)))
             }
             None => {
@@ -78,8 +88,16 @@ fn write_once<B: Backend>(session: &Session, owner: &str, progress: &Progress, g
         Table::MessageStates => &INSERT_MESSAGE_STATES,
         Table::ThreadOwnerships => &INSERT_THREAD_OWNERSHIPS,
     };
-    put(session, given, inserting, &insert)?;
-    put(session, given, given.table.import::<B>(OnEqual::Keep), &replace)?;
+    match ids {
+        Ids::Given => {
+            put(session, given, inserting, &insert)?;
+            put(session, given, given.table.import::<B>(OnEqual::Keep), &replace)?;
+        }
+        Ids::Chosen => {
+            let all: Vec<usize> = insert.iter().chain(&replace).copied().collect();
+            apart::write(session, given, &all, &there)?;
+        }
+    }
     for (part, body) in log.into_bodies().enumerate() {
         let number = |number: u64| Value::Integer(number.cast_signed());
         let place = [number(progress.run.into()), number(progress.page), number(part as u64)];

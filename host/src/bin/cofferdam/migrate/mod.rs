@@ -12,18 +12,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use cofferdam::Integrity;
 use cofferdam::config::parse_duration;
 use cofferdam::migrate::{self, Mode, Plan, Role, Side, Spec};
+use serde_json::Value;
 
 use crate::check::positive_duration;
 use crate::failure::Failure;
+use crate::integrity;
+use crate::output::print;
 
 /// Moves everything from one database to another, exactly and with a way back.
 ///
 /// Without --execute it only tells what is on both sides and what would happen. With it, it creates or upgrades the
 /// destination's schema, moves all rows, and compares both sides. The source is never changed. Interrupted at any moment,
 /// the same command goes on where it stopped. For a key on both sides the row with the greater updated_at wins, and equal
-/// keeps the destination's.
+/// keeps the destination's. A SQLite file on either side is looked through for damage first, since a damaged index leads past
+/// rows without a word.
 ///
 /// A SPEC is sqlite:PATH, mysql://user@host:port/database, or plugin:FILE, whose database comes from the environment as a
 /// bot's does. Passwords come from MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or for one side alone from
@@ -46,7 +51,8 @@ Exit codes:
   3  a database is away or too slow, or another migration is running: the same command goes on later
   4  there is no such file
   6  everything was moved but for the rows in the file of rejects; with --stop-on-reject, stopped before the first
-  7  the comparison at the end found rows that were not moved, as where the source was written meanwhile: run it again"
+  7  rows were not moved, as the comparison at the end or the count of rows tells, or the source was written meanwhile: run it
+     again"
 )]
 pub struct Migrate {
     #[command(subcommand)]
@@ -86,6 +92,9 @@ struct RunOptions {
     /// Do not compare both sides at the end
     #[arg(long)]
     no_verify: bool,
+    /// Do not look through SQLite files for damage first, which takes as long as they are large
+    #[arg(long)]
+    skip_integrity_check: bool,
     /// Where rows are listed that cannot be moved, a line of JSON each
     #[arg(long, value_name = "FILE", default_value = "cofferdam-migrate-rejects.ndjson")]
     rejects: PathBuf,
@@ -126,12 +135,27 @@ fn environment(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// The environment where files are not looked through for damage.
+fn without_integrity(name: &str) -> Option<OsString> {
+    if name == integrity::VARIABLE { Some("off".into()) } else { environment(name) }
+}
+
 /// Opens both sides for reading.
-async fn open_to_read(sides: &Sides) -> Result<(Side, Side), Failure> {
+async fn open_to_read(
+    sides: &Sides,
+    environment: &(dyn Fn(&str) -> Option<OsString> + Sync),
+) -> Result<(Side, Side), Failure> {
     let (from, to) = (spec("--from", &sides.from)?, spec("--to", &sides.to)?);
-    let from = Side::open(Role::From, &from, Mode::Read, &environment).await?;
-    let to = Side::open(Role::To, &to, Mode::Read, &environment).await?;
+    let from = Side::open(Role::From, &from, Mode::Read, environment).await?;
+    let to = Side::open(Role::To, &to, Mode::Read, environment).await?;
     Ok((from, to))
+}
+
+/// Looks through a side's file for damage, and shows that it goes on.
+async fn look_through(side: &Side, as_json: bool) -> Result<Integrity, Failure> {
+    let events = |event: &Value| print(&event.to_string());
+    let look = async { Ok(side.check_integrity().await?) };
+    integrity::shown(side.label(), look, as_json.then_some(&events)).await
 }
 
 /// Opens the destination of an earlier run.

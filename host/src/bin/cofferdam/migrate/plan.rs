@@ -1,14 +1,16 @@
 //! What is on both sides and what would happen.
 
+use cofferdam::Integrity;
 use cofferdam::config::format_duration;
 use cofferdam::migrate::{Overview, Plan, Run, RunState, Side, TableOverview, Tally};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+use crate::integrity;
 use crate::output::{Columns, escaped, time};
 
 /// The plan for people.
-pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
+pub fn text(plan: &Plan, from: &Side, to: &Side, integrity: [Integrity; 2]) -> String {
     let mut columns = Columns::new(&["", "SOURCE", "DESTINATION"], &[]);
     let mut row = |name: &str, one: String, other: String| columns.add([name.to_owned(), one, other]);
     row("database", from.label().to_owned(), to.label().to_owned());
@@ -27,15 +29,18 @@ pub fn text(plan: &Plan, from: &Side, to: &Side) -> String {
         }
     }
     let mut text = columns.text();
-    for line in lines(plan, from, to) {
+    for line in lines(plan, from, to, integrity) {
         text.push('\n');
         text.push_str(&line);
     }
     text
 }
 
-fn lines(plan: &Plan, from: &Side, to: &Side) -> Vec<String> {
+fn lines(plan: &Plan, from: &Side, to: &Side, integrity: [Integrity; 2]) -> Vec<String> {
     let mut lines = vec![String::new()];
+    for (side, integrity) in [from, to].into_iter().zip(integrity) {
+        lines.extend(integrity::words(integrity).map(|words| format!("{} {words}.", side.label())));
+    }
     lines.extend(plan.remarks.iter().map(|remark| format!("Remark on {}", escaped(remark))));
     if let Some(obstacle) = &plan.obstacle {
         lines.push(format!("A run would be refused: {obstacle}."));
@@ -87,10 +92,10 @@ fn span(table: &TableOverview) -> String {
 }
 
 /// The plan for scripts.
-pub fn json(plan: &Plan, from: &Side, to: &Side) -> Value {
+pub fn json(plan: &Plan, (from, to): (&Side, &Side), integrity: [Integrity; 2]) -> Value {
     json!({
-        "from": side(from, &plan.from),
-        "to": side(to, &plan.to),
+        "from": side(from, &plan.from, integrity[0]),
+        "to": side(to, &plan.to, integrity[1]),
         "seconds": plan.estimate.as_secs_f64(),
         "needs_upgrade": plan.needs_upgrade,
         "resumes": plan.resumes,
@@ -99,10 +104,11 @@ pub fn json(plan: &Plan, from: &Side, to: &Side) -> Value {
     })
 }
 
-fn side(side: &Side, overview: &Overview) -> Value {
+fn side(side: &Side, overview: &Overview, integrity: Integrity) -> Value {
     json!({
         "database": side.label(),
         "engine": side.engine(),
+        "integrity": integrity::json(integrity),
         "schema_version": overview.schema_version,
         "message_states": table(&overview.message_states),
         "thread_ownerships": table(&overview.thread_ownerships),

@@ -11,7 +11,7 @@ use super::open_destination;
 use super::progress::{Progress, event};
 use super::run::failed;
 use crate::failure::Failure;
-use crate::output::print;
+use crate::output::{escaped, print};
 
 /// Brings a destination back to what it was before the newest run into it, also one that was interrupted.
 ///
@@ -53,7 +53,11 @@ impl Rollback {
             if self.json {
                 return event("rolled-back", json!({ "runs": [] }));
             }
-            return print("No run into this database is known: there is nothing to undo.");
+            print("No run into this database is known: there is nothing to undo.")?;
+            if overview.remembers {
+                print("Tables of runs are left: `cofferdam migrate forget` drops them.")?;
+            }
+            return Ok(());
         };
         let mut lines = Lines::new(&self.left);
         lines.keep(0)?;
@@ -80,16 +84,23 @@ impl Rollback {
     }
 
     fn tell(&self, done: &RolledBack) -> Result<(), Failure> {
-        let RolledBack { runs, removed, restored, left, more_runs } = done;
+        let RolledBack { runs, removed, restored, left, more_runs, not_forgotten } = done;
         if self.json {
             let fields = json!({
                 "runs": runs, "removed": removed, "restored": restored, "left": left, "more_runs": more_runs,
+                "not_forgotten": not_forgotten.as_ref().map(ToString::to_string),
             });
             return event("rolled-back", fields);
         }
         print(&format!("{removed} rows removed, {restored} restored, {left} left as somebody changed them since"))?;
         if *more_runs {
             print("An earlier run can still be undone: run this again, or with --all.")?;
+        }
+        if let Some(error) = not_forgotten {
+            print(&format!(
+                "The tables in which runs are remembered stay: {}; `cofferdam migrate forget` drops them, by an account that may",
+                escaped(&error.to_string())
+            ))?;
         }
         Ok(())
     }

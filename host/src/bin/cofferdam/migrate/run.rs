@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::files::{self, Lines};
 use super::progress::{Progress, event};
-use super::{RunOptions, Sides, environment, open_to_read, plan, spec, verify};
+use super::{RunOptions, Sides, environment, look_through, open_to_read, plan, spec, verify, without_integrity};
 use crate::failure::Failure;
 use crate::output::print;
 
@@ -17,12 +17,14 @@ use crate::output::print;
 const SETTLE: Duration = Duration::from_secs(5);
 
 pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
-    let (from, to) = open_to_read(sides).await?;
+    let environment = if options.skip_integrity_check { without_integrity } else { environment };
+    let (from, to) = open_to_read(sides, &environment).await?;
+    let integrity = [look_through(&from, options.json).await?, look_through(&to, options.json).await?];
     let planned = plan(&from, &to).await?;
     if options.json {
-        event("plan", super::plan::json(&planned, &from, &to))?;
+        event("plan", super::plan::json(&planned, (&from, &to), integrity))?;
     } else if !options.execute {
-        print(&super::plan::text(&planned, &from, &to))?;
+        print(&super::plan::text(&planned, &from, &to, integrity))?;
     }
     to.close().await?;
     if !options.execute {
@@ -31,17 +33,19 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     if let Some(obstacle) = planned.obstacle {
         return Err(Failure::usage(obstacle));
     }
-    let to = Side::open(Role::To, &spec("--to", &sides.to)?, Mode::Write, &environment).await?;
+    // Its file was looked through just now.
+    let to = Side::open(Role::To, &spec("--to", &sides.to)?, Mode::Write, &without_integrity).await?;
     let destination = to.survey().await?;
     let mut watch = Watch::new(options, planned.from.rows());
-    let how = Options { stop_on_reject: options.stop_on_reject, patience: options.patience };
+    let how = Options { stop_on_reject: options.stop_on_reject, patience: options.patience, count: options.no_verify };
     let result = migrate::run(&from, &to, (&planned.from, &destination), how, &mut watch).await;
     watch.progress.end();
     let run = result?;
     watch.tell_end(&run.tally)?;
     let mut verdict = None;
     if !options.no_verify {
-        let overviews = (&planned.from, &destination);
+        let moved = to.survey().await?;
+        let overviews = (&planned.from, &moved);
         let mut watch = verify::Watch::new(options.json, true);
         let until = Some(Instant::now() + SETTLE);
         verdict = Some(verify::compare(&from, &to, overviews, options.patience, &mut watch, until).await?);
@@ -116,7 +120,7 @@ impl Watch {
 }
 
 fn done(tally: &Tally) -> u64 {
-    tally.read + tally.merged + tally.rejected
+    tally.rows()
 }
 
 impl Observer for Watch {

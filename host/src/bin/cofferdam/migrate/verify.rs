@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::progress::{Progress, event};
 use super::run::failed;
-use super::{Sides, files, open_to_read, plan};
+use super::{Sides, environment, files, open_to_read, plan};
 use crate::check::positive_duration;
 use crate::failure::Failure;
 use crate::output::{escaped, print};
@@ -59,7 +59,7 @@ pub struct Verify {
 
 impl Verify {
     pub async fn run(self) -> Result<(), Failure> {
-        let (from, to) = open_to_read(&self.sides).await?;
+        let (from, to) = open_to_read(&self.sides, &environment).await?;
         let until = self.wait.map(|wait| Instant::now() + wait);
         let verdict = loop {
             let planned = plan(&from, &to).await?;

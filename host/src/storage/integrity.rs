@@ -1,0 +1,108 @@
+//! Whether a file is whole, looked at before everything in it is relied upon.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Storage;
+use crate::config::format_duration;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plugin::Entry;
+use crate::sql::{self, Database};
+
+/// The longest that looking through a file may take where nobody waits for a start.
+const WHOLE_FILE: Duration = Duration::from_secs(6 * 3600);
+
+/// The share of the time for initialising that a look through the file gets before an upgrade.
+const SHARE: u32 = 4;
+
+/// What is known of a database's integrity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Everything in the file was looked at, and it is whole.
+    Sound,
+    /// It was not looked at, since `COFFERDAM_INTEGRITY_CHECK` is `off`.
+    Skipped,
+    /// There is nothing to look at: no file yet, or a server, which sees to that itself.
+    Nothing,
+}
+
+impl Storage {
+    /// Looks through the whole file for damage that ordinary statements do not meet, such as an index that lacks rows of its
+    /// table. Needs an open storage, writes nothing, and takes as long as the file is large.
+    ///
+    /// # Errors
+    ///
+    /// [`CorruptData`](ErrorKind::CorruptData) with the engine's own words and what to do, and as any operation.
+    pub async fn check_integrity(&self) -> Result<Integrity> {
+        let database = self.open_database()?;
+        if !database.can_check_integrity() {
+            return Ok(Integrity::Nothing);
+        }
+        if !self.config.integrity_check {
+            return Ok(Integrity::Skipped);
+        }
+        database.check_integrity(Instant::now() + WHOLE_FILE).await?;
+        Ok(Integrity::Sound)
+    }
+
+    /// Looks through a file that is about to be upgraded, within a share of the time that is left: an upgrade reads by the old
+    /// indexes and builds new ones, and what an index lacks would be missed for good. Where that time is not enough, the upgrade
+    /// goes on, and a remark tells.
+    pub(super) async fn check_before_upgrade(&self, database: &Arc<dyn Database>, deadline: Instant) -> Result<()> {
+        if !database.can_check_integrity() || !self.config.integrity_check {
+            return Ok(());
+        }
+        let version = self
+            .on_instance(
+                "schema_version",
+                Some(database.clone()),
+                deadline,
+                |_| 1,
+                async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
+            )
+            .await;
+        // Where it cannot be told, initialising says why.
+        if !matches!(version, Ok(Some(version)) if version < self.backend().schema_version) {
+            return Ok(());
+        }
+        let share = deadline.saturating_duration_since(Instant::now()) / SHARE;
+        tracing::info!(at_most = %format_duration(share), "looking through the database file before its upgrade");
+        match database.check_integrity(Instant::now() + share).await {
+            Err(error) if error.kind == sql::ErrorKind::Timeout => {
+                self.upgraded_unchecked.store(true, Ordering::Relaxed);
+                if let Some(remark) = self.remark_on_integrity() {
+                    tracing::warn!("{remark}");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                let message = match error.kind() {
+                    ErrorKind::CorruptData => format!("before its upgrade, {}", error.message()),
+                    _ => error.message().to_owned(),
+                };
+                let code = error.code().map(str::to_owned);
+                let error = Error::new(error.kind(), message);
+                Err(match code {
+                    Some(code) => error.with_code(code),
+                    None => error,
+                })
+            }
+            Ok(()) => {
+                tracing::info!("the database file is whole");
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn remark_on_integrity(&self) -> Option<String> {
+        self.upgraded_unchecked.load(Ordering::Relaxed).then(|| {
+            "the file was upgraded without a look through it for damage, which would have taken more than a quarter of \
+             COFFERDAM_INITIALIZE_TIMEOUT: look with `cofferdam export`, which does it first"
+                .to_owned()
+        })
+    }
+}
