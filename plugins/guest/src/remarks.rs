@@ -2,8 +2,10 @@
 
 use crate::dialect::Backend;
 use crate::error::Result;
+use crate::schema;
+use crate::session::Session;
 
 /// A sentence for each thing that is worth knowing. Each look costs the same with ten rows or ten million.
 pub(crate) fn gather<B: Backend>() -> Result<Vec<String>> {
-    Ok(Vec::new())
+    schema::remarks::<B>(&Session::read()?)
 }
