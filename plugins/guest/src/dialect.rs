@@ -18,10 +18,12 @@ pub trait Backend: 'static {
     const MIGRATION: Migration;
 
     /// The schema steps: the first makes version 1 of nothing, the next version 2 of version 1, and so on. The last
-    /// one's number is the newest version that this backend knows.
+    /// one's number is the newest version that this backend knows. Before a step runs, the tables that are there are
+    /// [mended](Self::mend).
     ///
     /// A step is a SQL file. Statements end with `;` at the end of a line. Lines that begin with `--` are comments; the
-    /// comment `-- unless: <query>` before a statement skips it where the query returns a row. `{now}` stands for the
+    /// comment `-- unless: <query>` before a statement skips it where the query returns a row. The comment `-- refuse: <query>`
+    /// anywhere keeps all of the step from being run where the query returns a row, whose text says why. `{now}` stands for the
     /// current time in whole seconds, other `{names}` for what [`fill`](Self::fill) says. Every step can be run again
     /// from any point where it was interrupted, unless [`UPGRADE`](Self::UPGRADE) is a transaction.
     const STEPS: &'static [&'static str];
@@ -34,13 +36,36 @@ pub trait Backend: 'static {
 
     /// Describes the columns of `message_states`, `thread_ownerships`, `message_states_archive` and
     /// `schema_versions`, of those that exist. Columns: table, column, family, 1 if null is allowed else 0, 1 if an
-    /// INSERT may leave it out else 0. Families are `integer`, `text`, `temporal` and `other`.
+    /// INSERT may leave it out else 0, 1 if one that does leaves something other than null else 0. Names are as they are
+    /// above, whatever their case in the database. Families are `integer`, `text`, `temporal` and `other`.
     const DESCRIBE_COLUMNS: &'static str;
 
-    /// Describes the unique keys of the same tables. Columns: table, the key's columns with `,` between them. A key
-    /// that does not bind every row, or binds only a prefix of a column, says so in the second column and so is
-    /// another key.
+    /// Describes the unique keys of the same tables. Columns: table, the key's name, the key's columns with `,` between
+    /// them. A column of which only a prefix is bound, or that the key compares otherwise than byte for byte, is followed
+    /// by a word that says so; a key that does not bind every row says which at its end.
     const DESCRIBE_UNIQUE_KEYS: &'static str;
+
+    /// Tells in what a table differs from what the operations rely on, beyond its columns and unique keys. Columns: the
+    /// table, a [grade](Grade), the difference as the rest of a sentence. `{names}` are filled as in schema steps, but for
+    /// `{now}`.
+    const DIFFERENCES: &'static str;
+
+    /// Further differences, each looked for once the table has its columns.
+    const LOOKS: &'static [Look];
+
+    /// What an operator should know of tables that can be used. Column: a sentence.
+    const REMARKS: &'static str;
+
+    /// All that [`mend`](Self::mend) needs to know of the tables. Any number of columns, all of them text.
+    const BLUEPRINT: &'static str;
+
+    /// The statements that make a table what the operations rely on and keep its rows, in their order; every one of them
+    /// can be run again where the engine's changes are not transactional.
+    ///
+    /// # Errors
+    ///
+    /// Why that cannot be done, as the rest of a sentence that begins with the table's name.
+    fn mend(mend: &Mend, blueprint: &[Vec<Option<String>>], server: &Server) -> Result<Vec<String>, String>;
 
     /// The unique key of version 2 that keeps a channel's state without a thread unique, as
     /// [`DESCRIBE_UNIQUE_KEYS`](Self::DESCRIBE_UNIQUE_KEYS) describes it.
@@ -66,9 +91,16 @@ pub trait Backend: 'static {
 
 /// How schema steps keep out of each other's way when several hosts start together.
 pub enum Upgrade {
-    /// The engine's schema changes are transactional: a step and the record of it are one transaction, which also
-    /// waits for the others' steps.
-    Transaction,
+    /// The engine's schema changes are transactional: all of an upgrade is one transaction, which also waits for the
+    /// others' upgrades.
+    Transaction {
+        /// Where the first returns a row, the second is run outside a transaction before anything is written: foreign keys
+        /// that others made of our tables are not enforced from then on.
+        relax: [&'static str; 2],
+        /// What acts by itself on changes of rows, or is in the way of changes of tables, and is not ours: it is removed
+        /// before anything else and made again at the end, in the opposite order. Columns: what removes it, what makes it.
+        set_aside: &'static str,
+    },
     /// Schema changes commit by themselves: all steps run under a lock of the connection.
     NamedLock {
         /// Returns 1 once the lock is taken. Its parameter is how many seconds it may wait.
@@ -103,6 +135,50 @@ pub struct RowLock {
     pub take: &'static str,
     /// Waits for some seconds.
     pub wait: &'static str,
+}
+
+/// How much a difference matters, by its name in the results of [`Backend::DIFFERENCES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grade {
+    /// `refused`: it is nothing that can be used.
+    Refused,
+    /// `unwritable`: it can be read, and nothing more.
+    Unwritable,
+    /// `unordered`: as `unwritable`, and its keys have another order than that of their bytes.
+    Unordered,
+    /// `fixed`: it can be used as it is, and not be changed.
+    Fixed,
+    /// `mend`: it has to be [mended](Backend::mend) before it is written.
+    Mend,
+}
+
+/// A look at a table that has its columns.
+pub struct Look {
+    /// The table.
+    pub table: &'static str,
+    /// A difference is there where this returns a row or cannot be prepared.
+    pub query: &'static str,
+    /// Whether rows count. They do not where preparing it is all that matters.
+    pub rows_count: bool,
+    /// How much it matters. Where [`Grade::Mend`] was found before, looks that are of another grade wait for the mending.
+    pub grade: Grade,
+    /// The difference as the rest of a sentence; what the database says is put behind it.
+    pub what: &'static str,
+    /// Whether keys then have another order than that of their bytes.
+    pub unorders: bool,
+}
+
+/// What there is to be mended of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mend {
+    /// The table.
+    pub table: &'static str,
+    /// The unique keys of ours that it lacks, as [`Backend::DESCRIBE_UNIQUE_KEYS`] describes keys.
+    pub lacks: Vec<&'static str>,
+    /// The names of keys that are to go: they bind the columns of one of ours, and tell fewer values apart.
+    pub drops: Vec<String>,
+    /// What is to be changed, as rests of sentences.
+    pub reasons: Vec<String>,
 }
 
 /// Writes a version into `schema_versions`, whose second column is not ours in databases from before.
@@ -181,14 +257,16 @@ pub struct Statements {
 
 /// The texts of a migration that differ between engines; "state" and "ownership" are as in [`Statements`].
 pub struct Migration {
-    /// How many rows a page of schema version 1 should have: more where [`legacy`](Self::legacy) looks at the whole
-    /// table for every page.
+    /// How many rows a page should have that [`legacy`](Self::legacy) reads: more where it looks at the whole table for
+    /// every page.
     pub legacy_page_rows: u32,
     /// How many rows one transaction should write: more where it rewrites every page of an index that it touches.
     pub batch_rows: u32,
     /// How many transactions should write pages at a time: one where the engine has one writer.
     pub writes_at_a_time: u32,
-    /// Reads tables of version 1, whose text may compare otherwise.
+    /// Whether tables of version 1 have the order of version 2, unless a difference says otherwise.
+    pub legacy_is_ordered: bool,
+    /// Reads tables whose text may compare otherwise.
     pub legacy: Scan,
     /// The index that a run into an empty database leaves for its end.
     pub left_out: LeftOutIndex,

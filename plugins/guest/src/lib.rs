@@ -41,8 +41,8 @@ use std::marker::PhantomData;
 
 pub use bindings::cofferdam::storage::sql::{Engine, Server};
 pub use dialect::{
-    Backend, INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, LeftOutIndex, Migration, RecordVersion, Repeated,
-    RowLock, Scan, Statements, Upgrade,
+    Backend, Grade, INSERT_MESSAGE_STATES, INSERT_THREAD_OWNERSHIPS, LeftOutIndex, Look, Mend, Migration,
+    RecordVersion, Repeated, RowLock, Scan, Statements, Upgrade,
 };
 
 /// The component that a [`Backend`] makes. Named by [`export_backend!`] only.

@@ -13,7 +13,7 @@ const AHEAD: i64 = 60 * 60;
 /// A sentence for each thing that is worth knowing. Each look costs the same with ten rows or ten million.
 pub(crate) fn gather<B: Backend>() -> Result<Vec<String>> {
     let session = Session::read()?;
-    let mut remarks = Vec::new();
+    let mut remarks = schema::remarks::<B>(&session)?;
     // What is wrong with tables is told where they are looked at for that.
     if schema::tables::<B>(&session).is_ok_and(schema::Tables::is_current) {
         remarks.extend(from_the_future::<B>(&session)?);

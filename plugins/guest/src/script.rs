@@ -35,6 +35,11 @@ pub(crate) fn statements(script: &str) -> Vec<Statement> {
     statements
 }
 
+/// The queries of a step that say why it must not be run.
+pub(crate) fn refusals(script: &str) -> impl Iterator<Item = &str> {
+    script.lines().filter_map(|line| Some(line.trim().strip_prefix("--")?.trim().strip_prefix("refuse:")?.trim()))
+}
+
 fn finish(statements: &mut Vec<Statement>, unless: &mut Option<String>, text: &mut String) {
     let trimmed = text.trim();
     if !trimmed.is_empty() {
@@ -77,6 +82,13 @@ mod tests {
                 plain("DROP TABLE b"),
             ],
         );
+    }
+
+    #[test]
+    fn a_refusal_is_no_statement_and_no_guard() {
+        let step = "-- refuse: SELECT 'x' FROM t;\nDROP TABLE a;";
+        assert_eq!(refusals(step).collect::<Vec<_>>(), ["SELECT 'x' FROM t;"]);
+        assert_eq!(statements(step), [plain("DROP TABLE a")]);
     }
 
     #[test]

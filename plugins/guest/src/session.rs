@@ -111,9 +111,14 @@ impl Session {
         self.0.execute(&*repeated(text, rows)?, parameters)
     }
 
+    /// Runs a query that is not worth keeping.
+    pub fn look(&self, text: &str) -> Result<Rows, Error> {
+        self.0.query(&prepare(text, Work::Long)?, &[])
+    }
+
     /// Whether a query that is not worth keeping returns a row.
     pub fn finds(&self, text: &str) -> Result<bool, Error> {
-        Ok(self.0.query(&prepare(text, Work::Long)?, &[])?.count > 0)
+        Ok(self.look(text)?.count > 0)
     }
 
     /// Runs a statement that is not worth keeping.

@@ -10,6 +10,7 @@ pub(crate) const MIGRATION: Migration = Migration {
 
     // Version 1 may have any charset and compare in any way. Converted to UTF-8 and compared as bytes the order is that of
     // version 2. 255 characters have at most 1020 bytes, and the servers sort by the first 1024.
+    legacy_is_ordered: false,
     legacy: Scan {
         first_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at

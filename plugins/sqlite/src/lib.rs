@@ -1,10 +1,11 @@
-//! The storage backend for SQLite, a component. It needs SQLite 3.35 or later.
+//! The storage backend for SQLite, a component. It needs SQLite 3.37 or later.
 
 mod migration;
+mod rebuild;
 mod schema;
 mod statements;
 
-use cofferdam_guest::{Backend, Engine, Migration, RecordVersion, Statements, Upgrade};
+use cofferdam_guest::{Backend, Engine, Look, Mend, Migration, RecordVersion, Server, Statements, Upgrade};
 
 struct Sqlite;
 
@@ -19,11 +20,19 @@ impl Backend for Sqlite {
     const MIGRATION: Migration = migration::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
-    const UPGRADE: Upgrade = Upgrade::Transaction;
+    const UPGRADE: Upgrade = schema::UPGRADE;
     const RECORD_VERSION: RecordVersion = schema::RECORD_VERSION;
     const DESCRIBE_COLUMNS: &'static str = schema::DESCRIBE_COLUMNS;
     const DESCRIBE_UNIQUE_KEYS: &'static str = schema::DESCRIBE_UNIQUE_KEYS;
+    const DIFFERENCES: &'static str = schema::DIFFERENCES;
+    const LOOKS: &'static [Look] = schema::LOOKS;
+    const REMARKS: &'static str = schema::REMARKS;
+    const BLUEPRINT: &'static str = schema::BLUEPRINT;
     const THREADLESS_KEY: &'static str = "channel_id where thread_id is null";
+
+    fn mend(mend: &Mend, blueprint: &[Vec<Option<String>>], _server: &Server) -> Result<Vec<String>, String> {
+        rebuild::rebuild(mend, blueprint)
+    }
 }
 
 cofferdam_guest::export_backend!(Sqlite);

@@ -2,22 +2,98 @@
 
 use cofferdam_guest::{LeftOutIndex, Migration, Scan};
 
-use crate::statements::STATEMENTS;
+/// What has the order of a text's bytes in UTF-8, whatever the encoding of the file and the collation of the column. In UTF-16
+/// plain ASCII is written as the digits of its bytes, of which the lower come first or last; any other character is an F and
+/// six digits of its own. What comes after a NUL, at which SQLite ends a text, only tells texts apart.
+macro_rules! in_order {
+    ($text:literal) => {
+        concat!(
+            "CASE WHEN (SELECT encoding FROM pragma_encoding) = 'UTF-8' THEN CAST(",
+            $text,
+            " AS BLOB) WHEN ",
+            $text,
+            " IS NULL THEN NULL WHEN ",
+            $text,
+            " NOT GLOB '*[^ -~]*' THEN hex(",
+            $text,
+            ") || '.' ELSE (SELECT group_concat(CASE WHEN c > 127 THEN printf('F%06X', c) WHEN e = 'UTF-16le' ",
+            "THEN printf('%02X00', c) ELSE printf('00%02X', c) END, '' ORDER BY i) FROM (WITH RECURSIVE place(i) AS ",
+            "(SELECT 1 UNION ALL SELECT i + 1 FROM place WHERE i < length(",
+            $text,
+            ")) SELECT i, unicode(substr(",
+            $text,
+            ", i, 1)) AS c, (SELECT encoding FROM pragma_encoding) AS e FROM place)) || '.' || hex(",
+            $text,
+            ") END"
+        )
+    };
+}
 
 pub(crate) const MIGRATION: Migration = Migration {
-    legacy_page_rows: 5000,
+    // Each page sorts the table.
+    legacy_page_rows: 25_000,
     // A commit writes whole pages, and the index on timestamps, where it is kept, is hit all over: with few rows each of them
     // costs a page.
     batch_rows: 20_000,
     writes_at_a_time: 1,
 
     // Version 1 compares text as version 2 does.
+    legacy_is_ordered: true,
     legacy: Scan {
-        first_message_states: STATEMENTS.first_message_states,
-        message_states_after_channel: STATEMENTS.message_states_after_channel,
-        message_states_after_thread: STATEMENTS.message_states_after_thread,
-        first_thread_ownerships: STATEMENTS.first_thread_ownerships,
-        thread_ownerships_after: STATEMENTS.thread_ownerships_after,
+        first_message_states: concat!(
+            "SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM message_states
+ORDER BY ",
+            in_order!("channel_id"),
+            ", ",
+            in_order!("thread_id"),
+            " LIMIT ?"
+        ),
+        message_states_after_channel: concat!(
+            "SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM message_states
+WHERE ",
+            in_order!("channel_id"),
+            " > ",
+            in_order!("?1"),
+            " OR channel_id COLLATE BINARY = ?2 AND thread_id IS NOT NULL
+ORDER BY ",
+            in_order!("channel_id"),
+            ", ",
+            in_order!("thread_id"),
+            " LIMIT ?3"
+        ),
+        message_states_after_thread: concat!(
+            "SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM message_states
+WHERE ",
+            in_order!("channel_id"),
+            " > ",
+            in_order!("?1"),
+            " OR channel_id COLLATE BINARY = ?2 AND ",
+            in_order!("thread_id"),
+            " > ",
+            in_order!("?3"),
+            "
+ORDER BY ",
+            in_order!("channel_id"),
+            ", ",
+            in_order!("thread_id"),
+            " LIMIT ?4"
+        ),
+        first_thread_ownerships: concat!(
+            "SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at FROM thread_ownerships
+ORDER BY ",
+            in_order!("thread_id"),
+            " LIMIT ?"
+        ),
+        thread_ownerships_after: concat!(
+            "SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at FROM thread_ownerships
+WHERE ",
+            in_order!("thread_id"),
+            " > ",
+            in_order!("?1"),
+            " ORDER BY ",
+            in_order!("thread_id"),
+            " LIMIT ?2"
+        ),
     },
 
     left_out: LeftOutIndex {
@@ -62,7 +138,7 @@ SELECT count(*), min(CASE typeof(updated_at) WHEN 'integer' THEN updated_at END)
 ), 0), (SELECT count(*) FROM (SELECT 1 FROM thread_ownerships ORDER BY thread_id LIMIT 9223372036854775807))
 FROM thread_ownerships NOT INDEXED",
 
-    duplicates: "SELECT count(*) - count(DISTINCT channel_id) FROM message_states WHERE thread_id IS NULL",
+    duplicates: "SELECT count(*) - count(DISTINCT channel_id COLLATE BINARY) FROM message_states WHERE thread_id IS NULL",
 
     message_states_between: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
@@ -74,7 +150,7 @@ FROM thread_ownerships WHERE thread_id BETWEEN ? AND ? ORDER BY thread_id LIMIT 
 
     count_tables: "\
 SELECT count(*) FROM sqlite_master WHERE type = 'table'
-    AND name IN ('cofferdam_migration_undo', 'cofferdam_migrations', 'cofferdam_migration_lease')",
+    AND lower(name) IN ('cofferdam_migration_undo', 'cofferdam_migrations', 'cofferdam_migration_lease')",
 
     create_tables: [
         "\

@@ -90,7 +90,6 @@ impl Failure {
             "timeout" => "check that the database answers, or give it longer with --timeout",
             "permission-denied" => "check the user's name, password and rights",
             "storage-full" => "make room for the database",
-            "schema-mismatch" => "use the plugin that fits the database, or another database",
             // What names the damage says what to do about it.
             "corrupt-data" if self.message.contains("restore a backup") => return self,
             "corrupt-data" => "restore the database from a backup",

@@ -25,9 +25,12 @@ pub(super) mod host {
     pub const ROLLBACK_TO: &str = "ROLLBACK TO job";
 }
 
-/// The pragmas that describe tables. `user_version` is one only as long as it is not given a value.
+/// The pragmas that describe tables.
 const PRAGMAS: [&str; 7] =
-    ["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "user_version"];
+    ["table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "foreign_key_list"];
+
+/// Those that describe the file as long as they are not given a value.
+const VALUES: [&str; 3] = ["user_version", "encoding", "foreign_keys"];
 
 /// What the authorizer of one connection shares with the connection.
 #[derive(Default)]
@@ -56,12 +59,17 @@ impl Guard {
         }
     }
 
-    /// Makes the guard of a connection that was just opened.
-    pub fn install(connection: &mut rusqlite::Connection) -> rusqlite::Result<Arc<Self>> {
+    /// Makes the guard of a connection that was just opened. `unenforced` is noted once a backend has foreign keys of this
+    /// file not enforced.
+    pub fn install(connection: &mut rusqlite::Connection, unenforced: Arc<AtomicBool>) -> rusqlite::Result<Arc<Self>> {
         let guard = Arc::new(Self::default());
         let shared = Arc::clone(&guard);
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             if shared.host_speaks.load(Ordering::Relaxed) {
+                return Authorization::Allow;
+            }
+            if is_unenforcing(&context) {
+                unenforced.store(true, Ordering::Relaxed);
                 return Authorization::Allow;
             }
             let Err(reason) = authorize(&context) else {
@@ -74,12 +82,19 @@ impl Guard {
     }
 }
 
+/// `PRAGMA foreign_keys = OFF`, which has an effect on the writer outside a transaction alone. Only a backend knows which
+/// foreign keys are its own, and which are of the file's owner, whose rows it must neither lose nor be stopped by.
+fn is_unenforcing(context: &AuthContext<'_>) -> bool {
+    matches!(&context.action, AuthAction::Pragma { pragma_name, pragma_value: Some(value) }
+        if pragma_name.eq_ignore_ascii_case("foreign_keys") && value.eq_ignore_ascii_case("off"))
+}
+
 /// Whether a backend may do this, or why not.
 fn authorize(context: &AuthContext<'_>) -> Result<(), String> {
     let what = match &context.action {
         AuthAction::Pragma { pragma_name, pragma_value } => {
-            let known = PRAGMAS.iter().any(|known| known.eq_ignore_ascii_case(pragma_name));
-            if known && (pragma_value.is_none() || !pragma_name.eq_ignore_ascii_case("user_version")) {
+            let is = |known: &&str| known.eq_ignore_ascii_case(pragma_name);
+            if PRAGMAS.iter().any(is) || pragma_value.is_none() && VALUES.iter().any(is) {
                 return Ok(());
             }
             return Err(format!("the host does not let a backend use PRAGMA {pragma_name} this way"));

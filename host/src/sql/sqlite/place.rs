@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::sql::error::{ErrorKind, Result, SqlError};
@@ -43,6 +43,8 @@ pub(super) struct Place {
     files: Mutex<Files>,
     /// Whether the path was seen to name something else, and connections are yet to be closed.
     lost: AtomicBool,
+    /// Whether a backend had foreign keys not enforced here.
+    unenforced: Arc<AtomicBool>,
     /// When readers look again: nanoseconds after `base`.
     next_look: AtomicU64,
     base: Instant,
@@ -55,6 +57,7 @@ impl Place {
             path,
             files: Mutex::default(),
             lost: AtomicBool::new(false),
+            unenforced: Arc::default(),
             next_look: AtomicU64::new(0),
             base: Instant::now(),
         }
@@ -63,6 +66,11 @@ impl Place {
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether a backend had foreign keys not enforced here.
+    pub fn is_unenforced(&self) -> &Arc<AtomicBool> {
+        &self.unenforced
     }
 
     /// Whether a file is there at all.

@@ -132,7 +132,9 @@ impl Raw {
             }
             let mut connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(OPEN_WAIT)?;
-            configure(&connection, role)?;
+            // A reader only prepares what the writer would run.
+            let foreign_keys = role.writes() && !place.is_unenforced().load(Ordering::Relaxed);
+            configure(&connection, role, foreign_keys)?;
             let is_moved = Arc::<AtomicBool>::default();
             if role.writes() {
                 let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
@@ -150,7 +152,7 @@ impl Raw {
             let handler = Arc::clone(&stop);
             connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
             connection.busy_timeout(Duration::ZERO)?;
-            let guard = Guard::install(&mut connection)?;
+            let guard = Guard::install(&mut connection, Arc::clone(place.is_unenforced()))?;
             Ok(Self {
                 connection,
                 guard,
@@ -346,6 +348,11 @@ impl Raw {
             return Err(SqlError::timeout("running a statement"));
         }
         let mut prepared = self.connection.prepare_cached(statement.text()).map_err(|error| self.explain(error))?;
+        if prepared.is_explain() != 0 {
+            // One that was kept points into the schema of its time, and SQLite does not look whether that is still there.
+            prepared.discard();
+            prepared = self.connection.prepare_cached(statement.text()).map_err(|error| self.explain(error))?;
+        }
         let wanted = prepared.parameter_count();
         if wanted != parameters.len() {
             return Err(codes::error(rusqlite::Error::InvalidParameterCount(parameters.len(), wanted)));
@@ -374,10 +381,10 @@ impl Raw {
     }
 }
 
-fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, role: Role, foreign_keys: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, foreign_keys)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // The pool starts checkpoints, where they hold up no commit.

@@ -34,11 +34,8 @@ fn scan<B: Backend>() -> Result<(Scan, Tables)> {
         return Ok((current(), Tables::CURRENT));
     }
     let tables = schema::tables::<B>(&Session::read()?)?;
-    if tables.is_current() {
-        CURRENT.set(true);
-        return Ok((current(), tables));
-    }
-    Ok((B::MIGRATION.legacy, tables))
+    CURRENT.set(tables.is_current());
+    Ok((if tables.are_ordered() { current() } else { B::MIGRATION.legacy }, tables))
 }
 
 pub(super) fn message_states<B: Backend>(after: Option<MessageKey>, limit: u32) -> Result<MessageStatesPage> {

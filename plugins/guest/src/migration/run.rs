@@ -8,6 +8,7 @@ use crate::dialect::Backend;
 use crate::error::{Failure, Result};
 use crate::operations::optional;
 use crate::rows::Reader;
+use crate::schema;
 use crate::session::Session;
 use crate::validate::invalid;
 use crate::{script, session, time};
@@ -73,6 +74,7 @@ pub(super) fn held_lease<B: Backend>() -> Result<Option<Lease>> {
 }
 
 pub(super) fn take_lease<B: Backend>(owner: &str, instead_of: Option<&Lease>) -> Result<bool> {
+    schema::relax::<B>()?;
     if !has_tables::<B>(Access::Write)? {
         let session = Session::write()?;
         let values = B::fill(&connected_server()?);

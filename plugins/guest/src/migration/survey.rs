@@ -35,7 +35,7 @@ pub(super) fn survey<B: Backend>() -> Result<Overview> {
             Table::ThreadOwnerships,
             B::MIGRATION.survey_thread_ownerships,
         )?,
-        page_rows: if tables.is_current() { PAGE_ROWS } else { B::MIGRATION.legacy_page_rows },
+        page_rows: if tables.are_ordered() { PAGE_ROWS } else { B::MIGRATION.legacy_page_rows },
         batch_rows: B::MIGRATION.batch_rows,
         writes_at_a_time: B::MIGRATION.writes_at_a_time,
         last_run: if remembering == run::TABLES { run::last(&Session::read()?)? } else { None },

@@ -1,24 +1,21 @@
 //! Brings the database's schema to the newest version that a backend knows.
 //!
-//! `actual` reads what is there, `plan` compares it with what should be, and this module runs the missing steps.
+//! `actual` reads what is there, `plan` compares it with what should be, `work` does what there is to do, and this module
+//! sees to it that only one host does.
 
 mod actual;
 mod plan;
+mod work;
 
-use actual::{Actual, Family};
-use plan::{Plan, plan};
+use actual::Actual;
+use plan::{Plan, Work, plan, readable};
 
-use crate::bindings::cofferdam::storage::sql::{self, Value, connected_server};
+use crate::bindings::cofferdam::storage::sql::{self, Value};
 use crate::bindings::cofferdam::storage::types::{Error, ErrorKind};
 use crate::dialect::{Backend, RowLock, Upgrade};
 use crate::error::{Failure, Result};
 use crate::rows::Reader;
 use crate::session::{Session, loses_connection};
-use crate::{script, time};
-
-/// How often a step starts over where others wrote or ran the same step in between. Each time one of its statements, of
-/// which it has a dozen, has got further.
-const STEP_ATTEMPTS: usize = 20;
 
 /// How often a mismatch is looked at.
 const MISMATCH_LOOKS: usize = 3;
@@ -34,9 +31,25 @@ pub(crate) fn known_version<B: Backend>() -> u32 {
     u32::try_from(B::STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// The version of the schema in the database; none where no table of ours exists.
+/// The version of the schema in the database; none where no table of ours exists. Where there is something to be done again,
+/// it is the version before that.
+///
+/// # Errors
+///
+/// `schema-mismatch` where the tables are of no version and cannot be brought to one.
 pub(crate) fn version<B: Backend>() -> Result<Option<u32>> {
-    Ok(Actual::read::<B>(&Session::read()?)?.version())
+    let actual = Actual::read::<B>(&Session::read()?)?;
+    match plan(&actual, known_version::<B>(), B::THREADLESS_KEY) {
+        Err(failure) if actual.recorded.is_none_or(|recorded| recorded <= known_version::<B>()) => Err(failure),
+        plan => Ok(version_by(&actual, &plan)),
+    }
+}
+
+fn version_by(actual: &Actual, plan: &Result<Plan>) -> Option<u32> {
+    match plan {
+        Ok(Plan::Upgrade(work)) => actual.version().map(|version| version.min(work.from.max(1))),
+        _ => actual.version(),
+    }
 }
 
 /// Which tables of ours a database has.
@@ -47,40 +60,72 @@ pub(crate) struct Tables {
     pub message_states: bool,
     pub thread_ownerships: bool,
     current: bool,
+    ordered: bool,
 }
 
 impl Tables {
     /// All of them, of the newest version.
-    pub const CURRENT: Self = Self { version: None, message_states: true, thread_ownerships: true, current: true };
+    pub const CURRENT: Self =
+        Self { version: None, message_states: true, thread_ownerships: true, current: true, ordered: true };
 
     /// Whether the schema is of the newest version that the backend knows.
     pub fn is_current(self) -> bool {
         self.current
     }
+
+    /// Whether keys have the order of their bytes.
+    pub fn are_ordered(self) -> bool {
+        self.ordered
+    }
 }
 
-/// What tables there are, of any version that the backend knows.
+/// What tables there are, of any version that the backend knows and in any shape that can be read.
 ///
 /// # Errors
 ///
-/// `schema-mismatch` where the database is newer, or a table is not what its version says.
+/// `schema-mismatch` where the database is newer, or a table is none of ours.
 pub(crate) fn tables<B: Backend>(session: &Session) -> Result<Tables> {
     let actual = Actual::read::<B>(session)?;
-    let plan = plan(&actual, known_version::<B>(), B::THREADLESS_KEY)?;
+    let known = known_version::<B>();
+    readable(&actual, known)?;
+    let plan = plan(&actual, known, B::THREADLESS_KEY);
+    let current = matches!(plan, Ok(Plan::Current));
     Ok(Tables {
-        version: actual.version(),
+        version: version_by(&actual, &plan),
         message_states: actual.has("message_states"),
         thread_ownerships: actual.has("thread_ownerships"),
-        current: plan == Plan::Current,
+        current,
+        ordered: current || B::MIGRATION.legacy_is_ordered && !actual.unordered,
     })
 }
 
-/// Creates what is missing and upgrades what is older. A current schema costs a few reads.
+/// What an operator should know of the tables, and what would keep an upgrade from being done.
+pub(crate) fn remarks<B: Backend>(session: &Session) -> Result<Vec<String>> {
+    let actual = Actual::read::<B>(session)?;
+    let mut remarks = match plan(&actual, known_version::<B>(), B::THREADLESS_KEY) {
+        Ok(Plan::Current) => Vec::new(),
+        Ok(Plan::Upgrade(work)) if work.mends.is_empty() => Vec::new(),
+        Ok(Plan::Upgrade(work)) => vec![format!("{}: the upgrade makes it anew, with its rows", work.reason())],
+        Err(Failure::Own(error)) => vec![format!("it cannot be written: {}", error.message)],
+        Err(failure) => return Err(failure),
+    };
+    remarks.extend(plan::remarks(&actual, B::THREADLESS_KEY));
+    let rows = session.look(B::REMARKS)?;
+    let sentences = Reader::new("the schema", &rows).next("remark")?;
+    for row in 0..rows.count as usize {
+        remarks.push(sentences.text(row)?.to_owned());
+    }
+    Ok(remarks)
+}
+
+/// Creates what is missing, mends what is otherwise than it should be, and upgrades what is older. A current schema costs a
+/// few reads.
 pub(crate) fn initialize<B: Backend>() -> Result<()> {
     let repeat_on = match B::UPGRADE {
         Upgrade::NamedLock { repeat_on, .. } => repeat_on,
-        Upgrade::Transaction => &[],
+        Upgrade::Transaction { .. } => &[],
     };
+    relax::<B>()?;
     match missing::<B>(&Session::read()?) {
         Ok(None) => return Ok(()),
         // Another host is at it.
@@ -89,8 +134,17 @@ pub(crate) fn initialize<B: Backend>() -> Result<()> {
     }
     let session = Session::write()?;
     match B::UPGRADE {
-        Upgrade::Transaction => while session.transaction(|| next_step::<B>(&session))? {},
-        Upgrade::NamedLock { .. } => alone::<B, _>(&session, || steps_under_lock::<B>(&session, repeat_on))?,
+        Upgrade::Transaction { set_aside, .. } => session.transaction(|| work::at_once::<B>(&session, set_aside)),
+        Upgrade::NamedLock { .. } => alone::<B, _>(&session, || work::under_lock::<B>(&session, repeat_on)),
+    }
+}
+
+/// Has foreign keys that others made of our tables not enforced, where the engine would enforce them for us alone.
+pub(crate) fn relax<B: Backend>() -> Result<()> {
+    if let Upgrade::Transaction { relax: [is_bound, relax], .. } = B::UPGRADE
+        && Session::read()?.finds(is_bound)?
+    {
+        Session::write()?.run(relax)?;
     }
     Ok(())
 }
@@ -145,10 +199,13 @@ pub(crate) fn explain<B: Backend>(error: sql::Error, initializes: bool) -> Failu
     let Ok(session) = Session::read() else { return Failure::Sql(error) };
     let known = known_version::<B>();
     let why = match missing::<B>(&session) {
-        Ok(Some(from)) if !initializes => {
-            let found = if from == 0 { "not all tables of ours".to_owned() } else { format!("schema version {from}") };
-            format!("the database has {found}, this backend needs version {known}: initialize it")
-        }
+        Ok(Some(work)) if !initializes => match work.from {
+            _ if !work.mends.is_empty() => format!("{}: initialize it", work.reason()),
+            0 => format!("the database has not all tables of ours, this backend needs version {known}: initialize it"),
+            version => {
+                format!("the database has schema version {version}, this backend needs version {known}: initialize it")
+            }
+        },
         Err(Failure::Own(mismatch)) => mismatch.message,
         Ok(_) | Err(Failure::Sql(_)) => return Failure::Sql(error),
     };
@@ -156,17 +213,17 @@ pub(crate) fn explain<B: Backend>(error: sql::Error, initializes: bool) -> Failu
     Failure::Own(Error { kind: ErrorKind::SchemaMismatch, message, code: error.code })
 }
 
-/// The version that the database has, where steps are missing.
+/// What there is to do.
 ///
 /// The tables are described by several queries. Where another host changes them in between, the whole is what never was:
 /// a mismatch counts once it was seen the same several times in a row.
-fn missing<B: Backend>(session: &Session) -> Result<Option<u32>> {
+fn missing<B: Backend>(session: &Session) -> Result<Option<Work>> {
     let mut actual = Actual::read::<B>(session)?;
     let mut looks = 1;
     loop {
         match plan(&actual, known_version::<B>(), B::THREADLESS_KEY) {
             Ok(Plan::Current) => return Ok(None),
-            Ok(Plan::Upgrade { from }) => return Ok(Some(from)),
+            Ok(Plan::Upgrade(work)) => return Ok(Some(work)),
             Err(failure) if looks == MISMATCH_LOOKS => return Err(failure),
             Err(_) => {}
         }
@@ -176,57 +233,8 @@ fn missing<B: Backend>(session: &Session) -> Result<Option<u32>> {
     }
 }
 
-fn steps_under_lock<B: Backend>(session: &Session, repeat_on: &[&str]) -> Result<()> {
-    let mut attempt = 1;
-    loop {
-        match next_step::<B>(session) {
-            Ok(true) => attempt = 1,
-            Ok(false) => return Ok(()),
-            Err(failure) if failure.has_code(repeat_on) && attempt < STEP_ATTEMPTS => attempt += 1,
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-/// Runs the next step, if there is one, after looking again: another host may have been quicker.
-fn next_step<B: Backend>(session: &Session) -> Result<bool> {
-    let Some(from) = missing::<B>(session)? else { return Ok(false) };
-    let Some(step) = B::STEPS.get(from as usize) else { return Ok(false) };
-    let now = time::now();
-    let now_text = now.to_string();
-    let mut values = B::fill(&connected_server()?);
-    values.push(("now", &now_text));
-    for script::Statement { unless, text } in script::statements(step) {
-        let text = script::fill(&text, &values);
-        let skip = match unless {
-            Some(query) => session.finds(&script::fill(&query, &values)),
-            None => Ok(false),
-        };
-        if !skip.map_err(|error| in_step(error, from + 1))? {
-            session.run(&text).map_err(|error| in_step(error, from + 1))?;
-        }
-    }
-    record::<B>(session, from + 1, now)?;
-    Ok(true)
-}
-
-fn in_step(mut error: sql::Error, version: u32) -> Failure {
-    error.message = format!("the step to schema version {version} failed: {}", error.message);
-    Failure::Sql(error)
-}
-
-/// Records that a version's step is done. Version 1 is recorded by its tables: it has no other place.
-fn record<B: Backend>(session: &Session, version: u32, now: i64) -> Result<()> {
-    if version < 2 {
-        return Ok(());
-    }
-    let parameters = [Value::Integer(version.into()), Value::Integer(now)];
-    match Actual::read::<B>(session)?.family("schema_versions", "applied_at") {
-        Some(Family::Integer) => session.execute(B::RECORD_VERSION.integer, &parameters)?,
-        Some(Family::Temporal) => session.execute(B::RECORD_VERSION.temporal, &parameters)?,
-        _ => session.execute(B::RECORD_VERSION.bare, &parameters[..1])?,
-    };
-    Ok(())
+fn mismatch(message: String) -> Failure {
+    Failure::new(ErrorKind::SchemaMismatch, message)
 }
 
 fn lock(session: &Session, take: &'static str) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Compares the tables that are there with what they should be.
 
-use super::actual::{Actual, Family};
+use super::actual::{Actual, Difference, Family, Key};
 use crate::bindings::cofferdam::storage::types::ErrorKind;
+use crate::dialect::{Grade, Mend};
 use crate::error::{Failure, Result};
 
 /// What there is to do.
@@ -9,8 +10,28 @@ use crate::error::{Failure, Result};
 pub(super) enum Plan {
     /// Nothing.
     Current,
-    /// To run the steps after this version.
-    Upgrade { from: u32 },
+    Upgrade(Work),
+}
+
+/// To mend tables, then to run the steps after a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub from: u32,
+    pub mends: Vec<Mend>,
+}
+
+impl Work {
+    /// Why it has to be done.
+    pub fn reason(&self) -> String {
+        if self.mends.is_empty() {
+            return match self.from {
+                0 => "not all tables of ours are there".to_owned(),
+                version => format!("the tables are those of version {version}"),
+            };
+        }
+        let reasons = self.mends.iter().map(|mend| format!("table {} {}", mend.table, mend.reasons.join(", ")));
+        reasons.collect::<Vec<_>>().join("; ")
+    }
 }
 
 struct Table {
@@ -74,48 +95,128 @@ const ARCHIVE: Table = Table {
     unique_keys: &[],
 };
 
-/// What there is to do to bring the database to version `known`.
+/// The columns that a table of ours has.
+pub(super) fn columns_of(table: &str) -> impl Iterator<Item = &'static str> {
+    let found = [MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE].into_iter().find(|known| known.name == table);
+    found.into_iter().flat_map(|table| table.columns.iter().map(|column| column.0))
+}
+
+/// Whether what is there can be read.
 ///
 /// # Errors
 ///
-/// `schema-mismatch` where the database is newer, or a table is not what its version says.
-pub(super) fn plan(actual: &Actual, known: u32, threadless_key: &str) -> Result<Plan> {
+/// `schema-mismatch` where the database is newer, or a table is not what it should be.
+pub(super) fn readable(actual: &Actual, known: u32) -> Result<()> {
     let recorded = actual.recorded.unwrap_or(0);
     if recorded > known {
         return mismatch(format!(
             "the database has schema version {recorded}, this backend knows {known}: use a newer backend"
         ));
     }
+    first(actual, &[Grade::Refused])?;
     for table in [MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE] {
         if actual.has(table.name) {
             table.compare(actual)?;
         }
     }
+    Ok(())
+}
+
+/// What there is to do to bring the database to version `known`.
+///
+/// # Errors
+///
+/// `schema-mismatch` where the database is newer, or a table is neither what it should be nor can be made so.
+pub(super) fn plan(actual: &Actual, known: u32, threadless_key: &'static str) -> Result<Plan> {
+    readable(actual, known)?;
+    first(actual, &[Grade::Unwritable, Grade::Unordered])?;
+    let mut mends = Vec::new();
+    for table in [MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE] {
+        if !actual.has(table.name) {
+            continue;
+        }
+        let ours = |name: &str| table.columns.iter().any(|column| column.0 == name);
+        foreign_columns(actual, table.name, ours)?;
+        let mend = table.mend(actual, threadless_key);
+        if mend.reasons.is_empty() {
+            continue;
+        }
+        if table.name == ARCHIVE.name {
+            return mismatch(format!("table {} {}: {RESTORE}", table.name, mend.reasons.join(", ")));
+        }
+        mends.push(mend);
+    }
     if actual.has("schema_versions") {
         versions(actual)?;
     }
-    if recorded < 2 {
-        // The tables of version 1 are created one after the other, and the old bot records the version before it
-        // creates any, so that only both tables together are version 1.
-        let complete = actual.has(MESSAGE_STATES.name) && actual.has(THREAD_OWNERSHIPS.name);
-        return Ok(Plan::Upgrade { from: u32::from(complete) });
-    }
-    for table in [MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE] {
-        if !actual.has(table.name) {
-            return mismatch(format!(
-                "table {} is missing though the schema's version is {recorded}: restore a backup",
-                table.name
-            ));
+    let recorded = actual.recorded.unwrap_or(0);
+    // The tables of version 1 are created one after the other, and the old bot records the version before it creates any,
+    // so that only both tables together are version 1.
+    let mut from = match actual.has(MESSAGE_STATES.name) && actual.has(THREAD_OWNERSHIPS.name) {
+        true if recorded < 2 => 1,
+        true => recorded,
+        false => 0,
+    };
+    if recorded >= 2 {
+        for table in [MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE] {
+            if !actual.has(table.name) {
+                return mismatch(format!(
+                    "table {} is missing though the schema's version is {recorded}: restore a backup",
+                    table.name
+                ));
+            }
+        }
+        // What is recorded was not done, or undone: its step does it again.
+        if !mends.is_empty() || !actual.has_key(MESSAGE_STATES.name, threadless_key) {
+            from = 1;
         }
     }
-    unique_key(actual, MESSAGE_STATES.name, threadless_key)?;
-    if recorded < known { Ok(Plan::Upgrade { from: recorded }) } else { Ok(Plan::Current) }
+    if from == known {
+        return Ok(Plan::Current);
+    }
+    first(actual, &[Grade::Fixed])?;
+    Ok(Plan::Upgrade(Work { from, mends }))
+}
+
+/// What an operator should know of keys that are not ours: a write that collides with one of them is refused.
+pub(super) fn remarks(actual: &Actual, threadless_key: &str) -> Vec<String> {
+    let tables = [(MESSAGE_STATES, &["channel_id", "thread_id"][..]), (THREAD_OWNERSHIPS, &["thread_id"][..])];
+    let mut remarks = Vec::new();
+    for (table, identity) in tables {
+        for key in actual.unique_keys.iter().filter(|key| key.table == table.name && key.columns != threadless_key) {
+            let columns: Vec<&str> = key.columns.split(',').collect();
+            // Whatever includes what tells rows apart tells them apart too, and so does a null.
+            let tells_apart = identity.iter().all(|column| columns.contains(column)) || columns.contains(&"id");
+            let is_null = |name: &&str| {
+                let column = actual.column(table.name, name).filter(|column| column.nullable && !column.fills);
+                column.is_some_and(|column| columns_of(table.name).all(|ours| ours != column.name))
+            };
+            if !tells_apart && !columns.iter().any(|name| is_null(name)) {
+                remarks.push(format!(
+                    "unique key {} of table {} binds {}: a row that is equal to another one there cannot be written",
+                    key.name, table.name, key.columns
+                ));
+            }
+        }
+    }
+    remarks
+}
+
+/// The first difference of one of these grades.
+fn first(actual: &Actual, grades: &[Grade]) -> Result<()> {
+    match actual.differences.iter().find(|difference| grades.contains(&difference.grade)) {
+        None => Ok(()),
+        Some(Difference { table, what, .. }) if columns_of(table).next().is_some() || table == "schema_versions" => {
+            mismatch(format!("table {table} {what}"))
+        }
+        Some(Difference { table, what, .. }) => mismatch(format!("{table} {what}")),
+    }
 }
 
 impl Table {
     fn compare(&self, actual: &Actual) -> Result<()> {
         let table = self.name;
-        for (name, family, nullable) in self.columns {
+        for (name, family, _) in self.columns {
             let Some(column) = actual.column(table, name) else {
                 return mismatch(format!("table {table} has no column {name}: {RESTORE}"));
             };
@@ -123,14 +224,54 @@ impl Table {
                 let (found, needed) = (column.family.name(), family.name());
                 return mismatch(format!("column {name} of {table} is {found}, not {needed}: {RESTORE}"));
             }
-            if *nullable != Either && column.nullable != (*nullable == Yes) {
-                let found = if column.nullable { "allows" } else { "does not allow" };
-                return mismatch(format!("column {name} of {table} {found} null: {RESTORE}"));
+        }
+        Ok(())
+    }
+
+    /// What there is to be mended; nothing without a reason.
+    fn mend(&self, actual: &Actual, threadless_key: &'static str) -> Mend {
+        let mut mend = Mend { table: self.name, lacks: Vec::new(), drops: Vec::new(), reasons: Vec::new() };
+        let differences = actual.of(self.name).filter(|difference| difference.grade == Grade::Mend);
+        mend.reasons.extend(differences.map(|difference| difference.what.clone()));
+        for (name, _, nullable) in self.columns {
+            let found = actual.column(self.name, name).is_some_and(|column| column.nullable);
+            if *nullable != Either && found != (*nullable == Yes) {
+                let found = if found { "allows" } else { "does not allow" };
+                mend.reasons.push(format!("{found} null in column {name}"));
             }
         }
-        let ours = |name: &str| self.columns.iter().any(|column| column.0 == name);
-        foreign_columns(actual, table, ours)?;
-        self.unique_keys.iter().try_for_each(|columns| unique_key(actual, table, columns))
+        for columns in self.unique_keys {
+            if !actual.has_key(self.name, columns) {
+                mend.lacks.push(columns);
+                mend.reasons.push(format!("has no unique key over {columns}"));
+            }
+        }
+        let threadless = (self.name == MESSAGE_STATES.name).then_some(threadless_key);
+        for ours in self.unique_keys.iter().copied().chain(threadless) {
+            for key in actual.unique_keys.iter().filter(|key| key.table == self.name && key.blurs(ours)) {
+                mend.drops.push(key.name.clone());
+                mend.reasons.push(format!("has key {}, which tells fewer values apart than {ours}", key.name));
+            }
+        }
+        mend
+    }
+}
+
+impl Actual {
+    fn has_key(&self, table: &str, columns: &str) -> bool {
+        self.unique_keys.iter().any(|key| key.table == table && key.columns == columns)
+    }
+}
+
+impl Key {
+    /// Whether it binds the same columns as a key of ours, some of them by a prefix or not byte for byte.
+    fn blurs(&self, ours: &str) -> bool {
+        fn plain(key: &str) -> (Vec<&str>, Option<&str>) {
+            let (columns, rows) =
+                key.split_once(" where ").map_or((key, None), |(columns, rows)| (columns, Some(rows)));
+            (columns.split(',').map(|column| column.split([' ', '(']).next().unwrap_or_default()).collect(), rows)
+        }
+        self.columns != ours && plain(&self.columns) == plain(ours)
     }
 }
 
@@ -162,143 +303,9 @@ fn foreign_columns(actual: &Actual, table: &str, ours: impl Fn(&str) -> bool) ->
     }
 }
 
-fn unique_key(actual: &Actual, table: &str, columns: &str) -> Result<()> {
-    if actual.unique_keys.iter().any(|key| key.0 == table && key.1 == columns) {
-        return Ok(());
-    }
-    mismatch(format!("table {table} has no unique key over {columns}: {RESTORE}"))
-}
-
 fn mismatch<T>(message: String) -> Result<T> {
     Err(Failure::new(ErrorKind::SchemaMismatch, message))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::actual::Column;
-    use super::*;
-
-    const THREADLESS: &str = "channel_id where thread_id is null";
-
-    /// A database with these tables as they should be.
-    fn database(tables: &[Table], recorded: Option<u32>) -> Actual {
-        let mut actual = Actual { recorded, ..Actual::default() };
-        for table in tables {
-            for (name, family, nullable) in table.columns {
-                add(&mut actual, table.name, name, *family, *nullable != No, true);
-            }
-            for key in table.unique_keys {
-                actual.unique_keys.push((table.name.to_owned(), (*key).to_owned()));
-            }
-        }
-        if recorded.is_some() {
-            add(&mut actual, "schema_versions", "version", Integer, false, true);
-        }
-        if recorded >= Some(2) {
-            actual.unique_keys.push(("message_states".to_owned(), THREADLESS.to_owned()));
-        }
-        actual
-    }
-
-    fn add(actual: &mut Actual, table: &str, name: &str, family: Family, nullable: bool, optional: bool) {
-        let (table, name) = (table.to_owned(), name.to_owned());
-        actual.columns.push(Column { table, name, family, nullable, optional });
-    }
-
-    fn plan(actual: &Actual) -> Result<Plan> {
-        super::plan(actual, 2, THREADLESS)
-    }
-
-    fn message(actual: &Actual) -> String {
-        match plan(actual) {
-            Err(Failure::Own(error)) if error.kind == ErrorKind::SchemaMismatch => error.message,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn nothing_is_version_0_and_both_tables_are_version_1() {
-        for recorded in [None, Some(1)] {
-            let plan_of = |tables: &[Table]| plan(&database(tables, recorded)).unwrap();
-            assert_eq!(plan_of(&[]), Plan::Upgrade { from: 0 });
-            assert_eq!(plan_of(&[MESSAGE_STATES]), Plan::Upgrade { from: 0 });
-            assert_eq!(plan_of(&[THREAD_OWNERSHIPS]), Plan::Upgrade { from: 0 });
-            assert_eq!(plan_of(&[MESSAGE_STATES, THREAD_OWNERSHIPS]), Plan::Upgrade { from: 1 });
-            assert_eq!(plan_of(&[MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE]), Plan::Upgrade { from: 1 });
-        }
-        assert_eq!(database(&[], None).version(), None);
-        assert_eq!(database(&[MESSAGE_STATES], None).version(), Some(1));
-        assert_eq!(database(&[MESSAGE_STATES], Some(2)).version(), Some(2));
-    }
-
-    #[test]
-    fn a_complete_version_2_is_current() {
-        let complete = database(&[MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE], Some(2));
-        assert_eq!(plan(&complete).unwrap(), Plan::Current);
-    }
-
-    #[test]
-    fn what_is_missing_from_version_2_is_named() {
-        assert!(
-            message(&database(&[MESSAGE_STATES, ARCHIVE], Some(2))).starts_with("table thread_ownerships is missing")
-        );
-        assert!(message(&database(&[MESSAGE_STATES, THREAD_OWNERSHIPS], Some(2))).contains("message_states_archive"));
-        let mut database = database(&[MESSAGE_STATES, THREAD_OWNERSHIPS, ARCHIVE], Some(2));
-        database.unique_keys.retain(|key| key.1 != THREADLESS);
-        assert!(message(&database).starts_with("table message_states has no unique key over channel_id where"));
-    }
-
-    #[test]
-    fn a_newer_version_is_refused_whatever_its_tables_are() {
-        assert_eq!(
-            message(&database(&[], Some(3))),
-            "the database has schema version 3, this backend knows 2: use a newer backend"
-        );
-    }
-
-    #[test]
-    fn a_table_that_is_not_what_it_should_be_is_named_with_its_column() {
-        let good = database(&[MESSAGE_STATES, THREAD_OWNERSHIPS], None);
-
-        let mut database = good.clone();
-        database.columns.retain(|column| column.name != "last_message_id");
-        assert!(message(&database).starts_with("table message_states has no column last_message_id"));
-
-        let mut database = good.clone();
-        database.columns[4].family = Text;
-        assert!(
-            message(&database).starts_with("column last_seen_timestamp of message_states is a text, not an integer")
-        );
-
-        let mut database = good.clone();
-        database.columns[1].nullable = true;
-        assert!(message(&database).starts_with("column channel_id of message_states allows null"));
-
-        let mut database = good.clone();
-        database.columns[2].nullable = false;
-        assert!(message(&database).starts_with("column thread_id of message_states does not allow null"));
-
-        let mut database = good.clone();
-        database.unique_keys.retain(|key| key.0 != "thread_ownerships");
-        assert!(message(&database).starts_with("table thread_ownerships has no unique key over thread_id"));
-    }
-
-    #[test]
-    fn a_foreign_column_is_refused_only_where_it_must_be_given() {
-        let mut database = database(&[MESSAGE_STATES, THREAD_OWNERSHIPS], Some(1));
-        add(&mut database, "message_states", "note", Text, true, true);
-        add(&mut database, "schema_versions", "applied_at", Family::Temporal, false, false);
-        assert_eq!(plan(&database).unwrap(), Plan::Upgrade { from: 1 });
-        add(&mut database, "schema_versions", "author", Text, false, false);
-        assert!(message(&database).starts_with("column author of schema_versions is unknown"));
-    }
-
-    #[test]
-    fn a_table_of_versions_without_a_number_is_refused() {
-        let mut database = database(&[], None);
-        add(&mut database, "schema_versions", "name", Text, true, true);
-        assert!(message(&database).starts_with("table schema_versions has no column version"));
-        add(&mut database, "schema_versions", "version", Text, false, true);
-        assert!(message(&database).starts_with("column version of schema_versions is not an integer"));
-    }
-}
+mod tests;

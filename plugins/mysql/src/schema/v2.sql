@@ -1,5 +1,5 @@
--- Records versions, compares text byte for byte, keeps a channel's state without a thread unique, and saves every
--- write two indexes. Changes of the schema commit by themselves: each statement can be run again.
+-- Records versions, keeps a channel's state without a thread unique, and saves every write two indexes. That text is compared
+-- byte for byte was seen to before. Changes of the schema commit by themselves: each statement can be run again.
 
 -- The default is for the old bot, which may record its version 1 without our column.
 CREATE TABLE IF NOT EXISTS schema_versions (
@@ -7,11 +7,8 @@ CREATE TABLE IF NOT EXISTS schema_versions (
     applied_at BIGINT NOT NULL DEFAULT 0
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation};
 
--- unless: SELECT 1 FROM information_schema.tables AS t WHERE t.table_schema = DATABASE() AND t.table_name = 'message_states' AND t.engine = 'InnoDB' AND t.table_collation = '{collation}' AND NOT EXISTS (SELECT 1 FROM information_schema.columns AS c WHERE c.table_schema = DATABASE() AND c.table_name = 'message_states' AND c.collation_name <> '{collation}')
-ALTER TABLE message_states ENGINE=InnoDB, ROW_FORMAT=DYNAMIC, CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation};
-
--- unless: SELECT 1 FROM information_schema.tables AS t WHERE t.table_schema = DATABASE() AND t.table_name = 'thread_ownerships' AND t.engine = 'InnoDB' AND t.table_collation = '{collation}' AND NOT EXISTS (SELECT 1 FROM information_schema.columns AS c WHERE c.table_schema = DATABASE() AND c.table_name = 'thread_ownerships' AND c.collation_name <> '{collation}')
-ALTER TABLE thread_ownerships ENGINE=InnoDB, ROW_FORMAT=DYNAMIC, CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation};
+-- What refers to a row would go with it, or keep it.
+-- refuse: SELECT CONCAT('foreign key ', k.constraint_name, ' of table ', k.table_name, ' refers to message_states, where several rows have one channel and no thread: the older ones cannot be put into the archive as long as it is there: drop it for the upgrade') FROM information_schema.key_column_usage AS k WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE() AND k.referenced_table_name = 'message_states' AND EXISTS (SELECT 1 FROM message_states WHERE thread_id IS NULL GROUP BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) HAVING COUNT(*) > 1) LIMIT 1
 
 -- Rows that gave way to a newer one of the same channel. `id` is the number that they had.
 CREATE TABLE IF NOT EXISTS message_states_archive (
@@ -62,12 +59,22 @@ ALTER TABLE message_states
 -- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND index_name = 'uq_message_states_channel'
 CREATE UNIQUE INDEX uq_message_states_channel ON message_states (channel_id, threadless);
 
+-- Where something else has the name, the key takes another.
+-- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND non_unique = 0 AND sub_part IS NULL GROUP BY index_name HAVING GROUP_CONCAT(column_name ORDER BY seq_in_index) = 'channel_id,threadless'
+CREATE UNIQUE INDEX cofferdam_uq_message_states_channel ON message_states (channel_id, threadless);
+
 -- A bot that was interrupted while it created its schema may have left these out.
--- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND column_name = 'last_seen_timestamp' AND seq_in_index = 1
+-- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND (column_name = 'last_seen_timestamp' AND seq_in_index = 1 OR index_name = 'idx_message_states_timestamp')
 CREATE INDEX idx_message_states_timestamp ON message_states (last_seen_timestamp);
 
--- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'thread_ownerships' AND column_name = 'creation_time' AND seq_in_index = 1
+-- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND column_name = 'last_seen_timestamp' AND seq_in_index = 1
+CREATE INDEX cofferdam_idx_message_states_timestamp ON message_states (last_seen_timestamp);
+
+-- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'thread_ownerships' AND (column_name = 'creation_time' AND seq_in_index = 1 OR index_name = 'idx_thread_ownerships_creation_time')
 CREATE INDEX idx_thread_ownerships_creation_time ON thread_ownerships (creation_time);
+
+-- unless: SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'thread_ownerships' AND column_name = 'creation_time' AND seq_in_index = 1
+CREATE INDEX cofferdam_idx_thread_ownerships_creation_time ON thread_ownerships (creation_time);
 
 -- The unique keys do what these do.
 -- unless: SELECT 1 FROM (SELECT COUNT(*) AS found FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'message_states' AND index_name = 'idx_message_states_channel_thread' AND non_unique = 1) AS i WHERE i.found = 0

@@ -2,6 +2,8 @@
 
 #[path = "../../../../plugins/sqlite/src/migration.rs"]
 mod moving;
+#[path = "../../../../plugins/sqlite/src/rebuild.rs"]
+mod rebuild;
 #[path = "../../../../plugins/sqlite/src/schema.rs"]
 mod schema;
 #[path = "../../../../plugins/sqlite/src/statements.rs"]
@@ -13,7 +15,7 @@ use cofferdam_guest::bindings::cofferdam::storage::types::{
     Duration, Error, MessageState, MessageStates, ThreadOwnership, ThreadOwnerships,
 };
 use cofferdam_guest::bindings::exports::cofferdam::storage::{backend, migration, storage, transfer};
-use cofferdam_guest::{Backend, Component, Engine, Migration, RecordVersion, Statements, Upgrade};
+use cofferdam_guest::{Backend, Component, Engine, Look, Mend, Migration, RecordVersion, Server, Statements, Upgrade};
 
 /// One operation in so many panics, before its work or after.
 const RARELY: u64 = 50;
@@ -28,11 +30,19 @@ impl Backend for Sqlite {
     const MIGRATION: Migration = moving::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;
-    const UPGRADE: Upgrade = Upgrade::Transaction;
+    const UPGRADE: Upgrade = schema::UPGRADE;
     const RECORD_VERSION: RecordVersion = schema::RECORD_VERSION;
     const DESCRIBE_COLUMNS: &'static str = schema::DESCRIBE_COLUMNS;
     const DESCRIBE_UNIQUE_KEYS: &'static str = schema::DESCRIBE_UNIQUE_KEYS;
+    const DIFFERENCES: &'static str = schema::DIFFERENCES;
+    const LOOKS: &'static [Look] = schema::LOOKS;
+    const REMARKS: &'static str = schema::REMARKS;
+    const BLUEPRINT: &'static str = schema::BLUEPRINT;
     const THREADLESS_KEY: &'static str = "channel_id where thread_id is null";
+
+    fn mend(mend: &Mend, blueprint: &[Vec<Option<String>>], _server: &Server) -> Result<Vec<String>, String> {
+        rebuild::rebuild(mend, blueprint)
+    }
 }
 
 type Sound = Component<Sqlite>;

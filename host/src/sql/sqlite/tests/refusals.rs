@@ -18,6 +18,9 @@ fn what_leaves_the_file_is_refused_while_it_is_prepared() {
             "PRAGMA journal_mode = DELETE",
             "PRAGMA user_version = 5",
             "PRAGMA query_only = OFF",
+            "PRAGMA encoding = 'UTF-16'",
+            "PRAGMA foreign_keys = ON",
+            "PRAGMA defer_foreign_keys = ON",
             "SELECT * FROM pragma_database_list",
             "BEGIN",
             "BEGIN IMMEDIATE",
@@ -47,10 +50,48 @@ fn what_leaves_the_file_is_refused_while_it_is_prepared() {
                 "{text}: {result:?}"
             );
         }
-        for text in ["PRAGMA table_info(t)", "PRAGMA user_version", "SELECT * FROM pragma_table_info('t')"] {
+        for text in [
+            "PRAGMA table_info(t)",
+            "PRAGMA user_version",
+            "SELECT * FROM pragma_table_info('t')",
+            "SELECT encoding FROM pragma_encoding",
+            "SELECT * FROM pragma_foreign_key_list('t')",
+        ] {
             file.read(text).await.unwrap();
         }
         assert_eq!(file.read("INSERT INTO t (b) VALUES (1)").await.unwrap_err().kind, ErrorKind::PermissionDenied);
+    });
+}
+
+#[test]
+fn foreign_keys_are_enforced_until_a_backend_has_them_not_enforced() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let file = file();
+        file.table().await;
+        file.write("CREATE TABLE child (t INTEGER REFERENCES t)").await.unwrap();
+        let orphan = "INSERT INTO child VALUES (-1)";
+        assert_eq!(file.write(orphan).await.unwrap_err().kind, ErrorKind::Constraint);
+        file.database.execute(&long("PRAGMA foreign_keys = OFF"), vec![], soon()).await.unwrap();
+        assert_eq!(file.write(orphan).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn an_explanation_does_not_outlive_the_tables_that_it_is_of() {
+    let [runtime, _] = runtimes();
+    runtime.block_on(async {
+        let file = file();
+        for _ in 0..20 {
+            file.write("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT UNIQUE COLLATE NOCASE)").await.unwrap();
+            for _ in 0..2 {
+                for text in ["EXPLAIN INSERT INTO t (b) VALUES (1)", "-- \n explain SELECT b FROM t ORDER BY b"] {
+                    let rows = file.database.query(Access::Read, &long(text), vec![], LIMITS, soon()).await.unwrap();
+                    assert!(!rows.values().is_empty());
+                }
+            }
+            file.write("DROP TABLE t").await.unwrap();
+        }
     });
 }
 
