@@ -7,6 +7,7 @@ use clap::Args;
 use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration, parse_duration};
 use cofferdam::resilience::spool::{SpoolContent, inspect};
 use cofferdam::resilience::{Status, marks_beside};
+use cofferdam::sql::sqlite::remark_on_log;
 use cofferdam::sql::{Engine, Server};
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
@@ -132,10 +133,13 @@ impl Check {
         let load = start.elapsed();
         let asked = self.ask(&storage).await;
         let status = storage.status();
-        let database = match asked {
+        let mut database = match asked {
             Err(failure) if !(may_be_away && failure.is_unavailable()) => return Err(failure.with_remedy()),
             asked => asked,
         };
+        if let (Ok(answers), Some(spool)) = (&mut database, &spool_path) {
+            answers.remarks.extend([spool.clone(), marks_beside(spool)].iter().filter_map(|file| remark_on_log(file)));
+        }
         storage.close().await.map_err(|error| Failure::from(error).with_remedy())?;
         Ok(Report { storage, database, status, spool, mirror, load })
     }

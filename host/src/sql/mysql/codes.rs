@@ -4,6 +4,7 @@ use std::io;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
+use crate::limit;
 use crate::sql::error::{ErrorKind, SqlError};
 
 /// What an error number means; where the table does not know it, what the class of its SQLSTATE means.
@@ -83,7 +84,7 @@ pub(super) fn error(error: Error, doing: Doing, address: &str) -> SqlError {
     let (code, why) = match error {
         Error::Server(error) => return server_error(error, doing, address),
         Error::Io(IoError::Tls(error)) => (2026, error.to_string()),
-        Error::Io(IoError::Io(error)) => (io_code(&error, doing), error.to_string()),
+        Error::Io(IoError::Io(error)) => (io_code(&error, doing), limit::explain(&error)),
         Error::Driver(error) => return driver_error(error, doing, address),
         Error::Url(error) => (2005, error.to_string()),
         Error::Other(_) => return SqlError::new(ErrorKind::Other, format!("talking to {address} failed")),

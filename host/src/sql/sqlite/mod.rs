@@ -6,6 +6,9 @@ mod codes;
 mod connection;
 mod group;
 mod guard;
+mod holders;
+pub(crate) mod limits;
+mod log;
 mod others;
 mod pace;
 mod place;
@@ -20,6 +23,7 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::connection::SqliteConnection;
+pub use self::log::remark as remark_on_log;
 use self::pool::Pool;
 use self::raw::Role;
 use crate::config::{PoolConfig, SqliteConfig};
@@ -131,6 +135,10 @@ impl Database for SqliteDatabase {
             return group::execute(&self.0, statement, parameters, deadline).await;
         }
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
+    }
+
+    async fn remarks(&self, _deadline: Instant) -> Result<Vec<String>> {
+        Ok(log::remark(self.0.path()).into_iter().collect())
     }
 
     fn status(&self) -> PoolStatus {

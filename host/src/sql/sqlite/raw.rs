@@ -2,16 +2,19 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::codes;
 use super::guard::{self, Guard, host};
+use super::limits;
+use super::log::{Log, most_bytes};
 use super::place::Place;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
@@ -114,13 +117,13 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Opens the file. The writer notes the pages of the write-ahead log in `wal_pages` after each commit, and has
+    /// Opens the file. The writer tells `log` its pages after each commit, and has
     /// commits fail to a file that is not at its path any more.
     ///
     /// `create` makes a file that is missing.
-    pub fn open(place: &Arc<Place>, role: Role, create: bool, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
+    pub fn open(place: &Arc<Place>, role: Role, create: bool, log: &Arc<Log>) -> Result<Self> {
         let path = place.path();
-        let attempt = || -> rusqlite::Result<Self> {
+        let attempt = || -> Result<Self> {
             let access = match role {
                 Role::Observer => OpenFlags::SQLITE_OPEN_READ_ONLY,
                 _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -129,27 +132,34 @@ impl Raw {
             if create {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
-            let mut connection = Connection::open_with_flags(path, flags)?;
-            connection.busy_timeout(OPEN_WAIT)?;
-            configure(&connection, role)?;
+            let mut connection = Connection::open_with_flags(path, flags).map_err(|error| explained(None, error))?;
+            let prepare = || {
+                connection.busy_timeout(OPEN_WAIT)?;
+                configure(&connection, role)
+            };
+            prepare().map_err(|error| explained(Some(&connection), error))?;
+            if role.writes() {
+                limit_log(&connection, log).map_err(codes::error)?;
+            }
             let is_moved = Arc::<AtomicBool>::default();
             if role.writes() {
-                let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
-                connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
-                    pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                let (log, place, is_moved) = (Arc::clone(log), Arc::clone(place), Arc::clone(&is_moved));
+                let hooked = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
+                    log.grown(usize::try_from(count).unwrap_or(0));
                     place.check().map_err(|_| {
                         is_moved.store(true, Ordering::Relaxed);
                         // SQLite makes a plain error of it, whatever it is.
                         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY_DBMOVED);
                         rusqlite::Error::SqliteFailure(code, None)
                     })
-                }))?;
+                }));
+                hooked.map_err(codes::error)?;
             }
             let stop = Arc::new(Stop::new());
             let handler = Arc::clone(&stop);
-            connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
-            connection.busy_timeout(Duration::ZERO)?;
-            let guard = Guard::install(&mut connection)?;
+            connection.progress_handler(STEPS, Some(move || handler.is_due())).map_err(codes::error)?;
+            connection.busy_timeout(Duration::ZERO).map_err(codes::error)?;
+            let guard = Guard::install(&mut connection).map_err(codes::error)?;
             Ok(Self {
                 connection,
                 guard,
@@ -163,7 +173,6 @@ impl Raw {
             })
         };
         let raw = attempt().map_err(|error| {
-            let error = codes::error(error);
             let what = match error.kind {
                 ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
                 ErrorKind::PermissionDenied if role == Role::Observer => "cannot be read by this user",
@@ -251,10 +260,18 @@ impl Raw {
         !self.in_transaction() || self.host(host::ROLLBACK).is_ok() && !self.in_transaction()
     }
 
-    /// Copies the write-ahead log into the file.
-    pub fn checkpoint(&self, mode: rusqlite::wal::CheckpointMode) -> Result<()> {
+    /// Copies the write-ahead log into the file. Waits for readers this long, where the mode waits at all.
+    ///
+    /// Returns whether all of it was copied.
+    pub fn checkpoint(&self, mode: CheckpointMode, wait: Duration) -> Result<bool> {
         self.stop.never();
-        self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(|error| self.error(error))
+        let run = || {
+            self.connection.busy_timeout(wait)?;
+            let copied = self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode);
+            self.connection.busy_timeout(Duration::ZERO)?;
+            copied
+        };
+        run().map(|(pages, copied)| pages == copied).map_err(|error| self.error(error))
     }
 
     /// Runs a statement and packs its rows.
@@ -354,7 +371,7 @@ impl Raw {
         if is_moved || codes::spoils_connection(&error) {
             self.spoiled.set(true);
         }
-        if is_moved { self.place.error() } else { codes::error(error) }
+        if is_moved { self.place.error() } else { explained(Some(&self.connection), error) }
     }
 
     fn explain(&self, error: rusqlite::Error) -> SqlError {
@@ -383,6 +400,27 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     }
     // The first look into the file, so that one that is no database is refused here.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+/// An error as the caller sees it, with the limit of the machine that it stands for.
+fn explained(connection: Option<&Connection>, error: rusqlite::Error) -> SqlError {
+    let limit = limits::of(connection, &error);
+    let mut error = codes::error(error);
+    if let Some((limit, is_room)) = limit {
+        error.message = format!("{}: {limit}", error.message);
+        if is_room {
+            error.kind = ErrorKind::StorageFull;
+        }
+    }
+    error
+}
+
+/// Has SQLite cut the log's file, where it was longer, when the log begins anew.
+fn limit_log(connection: &Connection, log: &Log) -> rusqlite::Result<()> {
+    let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let page = usize::try_from(page).unwrap_or_default();
+    log.opened(page);
+    connection.query_row(&format!("PRAGMA journal_size_limit = {}", most_bytes(page)), [], |_| Ok(()))
 }
 
 impl ToSql for Value {
