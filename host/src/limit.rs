@@ -42,14 +42,25 @@ pub const FILES: &str =
 pub const FILE_SIZE: &str =
     "the file has reached the limit of file size: raise it (ulimit -f, RLIMIT_FSIZE; systemd LimitFSIZE)";
 
+/// Where either a limit of file size or the disk is in the way.
+pub(crate) const FILE_SIZE_OR_DISK: &str =
+    "make room, or raise the limit of file size (ulimit -f, RLIMIT_FSIZE; systemd LimitFSIZE), which is set";
+
+/// Whether the system has set a limit of this name, such as `Max file size`, as far as it tells.
+pub(crate) fn is_set(name: &str) -> bool {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let values = limits.lines().find_map(|line| line.strip_prefix(name));
+    values.is_some_and(|values| !values.trim_start().starts_with("unlimited"))
+}
+
 /// Of memory that may be executed.
 pub const EXECUTABLE: &str = "this process may not make memory executable, which compiled components need: allow it (systemd MemoryDenyWriteExecute=no; no \
      PR_SET_MDWE; SELinux execmem)";
 
 /// The limit behind an error of the engine of components, which has the system's error among its words. Where it may not, it could
 /// not make code executable.
-pub(crate) fn of_text(text: &str) -> Option<&'static str> {
-    if text.contains("out of memory") {
+pub fn of_text(text: &str) -> Option<&'static str> {
+    if ["out of memory", "OutOfMemory"].iter().any(|words| text.contains(words)) {
         return Some(MEMORY);
     }
     let (_, code) = text.rsplit_once("(os error ")?;
@@ -87,6 +98,7 @@ mod tests {
         let explained = explain(&io::Error::from_raw_os_error(EMFILE));
         assert!(explained.contains("os error 24") && explained.contains("RLIMIT_NOFILE"), "{explained}");
         assert_eq!(explain(&io::Error::other("its own words")), "its own words");
+        assert!(is_set("Max open files") && !is_set("Max nothing"));
         // The numbers are the system's.
         for (code, kind) in [
             (EFBIG, io::ErrorKind::FileTooLarge),

@@ -12,6 +12,7 @@ use crate::config::{DatabaseConfig, Passwords, Spec};
 use crate::error::{Error, ErrorKind};
 use crate::service::StorageService;
 use crate::storage::Storage;
+use crate::threads;
 
 /// Which side of a migration a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl Side {
         };
         let builder = Storage::builder(config);
         let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
-        let storage = match tokio::task::spawn_blocking(move || builder.build()).await {
+        let storage = match threads::spawn(move || builder.build()).await {
             Ok(storage) => Arc::new(storage.map_err(start)?),
             Err(error) => {
                 let error = Error::new(ErrorKind::Internal, format!("loading the plugin failed: {error}"));

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::engine::Engine;
+use crate::limit;
 
 /// Bytes of the SHA-256 at the end of a cached file.
 const DIGEST: usize = 32;
@@ -56,18 +57,21 @@ impl Cache {
         let file = self.file(engine, sha256);
         let metadata = fs::symlink_metadata(&file).ok()?;
         let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
-        let content = if private { fs::read(&file).ok() } else { None };
-        let component =
-            content.as_deref().and_then(|content| content.split_last_chunk::<DIGEST>()).and_then(|(code, digest)| {
-                if self::digest(&file, code)[..] != digest[..] {
-                    return None;
-                }
-                // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
-                // lies in a folder that only this user can write (checked in `open`), is named by the
-                // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
-                // last bit, by their SHA-256.
-                unsafe { Component::deserialize(engine.wasmtime(), code) }.ok()
-            });
+        // What cannot be read now is not damaged.
+        let content = if private { fs::read(&file).ok()? } else { Vec::new() };
+        let code = content.split_last_chunk::<DIGEST>();
+        let code = code.filter(|(code, digest)| private && self::digest(&file, code)[..] == digest[..]);
+        let component = code.map(|(code, _)| {
+            // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
+            // lies in a folder that only this user can write (checked in `open`), is named by the
+            // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
+            // last bit, by their SHA-256.
+            unsafe { Component::deserialize(engine.wasmtime(), code) }
+        });
+        let component = match component {
+            Some(Err(error)) if limit::of_text(&format!("{error:#}")).is_some() => return None,
+            component => component.and_then(Result::ok),
+        };
         if component.is_none() {
             tracing::warn!(file = %file.display(), "cached code is damaged or not this user's alone; compiling again");
             fs::remove_file(&file).ok();

@@ -95,7 +95,7 @@ impl Export {
                     output::escaped(&name)
                 );
                 if self.is_stdout() {
-                    eprintln!("{text}");
+                    output::say(&text);
                     return Ok(());
                 }
                 output::print(&text)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cofferdam::migrate::snapshot::{self, Contents, Imported, OnBrokenRule, SnapshotError, Verified};
-use cofferdam::{ImportOutcome, StorageService};
+use cofferdam::{ImportOutcome, StorageService, threads};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -94,7 +94,7 @@ impl Import {
     async fn open(&self) -> Result<File, Failure> {
         let path = self.file.clone();
         // A pipe is read to its end here.
-        let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
+        let opened = threads::spawn(move || match path == Path::new("-") {
             false => snapshot::open(&path),
             true => match std::io::stdin().as_fd().try_clone_to_owned().map(File::from) {
                 Ok(stdin) => snapshot::spool(stdin),

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, ResilientStorage, Storage, StorageBuilder, StorageService};
+use cofferdam::{Config, ResilientStorage, Storage, StorageBuilder, StorageService, threads};
 
 use crate::failure::Failure;
 
@@ -55,7 +55,7 @@ pub async fn load_to_read(config: Config) -> Result<Storage, Failure> {
 }
 
 async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
-    match tokio::task::spawn_blocking(move || builder.build()).await {
+    match threads::spawn(move || builder.build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
@@ -63,7 +63,7 @@ async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
 
 /// Loads the backend for something that works for long.
 pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure> {
-    match tokio::task::spawn_blocking(move || ResilientStorage::builder(config).build()).await {
+    match threads::spawn(move || ResilientStorage::builder(config).build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cofferdam::plugin;
+use cofferdam::{plugin, threads};
 use serde_json::json;
 
 use crate::check::engine_name;
@@ -45,7 +45,7 @@ pub struct Inspect {
 impl Inspect {
     async fn run(self) -> Result<(), Failure> {
         let file = self.file;
-        let inspected = tokio::task::spawn_blocking(move || {
+        let inspected = threads::spawn(move || {
             let inspection = plugin::inspect(&file)?;
             Ok::<_, plugin::PluginError>((inspection, plugin::describe(&file)?))
         });

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::format::VERSION;
 use crate::error::Error;
+use crate::limit;
 
 /// Why a snapshot was not made or not imported.
 ///
@@ -25,7 +26,7 @@ pub enum SnapshotError {
         source: Error,
     },
     /// A file or a stream cannot be opened, read or written.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", limit::explain(source))]
     Io {
         /// What cannot be done.
         what: String,

@@ -15,6 +15,7 @@ use super::tls;
 use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
+use crate::threads;
 
 /// The pauses between attempts: short enough for a server that restarts, long enough not to press one that is
 /// overloaded.
@@ -265,13 +266,12 @@ impl Connector {
     async fn password(&self) -> Secret {
         let known = || self.password.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = self.password_file.clone() {
-            match tokio::task::spawn_blocking(move || read_password(&path)).await {
+            match threads::spawn(move || read_password(&path)).await {
                 Ok(Ok(password)) => *known() = password,
                 Ok(Err(problem)) => {
                     tracing::warn!("MYSQL_PASSWORD_FILE names {problem}: the last known password is used");
                 }
-                // The runtime is being shut down.
-                Err(_) => {}
+                Err(threads::Ended) => {}
             }
         }
         known().clone()

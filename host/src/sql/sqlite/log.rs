@@ -109,10 +109,15 @@ impl Log {
         self.pages.store(0, Ordering::Relaxed);
         self.copy_begun.store(0, Ordering::Relaxed);
         self.copied.store(0, Ordering::Relaxed);
-        self.due.store(self.most.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+        self.due.store(self.early(), Ordering::Relaxed);
         self.is_held.store(false, Ordering::Relaxed);
         let mut hold = lock(&self.hold);
         *hold = Hold { told: hold.told, ..Hold::default() };
+    }
+
+    /// From here on it is worth the syncs, where a copy has just ended.
+    fn early(&self) -> usize {
+        self.most.load(Ordering::Relaxed) / 4 * 3
     }
 
     /// Waits for the copy that is under way, and keeps others from beginning one.
@@ -167,7 +172,7 @@ impl Log {
             self.is_held.store(false, Ordering::Relaxed);
         } else if may_try {
             // Whoever was in the way has gone on.
-            self.due.store(self.most.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
+            self.due.store(self.early(), Ordering::Relaxed);
         }
     }
 
@@ -212,8 +217,11 @@ impl Log {
         let wait = if is_doubled { FIRST_WAIT.saturating_mul(1 << waits.min(8)).min(LAST_WAIT) } else { FIRST_WAIT };
         // The file is cut where somebody made it grow beyond what is usual; else its blocks are written again.
         let mode = if pages > 2 * most { CheckpointMode::TRUNCATE } else { CheckpointMode::RESTART };
+        let started = StdInstant::now();
         match raw.checkpoint(mode, wait) {
             Ok(_) => {
+                let microseconds = started.elapsed().as_micros();
+                tracing::debug!(path = %path.display(), pages, microseconds, "the write-ahead log began anew");
                 if pages > 2 * most {
                     tracing::info!(path = %path.display(), "the write-ahead log is short again");
                 }

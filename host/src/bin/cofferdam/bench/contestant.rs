@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cofferdam::config::DatabaseConfig;
 use cofferdam::sql::{Engine, Server};
-use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin};
+use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin, threads};
 
 use super::callers::Callers;
 use super::progress::Progress;
@@ -40,7 +40,7 @@ impl Contestant {
     pub async fn find(argument: &Path, rows: usize, callers: Callers) -> Result<Self, Failure> {
         let file = file_of(argument)?;
         let described = file.clone();
-        let description = tokio::task::spawn_blocking(move || plugin::describe(&described))
+        let description = threads::spawn(move || plugin::describe(&described))
             .await
             .map_err(|error| Failure::failed(format!("looking at the plugin failed: {error}")))??;
         Ok(Self {
@@ -179,6 +179,11 @@ impl Contestant {
         }
         self.tally.wrong_rows = (found.max(count) - right) as u64;
         Ok(())
+    }
+
+    /// What is left where it is not removed.
+    pub fn scratch_name(&self) -> Option<String> {
+        self.scratch.as_ref().map(Scratch::name)
     }
 
     /// Closes the storage and removes the database.

@@ -104,7 +104,7 @@ impl Narrator {
     pub fn say(self, what: &str, text: &str) -> Result<(), Failure> {
         let line = format!("{what:<10}{text}");
         if self.to_stderr {
-            eprintln!("{line}");
+            output::say(&line);
             return Ok(());
         }
         output::print(&line)
