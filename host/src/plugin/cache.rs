@@ -27,7 +27,7 @@ impl Cache {
     ///
     /// Where the folder cannot be made, or another user could have put a file there.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make(folder)?;
         let metadata = fs::metadata(folder)?;
         // A fresh file's owner is this process's user; asking the system for its id would need a dependency.
         let probe = folder.join(format!(".probe-{}", unique()));
@@ -89,6 +89,32 @@ impl Cache {
         }
         stored
     }
+}
+
+/// Makes a folder and those above it. Not in a folder of another user's who alone writes there: as root it would be in their
+/// way, as `~/.cache` is where somebody became root and kept their HOME.
+fn make(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made?,
+        }
+        let above =
+            fs::metadata(folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        if above.uid() != fs::metadata(folder)?.uid() && above.mode() & 0o022 == 0 {
+            fs::remove_dir(folder)?;
+            let message =
+                format!("{} belongs to another user, who would get a folder of this one's in it", above_of(folder));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+    }
+    Ok(())
+}
+
+fn above_of(folder: &Path) -> String {
+    folder.parent().unwrap_or(folder).display().to_string()
 }
 
 /// The SHA-256 of a file's name and the code in it.
