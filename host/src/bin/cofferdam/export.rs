@@ -38,7 +38,7 @@ pub struct Export {
     /// Compress by zstd, whatever the file's name
     #[arg(long)]
     zstd: bool,
-    /// Replace a file that is there
+    /// Replace a file that is there; never a database, a spool or a component
     #[arg(long)]
     force: bool,
     /// Print events, a JSON document a line, on standard error where the snapshot goes to standard output
@@ -68,7 +68,11 @@ impl Export {
         if self.is_stdout() && self.compression() == Compression::Zstd && std::io::stdout().is_terminal() {
             return Err(Failure::usage("a terminal cannot show compressed data: name a file, or leave out --zstd"));
         }
-        let storage = open::existing().await?;
+        let config = open::config()?;
+        if !self.is_stdout() {
+            open::named_for_output("FILE", &self.file, &config.claims())?;
+        }
+        let storage = open::existing_in(config).await?;
         let mut watch = Watch::new("exporting", events);
         let progress = watch.progress.clone();
         let result = watch.over(self.write(&storage, &progress)).await;

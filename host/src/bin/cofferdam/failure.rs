@@ -85,7 +85,11 @@ impl Failure {
     /// The same failure with what the caller can do about it.
     #[must_use]
     pub fn with_remedy(self) -> Self {
+        let is_of_file = self.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_"));
         let remedy = match self.kind {
+            // What has its remedy with it: a file that cannot be read or written, and our own refusals.
+            "permission-denied" if is_of_file => return self,
+            "refused" if self.code.is_none() => return self,
             "unavailable" => "check that the database is running and that the DATABASE_ and MYSQL_ variables name it",
             "timeout" => "check that the database answers, or give it longer with --timeout",
             "permission-denied" => "check the user's name, password and rights",
@@ -207,7 +211,9 @@ impl From<SnapshotError> for Failure {
                 _ => (FAILED, "file"),
             },
             SnapshotError::Exists { .. } => (USAGE, "exists"),
-            SnapshotError::Folder { .. } | SnapshotError::Special { .. } => (USAGE, "file"),
+            SnapshotError::Folder { .. } | SnapshotError::Special { .. } | SnapshotError::Needed { .. } => {
+                (USAGE, "file")
+            }
             SnapshotError::NotSnapshot { .. } => (USAGE, "not-a-snapshot"),
             SnapshotError::NewerVersion { .. } => (USAGE, "newer-version"),
             SnapshotError::Truncated { .. } => (DAMAGED, "truncated"),

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use cofferdam::files::FileUse;
 use cofferdam::plugin;
 use serde_json::json;
 
 use crate::check::engine_name;
 use crate::failure::Failure;
-use crate::output;
+use crate::{open, output};
 
 /// Looks at storage plugins.
 #[derive(Subcommand)]
@@ -44,7 +45,7 @@ pub struct Inspect {
 
 impl Inspect {
     async fn run(self) -> Result<(), Failure> {
-        let file = self.file;
+        let file = open::named("FILE", &self.file, FileUse::Input)?;
         let inspected = tokio::task::spawn_blocking(move || {
             let inspection = plugin::inspect(&file)?;
             Ok::<_, plugin::PluginError>((inspection, plugin::describe(&file)?))

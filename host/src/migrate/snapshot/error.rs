@@ -50,6 +50,14 @@ pub enum SnapshotError {
         /// What was named.
         path: PathBuf,
     },
+    /// A snapshot would replace a file that somebody needs.
+    #[error("{} is {what}, which no snapshot replaces: name another file", .path.display())]
+    Needed {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
     /// The file is something else.
     #[error("this is no snapshot ({reason}): name a file that `cofferdam export` wrote")]
     NotSnapshot {

@@ -185,7 +185,7 @@ impl Connector {
         };
         let (connection, node) = match timeout_at(limit, opening).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Err(codes::error(error, Doing::Connecting, address)),
+            Ok(Err(error)) => return Err(self.with_hint(codes::error(error, Doing::Connecting, address))),
             Err(_) if limit >= deadline => return Err(SqlError::timeout(&format!("connecting to {address}"))),
             Err(_) => {
                 let waited = limit.saturating_duration_since(began);
@@ -259,6 +259,15 @@ impl Connector {
                  verify-identity with MYSQL_TLS_CA to verify it"
             ),
         }
+    }
+
+    /// Adds what may be wrong with the password where the server says that it is, without showing it.
+    fn with_hint(&self, mut error: SqlError) -> SqlError {
+        let hint = self.password.lock().unwrap_or_else(PoisonError::into_inner).hint();
+        if let Some(hint) = hint.filter(|_| error.code.as_deref() == Some("1045")) {
+            error.message.push_str(&format!("; the password {hint}: leave that out if it is no part of it"));
+        }
+        error
     }
 
     /// The password as it is now. A file may have been replaced since, and may be missing while that is done.

@@ -19,6 +19,7 @@ use super::pace::{Pace, run_slow};
 use super::place::Place;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
+use crate::files::FileUse;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
@@ -133,7 +134,7 @@ impl Pool {
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(()) }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.place.path()
     }
 
@@ -208,6 +209,9 @@ impl Pool {
         } else {
             None
         };
+        if self.readers != Role::Observer {
+            super::judged(self.path(), FileUse::Database)?;
+        }
         // A pool that writes nothing opens no writer, not even to see whether the file is in order.
         let role = if self.readers == Role::Observer { Role::Observer } else { self.writes };
         let open = || Raw::open(&self.place, role, false, &self.wal_pages);

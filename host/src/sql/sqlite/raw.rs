@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 use super::codes;
 use super::guard::{self, Guard, host};
 use super::place::Place;
+use super::still::{self, Still};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
 use crate::sql::{Statement, Value};
@@ -106,6 +107,9 @@ pub(super) struct Raw {
     /// Whether a commit found that the file is not at its path any more.
     is_moved: Arc<AtomicBool>,
     opened: Instant,
+    /// Where it is read without a log and without locks: what the file must be all the while.
+    still: Option<Still>,
+    is_spool: bool,
     /// Whether it is to be closed because of an error that it met.
     spoiled: Cell<bool>,
     logged: Cell<bool>,
@@ -120,7 +124,7 @@ impl Raw {
     /// `create` makes a file that is missing.
     pub fn open(place: &Arc<Place>, role: Role, create: bool, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
         let path = place.path();
-        let attempt = || -> rusqlite::Result<Self> {
+        let attempt = |still: Option<Still>| -> rusqlite::Result<Self> {
             let access = match role {
                 Role::Observer => OpenFlags::SQLITE_OPEN_READ_ONLY,
                 _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -129,9 +133,12 @@ impl Raw {
             if create {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
-            let mut connection = Connection::open_with_flags(path, flags)?;
+            let mut connection = match &still {
+                Some(still) => Connection::open_with_flags(still.uri(), flags | OpenFlags::SQLITE_OPEN_URI)?,
+                None => Connection::open_with_flags(path, flags)?,
+            };
             connection.busy_timeout(OPEN_WAIT)?;
-            configure(&connection, role)?;
+            let is_spool = configure(&connection, role)?;
             let is_moved = Arc::<AtomicBool>::default();
             if role.writes() {
                 let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
@@ -157,29 +164,49 @@ impl Raw {
                 place: Arc::clone(place),
                 is_moved,
                 opened: Instant::now(),
+                still,
+                is_spool,
                 spoiled: Cell::new(false),
                 logged: Cell::new(false),
                 buffers: Cell::default(),
             })
         };
-        let raw = attempt().map_err(|error| {
-            let error = codes::error(error);
-            let what = match error.kind {
-                ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
-                ErrorKind::PermissionDenied if role == Role::Observer => "cannot be read by this user",
-                ErrorKind::PermissionDenied => "cannot be written by this user",
-                _ => "cannot be opened",
+        let raw = match attempt(None) {
+            Err(error) if role == Role::Observer => {
+                let error = codes::error(error);
+                match Still::of(path).filter(|_| still::is_in_question(&error)) {
+                    Some(still) => attempt(Some(still)).map_err(codes::error),
+                    None => Err(error),
+                }
+            }
+            result => result.map_err(codes::error),
+        };
+        let raw = raw.map_err(|error| {
+            let unreadable = Some(&error).filter(|_| role == Role::Observer);
+            let (kind, what) = match (error.kind, unreadable.and_then(|error| still::why_unreadable(path, error))) {
+                (ErrorKind::CorruptData, _) => (error.kind, "is not a SQLite database, or is damaged"),
+                (_, Some(what)) => (ErrorKind::PermissionDenied, what),
+                (ErrorKind::PermissionDenied, None) => (error.kind, "cannot be written by this user"),
+                (kind, None) => (kind, "cannot be opened"),
             };
             let message = format!("the database file {} {what}: {}", path.display(), error.message);
-            SqlError { message, ..error }
+            SqlError { kind, message, ..error }
         })?;
+        if raw.is_spool {
+            let message =
+                format!("the database file {} is a spool, and no database: name another file", path.display());
+            return Err(SqlError::new(ErrorKind::Other, message));
+        }
         // SQLite opens a file that it may not write for reading, and says so only at the first write.
         if role != Role::Observer && raw.connection.is_readonly(c"main").unwrap_or(false) {
             return Err(SqlError {
                 code: Some("SQLITE_READONLY".to_owned()),
                 ..SqlError::new(
                     ErrorKind::PermissionDenied,
-                    format!("the database file {} is read-only for this user", path.display()),
+                    format!(
+                        "the database file {} is read-only for this user: look at its owner, its mode and its mount",
+                        path.display()
+                    ),
                 )
             });
         }
@@ -284,6 +311,9 @@ impl Raw {
         let result = builder.finish();
         *buffers = builder.into_buffers();
         self.buffers.set(Some(buffers));
+        if let Some(still) = &self.still {
+            still.check().inspect_err(|_| self.spoiled.set(true))?;
+        }
         result
     }
 
@@ -366,7 +396,8 @@ impl Raw {
     }
 }
 
-fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+/// Whether the file is a spool is found out on the way.
+fn configure(connection: &Connection, role: Role) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
@@ -382,7 +413,8 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
         connection.execute_batch("PRAGMA query_only = ON")?;
     }
     // The first look into the file, so that one that is no database is refused here.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    const SPOOL: &str = "SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('spooled_writes', 'rejected_writes')";
+    connection.query_row(SPOOL, [], |row| row.get(0))
 }
 
 impl ToSql for Value {

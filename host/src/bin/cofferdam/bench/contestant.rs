@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::DatabaseConfig;
+use cofferdam::files::FileUse;
 use cofferdam::sql::{Engine, Server};
 use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin};
 
@@ -200,7 +201,7 @@ fn file_of(argument: &Path) -> Result<PathBuf, Failure> {
     let engine = match argument.to_str() {
         Some("sqlite") => Engine::Sqlite,
         Some("mysql") => Engine::Mysql,
-        _ => return Ok(argument.to_owned()),
+        _ => return open::named("PLUGIN", argument, FileUse::Input),
     };
     // Of the environment only where plugins are: COFFERDAM_PLUGIN is another one, and no database is asked.
     let variables = [("COFFERDAM_PLUGIN", ""), ("DATABASE_TYPE", ""), ("DATABASE_PATH", "")]
