@@ -46,6 +46,8 @@
 //!   once while the database is away, and keeps writes in a spool. [`resilience`] has its parts and its status.
 //! - [`Storage`]: a loaded backend and its database, without any of that.
 //! - [`config`]: what can be set, and the one place that reads the environment.
+//! - [`files`]: which names of files can be meant, and whether two of them lead to one file.
+//! - [`limit`] and [`threads`]: what a small machine lacks, and work that blocks.
 //! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
@@ -59,6 +61,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod files;
+pub mod limit;
 pub mod migrate;
 pub mod plugin;
 pub mod sql;
@@ -71,6 +75,7 @@ pub mod resilience;
 mod service;
 mod storage;
 mod text;
+pub mod threads;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};

@@ -15,7 +15,7 @@ use cofferdam::{Config, ErrorKind};
 const ANYTHING: char = '\u{2026}';
 
 /// Where the library's typed errors are that operators meet, under `host/src`.
-const ERRORS: [&str; 4] = ["config", "migrate", "plugin", "resilience"];
+const ERRORS: [&str; 5] = ["config", "files", "migrate", "plugin", "resilience"];
 
 /// Of the engine's interrupt, which `plugin … failed` reports in other words.
 const NOT_SHOWN: [&str; 1] = ["computed for too long"];
@@ -185,7 +185,8 @@ fn every_mistake_in_the_sources_of_the_environment_is_there() -> Result<()> {
     let texts = page.texts("## Environment")?;
     let mut count = 0;
     for (path, source) in sources(&repository("host/src/config"))? {
-        for template in templates(&source, "self.wrong(", ");\n") {
+        let marks = ["self.wrong(", "self.wrong_value("];
+        for template in marks.iter().flat_map(|mark| templates(&source, mark, ");\n")) {
             count += 1;
             let any = format!("{ANYTHING} {template}");
             let is_there = texts.iter().any(|text| fits(&any, text));
@@ -287,6 +288,7 @@ fn every_mistake_that_can_be_made_is_there_with_its_variable() -> Result<()> {
             });
             ensure!(is_there, "{mistake:?} is not in the chapter on the environment");
             // What is accepted stands in a table.
+            let mistake = mistake.split("; it ").next().unwrap_or_default();
             let range = mistake.rsplit_once(": it must be ").and_then(|(_, range)| range.rsplit_once("from "));
             if let Some((from, to)) = range.and_then(|(_, range)| range.split_once(" to ")) {
                 let row = format!("| `{name}` | {from} | {to} |");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::sql::Engine;
 
+mod claims;
 mod duration;
 mod mirror;
 mod mysql;
@@ -17,6 +18,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
+pub use self::claims::{Claim, claimed, claims_of};
 pub use self::mirror::MirrorConfig;
 pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, START_WAIT, SpoolConfig};
 pub use duration::{format_duration, parse_duration};
@@ -24,7 +26,7 @@ pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
 pub use spec::{Spec, SpecError};
-pub use variables::{VARIABLES, Variable, variable_named};
+pub use variables::{VARIABLES, Variable, misspelt, variable_named};
 
 /// Everything that a [`Storage`](crate::Storage) needs to know.
 #[derive(Clone, Debug)]
@@ -155,6 +157,11 @@ impl Secret {
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// What may be wrong with it, without showing it, where a server says that it is wrong.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        crate::files::slip::of_secret(&self.0)
     }
 }
 

@@ -12,9 +12,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::claims::of_conflict;
 use super::duration::{format_duration, parse_duration};
-use super::variables::variable_named;
+use super::variables::{misspelt, variable_named};
 use super::{Config, ConfigError, DatabaseConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
+use crate::files::{FilePath, FileUse, slip};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,6 +34,10 @@ impl Config {
     /// All mistakes at once, each by the name of its variable, with what is accepted. The values of secrets are not
     /// in it.
     pub fn from_env() -> Result<Self, ConfigError> {
+        let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        for (name, meant) in misspelt(names.iter().map(String::as_str)) {
+            tracing::warn!("{name} is set and means nothing: if {meant} is meant, set that");
+        }
         Self::from_lookup(&|name| std::env::var_os(name))
     }
 
@@ -41,7 +47,12 @@ impl Config {
     ///
     /// As [`from_env`](Self::from_env).
     pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, ConfigError> {
-        let mut reader = Reader { lookup, mistakes: Vec::new(), wrong: BTreeSet::new() };
+        Self::read(lookup, FileUse::Database)
+    }
+
+    /// As [`from_lookup`](Self::from_lookup). `usage` says whether a SQLite file is written or read alone.
+    pub(super) fn read(lookup: &dyn Fn(&str) -> Option<OsString>, usage: FileUse) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, usage, mistakes: Vec::new(), wrong: BTreeSet::new() };
         let mut config = Self {
             database: reader.database(),
             plugin: reader.plugin(),
@@ -58,6 +69,12 @@ impl Config {
             ),
         };
         config.mirror = reader.mirror(&config.database);
+        if let Some((one, other)) = config.conflict()
+            && !reader.wrong.contains(one)
+            && !reader.wrong.contains(other)
+        {
+            reader.wrong(one, of_conflict(other));
+        }
         match reader.mistakes.is_empty() {
             true => Ok(config),
             false => Err(ConfigError(reader.mistakes)),
@@ -69,6 +86,8 @@ impl Config {
 /// with the whole configuration.
 struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Of a SQLite file.
+    usage: FileUse,
     mistakes: Vec<String>,
     wrong: BTreeSet<&'static str>,
 }
@@ -77,6 +96,15 @@ impl Reader<'_> {
     fn wrong(&mut self, name: &'static str, problem: impl AsRef<str>) {
         self.wrong.insert(name);
         self.mistakes.push(format!("{name} {}", problem.as_ref()));
+    }
+
+    /// As [`wrong`](Self::wrong), of a value that is no secret: with what may be left in it of a shell or an env file.
+    fn wrong_value(&mut self, name: &'static str, problem: impl AsRef<str>) {
+        let text = self.raw(name).and_then(|value| value.into_string().ok());
+        if let Some(slip) = text.as_deref().and_then(slip::of) {
+            return self.wrong(name, format!("{}; it {slip}", problem.as_ref()));
+        }
+        self.wrong(name, problem);
     }
 
     fn raw(&self, name: &'static str) -> Option<OsString> {
@@ -102,8 +130,19 @@ impl Reader<'_> {
         self.text(name).unwrap_or_else(|| default(name).to_owned())
     }
 
-    fn path(&self, name: &'static str) -> Option<PathBuf> {
-        self.raw(name).map(PathBuf::from)
+    /// A file's or a folder's name; `None` also for one that nobody meant, which is noted.
+    fn path(&mut self, name: &'static str, usage: FileUse) -> Option<PathBuf> {
+        match FilePath::new(self.raw(name)?, usage, self.home().as_deref()) {
+            Ok(path) => Some(path.into()),
+            Err(error) => {
+                self.wrong(name, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        self.raw("HOME").map(PathBuf::from).filter(|path| path.is_absolute())
     }
 
     fn number(&mut self, name: &'static str, accepted: RangeInclusive<u32>) -> u32 {
@@ -113,7 +152,10 @@ impl Reader<'_> {
             Ok(number) if accepted.contains(&number) && !text.starts_with('+') => number,
             _ => {
                 let (least, most) = accepted.into_inner();
-                self.wrong(name, format!("is {}: it must be a whole number from {least} to {most}", shown(&text)));
+                self.wrong_value(
+                    name,
+                    format!("is {}: it must be a whole number from {least} to {most}", shown(&text)),
+                );
                 least
             }
         }
@@ -125,8 +167,8 @@ impl Reader<'_> {
         let (from, to) = (format_duration(least), format_duration(most));
         match parse_duration(&text) {
             Some(duration) if least <= duration && duration <= most => return duration,
-            Some(_) => self.wrong(name, format!("is {}: it must be from {from} to {to}", shown(&text))),
-            None => self.wrong(
+            Some(_) => self.wrong_value(name, format!("is {}: it must be from {from} to {to}", shown(&text))),
+            None => self.wrong_value(
                 name,
                 format!(
                     "is {}: it must be a duration such as 500ms, 30s, 1m30s or 1.5h, from {from} to {to}",
@@ -138,26 +180,36 @@ impl Reader<'_> {
     }
 
     fn database(&mut self) -> DatabaseConfig {
-        match self.text_or_default("DATABASE_TYPE").as_str() {
+        const NAME: &str = "DATABASE_TYPE";
+        let text = self.text_or_default(NAME);
+        match text.as_str() {
             "sqlite" => DatabaseConfig::Sqlite(self.sqlite()),
             "mysql" => DatabaseConfig::Mysql(self.mysql()),
             other => {
-                self.wrong("DATABASE_TYPE", format!("is {}: it must be sqlite or mysql", shown(other)));
+                let advice = match slip::cleaned(other).to_ascii_lowercase().as_str() {
+                    "sqlite" | "sqlite3" | "sqlite2" | "file" => "; write sqlite",
+                    "mysql" | "mysql2" | "mysqli" | "mysql8" | "mariadb" | "percona" => {
+                        "; write mysql, also for MariaDB"
+                    }
+                    "postgres" | "postgresql" | "pg" | "pgsql" => "; there is no backend for PostgreSQL",
+                    _ => "",
+                };
+                self.wrong_value(NAME, format!("is {}: it must be sqlite or mysql{advice}", shown(other)));
                 DatabaseConfig::Sqlite(self.sqlite())
             }
         }
     }
 
     fn sqlite(&mut self) -> SqliteConfig {
-        let path = self.path("DATABASE_PATH").unwrap_or_else(|| default("DATABASE_PATH").into());
-        let bytes = path.as_os_str().as_encoded_bytes();
-        if bytes == b":memory:" {
-            // Every connection of the pool would have a database of its own.
-            self.wrong("DATABASE_PATH", "is :memory:, which a pool of connections cannot share: name a file");
-        } else if bytes.starts_with(b"file:") {
-            self.wrong("DATABASE_PATH", "is a URI: name the file by its path alone");
-        } else if bytes.ends_with(b"/") || path.is_dir() {
-            self.wrong("DATABASE_PATH", format!("is {}, a folder: name a file in it", shown_path(&path)));
+        const NAME: &str = "DATABASE_PATH";
+        let named = self.path(NAME, self.usage);
+        if named.is_some() || self.wrong.contains(NAME) {
+            return SqliteConfig { path: named.unwrap_or_default() };
+        }
+        let path = PathBuf::from(default(NAME));
+        // Of the default what is there may be of no use.
+        if let Err(error) = FilePath::new(&path, self.usage, None) {
+            self.wrong(NAME, error.to_string());
         }
         SqliteConfig { path }
     }
@@ -208,7 +260,8 @@ impl Reader<'_> {
     }
 
     fn plugin(&mut self) -> PluginSource {
-        match (self.path("COFFERDAM_PLUGIN"), self.path("COFFERDAM_PLUGINS")) {
+        let file = self.path("COFFERDAM_PLUGIN", FileUse::Input);
+        match (file, self.path("COFFERDAM_PLUGINS", FileUse::Input)) {
             (Some(file), _) => PluginSource::File(file),
             (None, Some(folder)) => PluginSource::Folder(folder),
             (None, None) => PluginSource::BesideExecutable,
@@ -219,7 +272,7 @@ impl Reader<'_> {
         const NAME: &str = "COFFERDAM_PLUGIN_SHA256";
         let text = self.text(NAME)?;
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            self.wrong(
+            self.wrong_value(
                 NAME,
                 format!("is {}: it must be 64 hexadecimal digits, as sha256sum prints them", shown(&text)),
             );
@@ -228,17 +281,21 @@ impl Reader<'_> {
     }
 
     fn cache(&mut self) -> Option<PathBuf> {
-        if let Some(folder) = self.path("COFFERDAM_CACHE") {
-            if folder.as_os_str() == "off" {
+        const NAME: &str = "COFFERDAM_CACHE";
+        match self.raw(NAME) {
+            Some(folder) if folder == "off" => return None,
+            Some(folder) if folder.eq_ignore_ascii_case("off") => {
+                self.wrong(NAME, format!("is {}: write off", shown_path(Path::new(&folder))));
                 return None;
             }
-            if folder.is_file() {
-                self.wrong("COFFERDAM_CACHE", format!("is {}, a file: name a folder, or off", shown_path(&folder)));
-            }
-            return Some(folder);
+            Some(_) => return self.path(NAME, FileUse::Folder),
+            None => {}
         }
-        // The XDG base directory specification says to ignore a relative path.
-        let absolute = |name| self.path(name).filter(|path| path.is_absolute());
+        // The XDG base directory specification says to ignore a relative path. One that nobody meant is no place either.
+        let absolute = |name| {
+            let path = self.raw(name).map(PathBuf::from).filter(|path| path.is_absolute())?;
+            FilePath::new(&path, FileUse::Folder, None).ok().map(PathBuf::from)
+        };
         absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
             .map(|caches| caches.join("cofferdam/compiled"))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::{Config, ConfigError};
+use crate::files::{FileNameError, FilePath, FileUse};
 
 /// Where a database is, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +27,8 @@ pub enum Spec {
     Plugin(PathBuf),
 }
 
-/// What is wrong with such a name. The name itself is not repeated, since it may contain a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// What is wrong with such a name. It is repeated as far as it names a file, and otherwise may contain a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// There is a password in it.
     #[error(
@@ -44,6 +45,9 @@ pub enum SpecError {
     /// A file's name is missing.
     #[error("it names no file; write sqlite:PATH or plugin:FILE")]
     NoFile,
+    /// Nobody meant this name of a file.
+    #[error("the file {0}")]
+    File(#[source] FileNameError),
     /// A URL lacks a part or has one too many.
     #[error("the URL {0}; write mysql://user@host:port/database, the port may be left out")]
     Url(&'static str),
@@ -63,15 +67,16 @@ impl Spec {
     ///
     /// Where it is none, without repeating it.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let file = |path: &str| match path {
+        let file = |path: &str, usage| match path {
             "" => Err(SpecError::NoFile),
-            path => Ok(PathBuf::from(path)),
+            path => FilePath::new(path, usage, None).map(PathBuf::from).map_err(SpecError::File),
         };
         if let Some(path) = text.strip_prefix("sqlite:") {
-            return file(path).map(Self::Sqlite);
+            // Whether it is written is known where it is opened.
+            return file(path, FileUse::Source).map(Self::Sqlite);
         }
         if let Some(path) = text.strip_prefix("plugin:") {
-            return file(path).map(Self::Plugin);
+            return file(path, FileUse::Input).map(Self::Plugin);
         }
         match text.strip_prefix("mysql://") {
             Some(rest) => url(rest),
@@ -84,7 +89,8 @@ impl Spec {
     ///
     /// For `sqlite:` and `mysql:` the component is one of those that the folder `COFFERDAM_PLUGINS` holds. It has
     /// neither a spool nor a mirror: those are of the bot's own database.
-    /// `passwords` are looked at before `MYSQL_PASSWORD` and `MYSQL_PASSWORD_FILE`.
+    /// `passwords` are looked at before `MYSQL_PASSWORD` and `MYSQL_PASSWORD_FILE`. `usage` says whether a SQLite file is
+    /// written or read alone.
     ///
     /// # Errors
     ///
@@ -92,6 +98,7 @@ impl Spec {
     pub(crate) fn config(
         &self,
         passwords: Passwords,
+        usage: FileUse,
         lookup: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Config, ConfigError> {
         let lookup = |name: &str| match name {
@@ -105,18 +112,19 @@ impl Spec {
             "MYSQL_PASSWORD_FILE" if has_own => lookup(passwords.file),
             name => lookup(name),
         };
+        let read = |lookup: &dyn Fn(&str) -> Option<OsString>| Config::read(lookup, usage);
         let config = match self {
-            Self::Plugin(path) => Config::from_lookup(&|name| match name {
+            Self::Plugin(path) => read(&|name| match name {
                 "COFFERDAM_PLUGIN" => Some(path.into()),
                 name => with_password(name),
             }),
-            Self::Sqlite(path) => Config::from_lookup(&|name| match name {
+            Self::Sqlite(path) => read(&|name| match name {
                 "DATABASE_TYPE" => Some("sqlite".into()),
                 "DATABASE_PATH" => Some(path.into()),
                 "COFFERDAM_PLUGIN" | "COFFERDAM_PLUGIN_SHA256" => None,
                 name => lookup(name),
             }),
-            Self::Mysql { user, host, port, database } => Config::from_lookup(&|name| match name {
+            Self::Mysql { user, host, port, database } => read(&|name| match name {
                 "DATABASE_TYPE" => Some("mysql".into()),
                 "MYSQL_HOST" => Some(host.into()),
                 "MYSQL_PORT" => Some(port.to_string().into()),
@@ -270,6 +278,23 @@ mod tests {
             ("mysql://bot@db/s?tls=off", "more than a database"),
             ("mysql://bot@[::1/s", "a bracket"),
             ("mysql://b%4@db/s", "a %"),
+        ] {
+            let error = Spec::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_one_that_can_be_meant() {
+        for (text, part) in [
+            ("sqlite:///a.db", "two slashes"),
+            ("sqlite:a.db?mode=ro", "write a.db"),
+            ("sqlite:~/a.db", "a ~"),
+            ("sqlite:\"a.db\"", "a quote"),
+            ("sqlite:a.db\n", "is \"a.db\\n\""),
+            ("sqlite::memory:", "in memory"),
+            ("sqlite:file:a.db", "is a URL"),
+            ("plugin:$HOME/a.wasm", "a variable"),
         ] {
             let error = Spec::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");

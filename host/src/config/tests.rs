@@ -115,8 +115,16 @@ fn all_mistakes_are_reported_at_once() {
 
 #[test]
 fn the_type_is_sqlite_or_mysql_and_nothing_else() {
-    for value in ["postgres", "MySQL", "sqlite3", " sqlite", "mariadb"] {
-        one_mistake(read(&[("DATABASE_TYPE", value)]), "DATABASE_TYPE", "it must be sqlite or mysql");
+    for (value, part) in [
+        ("postgres", "it must be sqlite or mysql; there is no backend for PostgreSQL"),
+        ("MySQL", "it must be sqlite or mysql; write mysql"),
+        ("sqlite3", "it must be sqlite or mysql; write sqlite"),
+        (" sqlite", "it has a blank or an invisible character"),
+        ("\"sqlite\"", "it has a quote"),
+        ("mariadb", "write mysql, also for MariaDB"),
+        ("oracle", "it must be sqlite or mysql"),
+    ] {
+        one_mistake(read(&[("DATABASE_TYPE", value)]), "DATABASE_TYPE", part);
     }
 }
 
@@ -135,7 +143,8 @@ fn the_sqlite_path_is_a_file() {
     assert_eq!(sqlite.path, path);
     for (value, part) in [
         (":memory:", "a pool"),
-        ("file:bot.db?mode=ro", "a URI"),
+        ("file:bot.db?mode=ro", "is a URL: write bot.db"),
+        ("bot.db\n", "is \"bot.db\\n\", which has a blank"),
         (folder.path().to_str().unwrap(), "a folder"),
         ("data/", "a folder"),
     ] {
@@ -214,6 +223,12 @@ fn hosts_are_names_or_addresses_with_or_without_a_port() {
     ] {
         one_mistake(read_mysql(&[("MYSQL_HOST", value)]), "MYSQL_HOST", part);
     }
+    for value in
+        ["\"db\"", "$DB", "{{db}}", "undefined", "tcp(db:3306)", "\u{feff}db", "db?x=1", "a\\b", "~db", "db\u{200b}"]
+    {
+        let mistakes = read_mysql(&[("MYSQL_HOST", value)]).expect_err(value).0;
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with("MYSQL_HOST names "), "{mistakes:?}");
+    }
     let both = read_mysql(&[("MYSQL_HOST", "a:x,/b")]).expect_err("two mistakes").0;
     assert_eq!(both.len(), 2, "{both:?}");
 }
@@ -262,6 +277,15 @@ fn numbers_stay_within_reason() {
             one_mistake(read_mysql(&[(name, value)]), name, "a whole number from 1 to");
         }
     }
+}
+
+#[test]
+fn a_service_link_of_kubernetes_is_told_from_a_port() {
+    for value in ["tcp://10.96.0.5:3306", "tcp://[fd00::5]:3306", "udp://10.96.0.5:3306"] {
+        one_mistake(read_mysql(&[("MYSQL_PORT", value)]), "MYSQL_PORT", "enableServiceLinks: false");
+        one_mistake(read_mysql(&[("MYSQL_PORT", value)]), "MYSQL_PORT", value);
+    }
+    one_mistake(read_mysql(&[("MYSQL_PORT", "tcp://bot:hunter2-marker@db:3306")]), "MYSQL_PORT", "a URL");
 }
 
 #[test]
@@ -326,6 +350,22 @@ fn names_are_short_and_printable() {
     for name in ["MYSQL_DATABASE", "MYSQL_USERNAME"] {
         one_mistake(read_mysql(&[(name, &"x".repeat(129))]), name, "characters");
         one_mistake(read_mysql(&[(name, "a\nb")]), name, "control characters");
+        for value in [
+            "\"bot\"",
+            "'bot",
+            "bot ",
+            "\u{feff}bot",
+            "bot\u{a0}",
+            "${BOT}",
+            "$BOT",
+            "null",
+            "/bot",
+            "bot?a=b",
+            "bot # it",
+        ] {
+            one_mistake(read_mysql(&[(name, value)]), name, "it must be the name alone");
+        }
+        read_mysql(&[(name, "my bot's")]).unwrap();
     }
     assert_eq!(read_mysql(&[("MYSQL_USERNAME", "bot:with@signs")]).unwrap().username, "bot:with@signs");
 }
@@ -415,6 +455,78 @@ fn compiled_code_is_cached_where_caches_belong() {
     assert_eq!(cache(&[("XDG_CACHE_HOME", "relative"), home]), Some("/h/.cache/cofferdam/compiled".into()));
     let file = tempfile::NamedTempFile::new().unwrap();
     one_mistake(read(&[("COFFERDAM_CACHE", file.path().to_str().unwrap())]), "COFFERDAM_CACHE", "a file");
+    for (value, part) in [("OFF", "write off"), ("false", "a switch"), ("~/cache", "a ~"), ("cache\n", "write cache")] {
+        one_mistake(read(&[("COFFERDAM_CACHE", value)]), "COFFERDAM_CACHE", part);
+    }
+    assert_eq!(cache(&[("HOME", "/h\n")]), None);
+}
+
+#[test]
+fn every_file_has_a_name_that_can_be_meant() {
+    let path = |name: &str, value: &str| {
+        let own = [("DATABASE_TYPE", "mysql"), ("MYSQL_USERNAME", "bot")];
+        let password = ("MYSQL_PASSWORD", PASSWORD);
+        match name {
+            "DATABASE_PATH" => read(&[(name, value)]),
+            "MYSQL_PASSWORD_FILE" => read(&[own[0], own[1], (name, value)]),
+            _ => read(&[own[0], own[1], password, (name, value)]),
+        }
+    };
+    for name in [
+        "DATABASE_PATH",
+        "MYSQL_PASSWORD_FILE",
+        "MYSQL_TLS_CA",
+        "COFFERDAM_SPOOL",
+        "COFFERDAM_PLUGIN",
+        "COFFERDAM_PLUGINS",
+        "COFFERDAM_CACHE",
+    ] {
+        for (value, part) in [
+            ("~/x", "a ~"),
+            ("x\n", "\"x\\n\""),
+            ("\"x\"", "a quote"),
+            ("file:///x", "a URL"),
+            ("$X/x", "a variable"),
+            ("x?mode=ro", "write x"),
+            ("C:\\x", "as on Windows"),
+        ] {
+            one_mistake(path(name, value), name, part);
+        }
+    }
+    one_mistake(read(&[("COFFERDAM_MIRROR", "sqlite:~/x")]), "COFFERDAM_MIRROR", "a ~");
+    for value in ["off", "false", "none", ":memory:", "x-wal"] {
+        read(&[("COFFERDAM_SPOOL", value)]).unwrap_err();
+    }
+}
+
+#[test]
+fn no_file_is_two_things() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink(at("bot.db"), at("link")).unwrap();
+    std::fs::write(at("mine.wasm"), "\0asm").unwrap();
+    let (database, dotted, link) = (at("bot.db"), at("./x/../bot.db"), at("link"));
+    let (plugin, spool, copy) = (at("mine.wasm"), at("spool"), at("spool-copy"));
+    let (linked, spooled) = (format!("sqlite:{link}"), format!("sqlite:{spool}"));
+    for (name, value, other) in [
+        ("COFFERDAM_SPOOL", &database, "DATABASE_PATH"),
+        ("COFFERDAM_SPOOL", &dotted, "DATABASE_PATH"),
+        ("COFFERDAM_SPOOL", &link, "DATABASE_PATH"),
+        ("COFFERDAM_SPOOL", &plugin, "COFFERDAM_PLUGIN"),
+        // What each makes beside itself.
+        ("DATABASE_PATH", &copy, "COFFERDAM_SPOOL"),
+        ("COFFERDAM_MIRROR", &spooled, "COFFERDAM_SPOOL"),
+    ] {
+        let mut all: BTreeMap<&str, &str> = BTreeMap::new();
+        all.extend([("DATABASE_PATH", &*database), ("COFFERDAM_SPOOL", &*spool), ("COFFERDAM_PLUGIN", &*plugin)]);
+        read(&all.clone().into_iter().collect::<Vec<_>>()).unwrap();
+        all.insert(name, value);
+        let mistakes = read(&all.into_iter().collect::<Vec<_>>()).expect_err(value).0;
+        let names = [name, other].iter().all(|name| mistakes[0].contains(name));
+        assert!(mistakes.len() == 1 && names && mistakes[0].contains("lead to the same file"), "{mistakes:?}");
+    }
+    let both = [("DATABASE_PATH", &*database), ("COFFERDAM_MIRROR", &*linked)];
+    one_mistake(read(&both), "COFFERDAM_MIRROR", "own database");
 }
 
 #[test]

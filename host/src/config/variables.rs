@@ -160,3 +160,77 @@ pub static VARIABLES: &[Variable] = &[
 pub fn variable_named(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.name == name)
 }
+
+/// Names in an environment that mean nothing, each with the variable that was probably meant: by a slip the default counts, and
+/// a new database is made where an old one was meant.
+pub fn misspelt<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<(&'a str, &'static str)> {
+    let names: Vec<_> = names.into_iter().collect();
+    let meant = |name: &str| {
+        let near = |variable: &&Variable| distance(&name.to_ascii_uppercase(), variable.name) <= 2;
+        let near = VARIABLES.iter().filter(near).min_by_key(|variable| distance(name, variable.name));
+        near.map(|variable| variable.name).or_else(|| SYNONYMS.iter().find(|pair| pair.0 == name).map(|pair| pair.1))
+    };
+    let unknown = names.iter().filter(|name| variable_named(name).is_none());
+    let with_meant = unknown.filter_map(|name| Some((*name, meant(name)?)));
+    // Where both are set, the other one is somebody else's.
+    with_meant.filter(|(_, meant)| !names.contains(meant)).collect()
+}
+
+/// What other programs call the same.
+const SYNONYMS: [(&str, &str); 10] = [
+    ("DATABASE_FILE", "DATABASE_PATH"),
+    ("DATABASE_URL", "DATABASE_PATH"),
+    ("SQLITE_PATH", "DATABASE_PATH"),
+    ("DB_PATH", "DATABASE_PATH"),
+    ("DB_TYPE", "DATABASE_TYPE"),
+    ("MYSQL_USER", "MYSQL_USERNAME"),
+    ("MYSQL_PWD", "MYSQL_PASSWORD"),
+    ("MYSQL_PASS", "MYSQL_PASSWORD"),
+    ("MYSQL_DB", "MYSQL_DATABASE"),
+    ("MYSQL_SERVER", "MYSQL_HOST"),
+];
+
+/// How many letters have to be added, left out, exchanged or swapped with the next one.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    if one.len().abs_diff(other.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for i in 0..=one.len() {
+        for j in 0..=other.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let same = usize::from(one[i - 1] != other[j - 1]);
+                let least = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + same);
+                let is_swapped = i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
+                if is_swapped { least.min(rows[i - 2][j - 2] + 1) } else { least }
+            };
+        }
+    }
+    rows[one.len()][other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_in_a_name_is_told_and_other_names_are_not() {
+        for (name, meant) in [
+            ("DATABSE_PATH", "DATABASE_PATH"),
+            ("DATABASE_PAHT", "DATABASE_PATH"),
+            ("database_path", "DATABASE_PATH"),
+            ("COFFERDAM_SPOL", "COFFERDAM_SPOOL"),
+            ("MYSQL_USER", "MYSQL_USERNAME"),
+            ("MYSQL_HOSTS", "MYSQL_HOST"),
+        ] {
+            assert_eq!(misspelt([name]), [(name, meant)]);
+            assert_eq!(misspelt([name, meant]), []);
+        }
+        let others =
+            ["PATH", "HOME", "DATABASE_PATH", "MYSQL_PORT_3306_TCP", "MYSQL_SERVICE_HOST", "MYSQL_ROOT_PASSWORD"];
+        assert_eq!(misspelt(others), []);
+    }
+}

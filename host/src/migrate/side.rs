@@ -1,17 +1,19 @@
 //! An opened side.
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
 use super::model::Overview;
-use crate::config::{DatabaseConfig, Passwords, Spec};
+use crate::config::{Claim, DatabaseConfig, Passwords, Spec, claimed, claims_of};
 use crate::error::{Error, ErrorKind};
+use crate::files::{FileUse, Whereabouts, is_same};
 use crate::service::StorageService;
 use crate::storage::{Integrity, Storage};
+use crate::threads;
 
 /// Which side of a migration a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +81,16 @@ impl Side {
         let look = |path: &Path| look_at(path, &name, role == Role::To && mode != Mode::Attach);
         // Before the configuration finds the same in words of the environment.
         if let Spec::Sqlite(path) = spec {
+            if let Some(variable) = claimed(&claims_of(lookup), path)
+                && !matches!(variable, "DATABASE_PATH" | "COFFERDAM_MIRROR")
+            {
+                let message = format!("{} is what {variable} names: name a database", path.display());
+                return Err(MigrateError::Unusable { side: name, message, is_missing: false });
+            }
             look(path)?;
         }
-        let mut config = spec.config(role.passwords(), lookup).map_err(|error| start(error.into()))?;
+        let usage = if role == Role::From { FileUse::Source } else { FileUse::Database };
+        let mut config = spec.config(role.passwords(), usage, lookup).map_err(|error| start(error.into()))?;
         let file = match &mut config.database {
             DatabaseConfig::Sqlite(sqlite) => Some(sqlite.path.clone()),
             DatabaseConfig::Mysql(mysql) => {
@@ -92,7 +101,7 @@ impl Side {
         };
         let builder = Storage::builder(config);
         let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
-        let storage = match tokio::task::spawn_blocking(move || builder.build()).await {
+        let storage = match threads::spawn(move || builder.build()).await {
             Ok(storage) => Arc::new(storage.map_err(start)?),
             Err(error) => {
                 let error = Error::new(ErrorKind::Internal, format!("loading the plugin failed: {error}"));
@@ -206,32 +215,24 @@ impl Side {
         MigrateError::Miscounted { side: self.name.clone(), read, rows }
     }
 
+    /// The files that it uses. `option` is what names its database.
+    pub fn claims(&self, option: &'static str) -> Vec<Claim> {
+        let name = |claim: Claim| match claim.variable {
+            "DATABASE_PATH" => Claim { variable: option, ..claim },
+            _ => claim,
+        };
+        self.storage.config().claims().into_iter().map(name).collect()
+    }
+
     /// Whether both are one file. Of servers their backends tell.
     pub(super) fn is_file_of(&self, other: &Self) -> bool {
-        let (Some(one), Some(other)) = (&self.file, &other.file) else { return false };
-        match (std::fs::metadata(one), std::fs::metadata(other)) {
-            (Ok(one), Ok(other)) => is_same(&one, &other),
-            _ => false,
-        }
+        matches!((&self.file, &other.file), (Some(one), Some(other)) if is_same(one, other))
     }
-}
-
-#[cfg(unix)]
-fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_: &Metadata, _: &Metadata) -> bool {
-    false
 }
 
 /// Files by their paths from the root, with links followed as far as they lead to something.
 fn absolute(spec: &Spec) -> Spec {
-    let absolute = |path: &Path| {
-        std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
-    };
+    let absolute = |path: &Path| Whereabouts::of(path).path();
     match spec {
         Spec::Sqlite(path) => Spec::Sqlite(absolute(path)),
         Spec::Plugin(path) => Spec::Plugin(absolute(path)),

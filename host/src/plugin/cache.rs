@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::engine::Engine;
+use crate::limit;
 
 /// Bytes of the SHA-256 at the end of a cached file.
 const DIGEST: usize = 32;
@@ -27,7 +28,7 @@ impl Cache {
     ///
     /// Where the folder cannot be made, or another user could have put a file there.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make(folder)?;
         let metadata = fs::metadata(folder)?;
         // A fresh file's owner is this process's user; asking the system for its id would need a dependency.
         let probe = folder.join(format!(".probe-{}", unique()));
@@ -56,18 +57,21 @@ impl Cache {
         let file = self.file(engine, sha256);
         let metadata = fs::symlink_metadata(&file).ok()?;
         let private = metadata.is_file() && metadata.mode() & 0o077 == 0;
-        let content = if private { fs::read(&file).ok() } else { None };
-        let component =
-            content.as_deref().and_then(|content| content.split_last_chunk::<DIGEST>()).and_then(|(code, digest)| {
-                if self::digest(&file, code)[..] != digest[..] {
-                    return None;
-                }
-                // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
-                // lies in a folder that only this user can write (checked in `open`), is named by the
-                // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
-                // last bit, by their SHA-256.
-                unsafe { Component::deserialize(engine.wasmtime(), code) }.ok()
-            });
+        // What cannot be read now is not damaged.
+        let content = if private { fs::read(&file).ok()? } else { Vec::new() };
+        let code = content.split_last_chunk::<DIGEST>();
+        let code = code.filter(|(code, digest)| private && self::digest(&file, code)[..] == digest[..]);
+        let component = code.map(|(code, _)| {
+            // SAFETY: `deserialize` must be given what `serialize` of a compatible engine produced. The file
+            // lies in a folder that only this user can write (checked in `open`), is named by the
+            // compatibility hash of this engine, and its name and content are those that `store` wrote, to the
+            // last bit, by their SHA-256.
+            unsafe { Component::deserialize(engine.wasmtime(), code) }
+        });
+        let component = match component {
+            Some(Err(error)) if limit::of_text(&format!("{error:#}")).is_some() => return None,
+            component => component.and_then(Result::ok),
+        };
         if component.is_none() {
             tracing::warn!(file = %file.display(), "cached code is damaged or not this user's alone; compiling again");
             fs::remove_file(&file).ok();
@@ -89,6 +93,32 @@ impl Cache {
         }
         stored
     }
+}
+
+/// Makes a folder and those above it. Not in a folder of another user's who alone writes there: as root it would be in their
+/// way, as `~/.cache` is where somebody became root and kept their HOME.
+fn make(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made?,
+        }
+        let above =
+            fs::metadata(folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        if above.uid() != fs::metadata(folder)?.uid() && above.mode() & 0o022 == 0 {
+            fs::remove_dir(folder)?;
+            let message =
+                format!("{} belongs to another user, who would get a folder of this one's in it", above_of(folder));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+        }
+    }
+    Ok(())
+}
+
+fn above_of(folder: &Path) -> String {
+    folder.parent().unwrap_or(folder).display().to_string()
 }
 
 /// The SHA-256 of a file's name and the code in it.

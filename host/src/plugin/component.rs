@@ -9,6 +9,7 @@ use super::error::PluginError;
 use super::inspect::{self, Inspection};
 use super::state::HostState;
 use crate::bridge::HasSql;
+use crate::limit;
 
 /// Reads, checks, compiles and links a component, in this order.
 pub(super) fn load(
@@ -46,8 +47,10 @@ fn compile(
         tracing::debug!(plugin = %inspection.path.display(), "took compiled code from the cache");
         return Ok(component);
     }
-    let component = Component::from_binary(engine.wasmtime(), bytes)
-        .map_err(|error| PluginError::Compile { path: inspection.path.clone(), reason: cause(&error) })?;
+    let component = engine.compile(bytes).map_err(|error| match limit::of_text(&format!("{error:#}")) {
+        Some(limit) => PluginError::Runtime { reason: limit.to_owned() },
+        None => PluginError::Compile { path: inspection.path.clone(), reason: cause(&error) },
+    })?;
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, &inspection.sha256, &component)
     {

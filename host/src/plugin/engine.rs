@@ -1,12 +1,14 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::error::PluginError;
 use super::limits::Limits;
+use crate::limit;
 
 /// How often a running guest is looked at: the grain of every limit on time.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -18,43 +20,130 @@ const IDLE_TICKS: u32 = 100;
 const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
 const TABLES_PER_COMPONENT: u32 = 8;
 
-/// Slots beyond the pool's own, for instances that are being thrown away while their successor starts.
+/// Slots beyond those of all who share an engine, for instances that are being thrown away while their successor starts.
 const SPARE_INSTANCES: usize = 8;
+
+/// Two storages share an engine where rows move from one to the other, or a second one gets every write.
+const SHARES: usize = 2;
 
 /// Runs components: compiled code, the allocator of instances, and the clock that interrupts a guest which
 /// computes for too long.
 ///
 /// The only place that makes a `wasmtime::Engine`, so that the host, precompilation, tests and benches agree on
-/// every option. Cloning is cheap and shares all of it.
+/// every option. All of a process that have the same limits share one: each reserves hundreds of gibibytes of addresses. Cloning is
+/// cheap.
 #[derive(Clone)]
-pub(crate) struct Engine {
-    inner: wasmtime::Engine,
-    ticker: Arc<Ticker>,
+pub(crate) struct Engine(Arc<Inner>);
+
+struct Inner {
+    wasmtime: wasmtime::Engine,
+    ticker: Ticker,
+    /// Those whose idle instances may go where there is no slot left.
+    users: Mutex<Vec<Weak<dyn Reclaim>>>,
 }
 
+/// Who keeps instances for later.
+pub(crate) trait Reclaim: Send + Sync {
+    /// Drops one that nobody uses; `false` where there is none.
+    fn reclaim(&self) -> bool;
+}
+
+/// The engines of this process that are in use.
+static ENGINES: Mutex<Vec<(Limits, Weak<Inner>)>> = Mutex::new(Vec::new());
+
 impl Engine {
-    pub(crate) fn new(limits: &Limits) -> Result<Self, PluginError> {
-        let inner = wasmtime::Engine::new(&config(limits)).map_err(PluginError::engine)?;
-        let ticker = Arc::new(Ticker::start(&inner).map_err(|error| PluginError::engine(error.into()))?);
-        Ok(Self { inner, ticker })
+    /// The engine for these limits, which is made where nobody has it.
+    pub(crate) fn shared(limits: &Limits) -> Result<Self, PluginError> {
+        let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+        engines.retain(|(_, engine)| engine.strong_count() > 0);
+        let known = engines.iter().find(|(known, _)| known == limits).and_then(|(_, engine)| engine.upgrade());
+        if let Some(inner) = known {
+            return Ok(Self(inner));
+        }
+        let wasmtime = make(limits)?;
+        let ticker =
+            Ticker::start(&wasmtime).map_err(|error| PluginError::Runtime { reason: limit::explain(&error) })?;
+        let inner = Arc::new(Inner { wasmtime, ticker, users: Mutex::default() });
+        engines.push((*limits, Arc::downgrade(&inner)));
+        Ok(Self(inner))
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
-        &self.inner
+        &self.0.wasmtime
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
-        Ticks(self.ticker.shared.clone())
+        Ticks(self.0.ticker.shared.clone())
     }
 
     /// Keeps the ticker awake while a call runs.
     pub(crate) fn enter(&self) -> Active<'_> {
-        Active::new(&self.ticker)
+        Active::new(&self.0.ticker)
+    }
+
+    /// From now on `user` is asked for instances where there is no slot left.
+    pub(crate) fn join(&self, user: Weak<dyn Reclaim>) {
+        let mut users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.retain(|user| user.strong_count() > 0);
+        users.push(user);
+    }
+
+    /// Makes room for an instance where somebody keeps one for later.
+    pub(crate) fn reclaim(&self) -> bool {
+        let users: Vec<_> = {
+            let users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
+            users.iter().filter_map(Weak::upgrade).collect()
+        };
+        users.iter().any(|user| user.reclaim())
+    }
+
+    /// Compiles a component: on all processors where there are threads for that.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+        // Threads of its own, which end afterwards: those that are made at the first use for all of a process panic where they
+        // cannot be made.
+        if let Ok(threads) = rayon::ThreadPoolBuilder::new().build() {
+            return threads.install(|| Component::from_binary(self.wasmtime(), bytes));
+        }
+        let mut config = Config::new();
+        common(&mut config);
+        if self.has_small_memories() {
+            small_memories(&mut config);
+        }
+        config.parallel_compilation(false);
+        let code = wasmtime::Engine::new(&config)?.precompile_component(bytes)?;
+        // SAFETY: `deserialize` must be given what an engine with the same options has compiled. These bytes come from one a line
+        // above, and options that change what code is compiled to are set by the same two functions for both.
+        unsafe { Component::deserialize(self.wasmtime(), code) }
+    }
+
+    fn has_small_memories(&self) -> bool {
+        self.wasmtime().get_memory_reservation() == 0
     }
 }
 
-fn config(limits: &Limits) -> Config {
-    let slots = u32::try_from(limits.instances.saturating_add(SPARE_INSTANCES)).unwrap_or(u32::MAX);
+/// An engine that reserves addresses for all instances at once, as long as the machine has as many; else one whose instances
+/// take what they need, and check each access.
+fn make(limits: &Limits) -> Result<wasmtime::Engine, PluginError> {
+    let mut refused = None;
+    for shares in (1..=SHARES).rev() {
+        match wasmtime::Engine::new(&pooling(limits, shares)) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    let mut config = Config::new();
+    common(&mut config);
+    small_memories(&mut config);
+    let engine = wasmtime::Engine::new(&config).map_err(PluginError::engine)?;
+    if let Some(reason) = refused {
+        tracing::debug!(reason = format!("{reason:#}"), "there are few addresses: instances reserve none");
+    }
+    Ok(engine)
+}
+
+fn pooling(limits: &Limits, shares: usize) -> Config {
+    let slots = limits.instances.saturating_mul(shares).saturating_add(SPARE_INSTANCES);
+    let slots = u32::try_from(slots).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         .total_core_instances(slots.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
@@ -69,15 +158,22 @@ fn config(limits: &Limits) -> Config {
         // A returned slot keeps this much resident instead of giving every page back to the kernel.
         .linear_memory_keep_resident(256 << 10)
         .async_stack_keep_resident(32 << 10);
-
     let mut config = Config::new();
+    common(&mut config);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+fn common(config: &mut Config) {
     config
         .wasm_component_model(true)
         // On by default, and costs 2 microseconds a call for a feature that the contract does not use.
         .concurrency_support(false)
-        .epoch_interruption(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+        .epoch_interruption(true);
+}
+
+fn small_memories(config: &mut Config) {
+    config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(1 << 20);
 }
 
 /// A count of ticks since the engine was made.

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::locate::PluginNotFound;
+use crate::limit;
 
 /// Why a component cannot be used. Each message says which file, why, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -10,7 +11,7 @@ pub enum PluginError {
     #[error(transparent)]
     NotFound(#[from] PluginNotFound),
     /// The file cannot be read.
-    #[error("cannot read plugin {}: {source}", .path.display())]
+    #[error("cannot read plugin {}: {}", .path.display(), limit::explain(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -126,6 +127,7 @@ pub enum PluginError {
 
 impl PluginError {
     pub(crate) fn engine(error: wasmtime::Error) -> Self {
-        Self::Runtime { reason: format!("{error:#}") }
+        let reason = format!("{error:#}");
+        Self::Runtime { reason: limit::of_text(&reason).map_or(reason, str::to_owned) }
     }
 }

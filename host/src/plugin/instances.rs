@@ -1,16 +1,16 @@
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
-use wasmtime::{Store, Trap};
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
 use super::bindings::{Plugin, PluginPre};
-use super::engine::Engine;
+use super::engine::{Engine, Reclaim};
 use super::error::PluginError;
 use super::inspect::Inspection;
 use super::limits::{Excess, Limits};
@@ -18,6 +18,7 @@ use super::state::{HostState, excess};
 use super::{component, convert};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limit;
 use crate::sql::Database;
 use crate::storage::Description;
 
@@ -30,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// By how much host functions end before the operation that called them, so that the guest can still say what
 /// took so long. At most a tenth of the time left.
 const GRACE: Duration = Duration::from_millis(20);
+
+/// How long to wait for an instance of somebody else's to end.
+const SLOT_PAUSE: Duration = Duration::from_millis(1);
 
 /// The longest name or version that a plugin may give itself, in bytes: they are repeated in every line of the log.
 const LABEL: usize = 64;
@@ -46,13 +50,40 @@ pub(crate) struct Instances {
     limits: Limits,
     name: Arc<str>,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<Instance>>,
+    idle: Arc<Idle>,
     permits: Semaphore,
-    existing: AtomicUsize,
     discarded: AtomicU64,
     /// Whether there is anything in `failures`: spares a lock in every operation of a sound plugin.
     troubled: AtomicBool,
     failures: Mutex<Failures>,
+}
+
+/// Instances that nobody uses at the moment. Another who shares the engine may need their slots.
+#[derive(Default)]
+struct Idle {
+    instances: Mutex<Vec<Instance>>,
+    /// With those that are in use.
+    existing: AtomicUsize,
+}
+
+impl Idle {
+    fn pop(&self) -> Option<Instance> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn push(&self, instance: Instance) {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+    }
+}
+
+impl Reclaim for Idle {
+    fn reclaim(&self) -> bool {
+        let found = self.pop().is_some();
+        if found {
+            self.existing.fetch_sub(1, Ordering::Relaxed);
+        }
+        found
+    }
 }
 
 struct Instance {
@@ -83,7 +114,7 @@ impl Instances {
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PluginError> {
-        let engine = Engine::new(&limits)?;
+        let engine = Engine::shared(&limits)?;
         let (inspection, plugin) = component::load(&engine, &path, sha256, cache.as_deref())?;
         let name: Arc<str> = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into();
         let mut store = HostState::store(&engine, &limits, &name, clock.clone());
@@ -103,6 +134,9 @@ impl Instances {
         };
         store.data().output.flush();
         let fitting = described.map_err(|error| {
+            if let Some(limit) = limit::of_text(&format!("{error:#}")) {
+                return PluginError::Runtime { reason: limit.to_owned() };
+            }
             let reason = reason(&error, store.data(), &limits);
             PluginError::Faulty { path: path.clone(), reason }
         })?;
@@ -116,10 +150,14 @@ impl Instances {
                 return Err(PluginError::Faulty { path, reason });
             }
         }
+        let idle = Arc::new(Idle::default());
+        idle.push(Instance { plugin: first, store });
+        idle.existing.store(1, Ordering::Relaxed);
+        let user: Weak<Idle> = Arc::downgrade(&idle);
+        engine.join(user);
         Ok(Self {
             permits: Semaphore::new(limits.instances.clamp(1, Semaphore::MAX_PERMITS)),
-            idle: Mutex::new(vec![Instance { plugin: first, store }]),
-            existing: AtomicUsize::new(1),
+            idle,
             discarded: AtomicU64::new(0),
             troubled: AtomicBool::new(false),
             failures: Mutex::default(),
@@ -146,7 +184,7 @@ impl Instances {
     }
 
     pub(crate) fn existing(&self) -> usize {
-        self.existing.load(Ordering::Relaxed)
+        self.idle.existing.load(Ordering::Relaxed)
     }
 
     pub(crate) fn discarded(&self) -> u64 {
@@ -178,7 +216,7 @@ impl Instances {
     async fn lease(&self) -> Result<Lease<'_>> {
         // The semaphore is never closed.
         let permit = self.permits.acquire().await.map_err(|_| self.failed("its instances are closed".into()))?;
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.pop();
         let instance = match idle {
             Some(instance) => instance,
             None => self.instantiate().await?,
@@ -187,15 +225,31 @@ impl Instances {
     }
 
     async fn instantiate(&self) -> Result<Instance> {
-        let mut store = HostState::store(&self.engine, &self.limits, &self.name, self.clock.clone());
         let _active = self.engine.enter();
-        store.set_epoch_deadline(1);
-        match self.plugin.instantiate_async(&mut store).await {
-            Ok(plugin) => {
-                self.existing.fetch_add(1, Ordering::Relaxed);
-                Ok(Instance { plugin, store })
+        loop {
+            let mut store = HostState::store(&self.engine, &self.limits, &self.name, self.clock.clone());
+            store.set_epoch_deadline(1);
+            match self.plugin.instantiate_async(&mut store).await {
+                Ok(plugin) => {
+                    self.idle.existing.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Instance { plugin, store });
+                }
+                // Others have all slots of the engine. Whoever does not use one gives it up; else one will be free in a moment.
+                Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                    drop(store);
+                    if !self.engine.reclaim() {
+                        tokio::time::sleep(SLOT_PAUSE).await;
+                    }
+                }
+                // Nor is that the plugin's fault.
+                Err(error) => match limit::of_text(&format!("{error:#}")) {
+                    Some(limit) => {
+                        let message = format!("no instance of plugin {} can be made: {limit}", self.name);
+                        return Err(Error::new(ErrorKind::Unavailable, message));
+                    }
+                    None => return Err(self.failed(reason(&error, store.data(), &self.limits))),
+                },
             }
-            Err(error) => Err(self.failed(reason(&error, store.data(), &self.limits))),
         }
     }
 
@@ -205,8 +259,8 @@ impl Instances {
         let late = || Error::new(ErrorKind::Timeout, "operations were still running when the deadline to close passed");
         let permits = timeout_at(deadline, self.permits.acquire_many(all)).await.map_err(|_| late())?;
         loop {
-            let Some(mut instance) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() else { break };
-            self.existing.fetch_sub(1, Ordering::Relaxed);
+            let Some(mut instance) = self.idle.pop() else { break };
+            self.idle.existing.fetch_sub(1, Ordering::Relaxed);
             let _active = self.engine.enter();
             instance.begin(database.clone(), deadline);
             let closing = instance.plugin.cofferdam_storage_storage().call_close(&mut instance.store);
@@ -311,9 +365,9 @@ impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let Some(instance) = self.instance.take() else { return };
         if self.reusable {
-            self.instances.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+            self.instances.idle.push(instance);
         } else {
-            self.instances.existing.fetch_sub(1, Ordering::Relaxed);
+            self.instances.idle.existing.fetch_sub(1, Ordering::Relaxed);
             self.instances.discarded.fetch_add(1, Ordering::Relaxed);
         }
     }

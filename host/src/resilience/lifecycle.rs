@@ -11,6 +11,7 @@ use super::{Phase, ResilientStorage, lock, mirror};
 use crate::config::{OnUnavailable, START_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::StorageService;
+use crate::threads;
 
 /// What of the time for closing goes to the spool at the most, before the connections are closed.
 const FLUSH_SHARE: u32 = 2;
@@ -146,6 +147,6 @@ async fn opened<T: Send + 'static>(
     late: Error,
     open: impl FnOnce() -> Result<T, SpoolError> + Send + 'static,
 ) -> Result<T> {
-    let opened = timeout_at(deadline, tokio::task::spawn_blocking(open)).await.map_err(|_| late)?;
+    let opened = timeout_at(deadline, threads::spawn(open)).await.map_err(|_| late)?;
     Ok(opened.map_err(|_| stopped())??)
 }

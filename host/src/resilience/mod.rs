@@ -87,6 +87,7 @@ impl ResilientStorageBuilder {
     /// As [`StorageBuilder::build`](crate::StorageBuilder::build).
     pub fn build(self) -> Result<ResilientStorage, StartError> {
         let Self { config, clock, limits } = self;
+        config.check_files()?;
         let breaker = Breaker::new(config.resilience.breaker);
         let mirror = match &config.mirror {
             Some(mirror) => {

@@ -22,6 +22,7 @@ use crate::plugin::convert;
 use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
 use crate::sql::{self, Database, Engine, Obstacles, PoolStatus, Server, SqlError};
 use crate::text::one_line;
+use crate::threads;
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
 #[derive(Debug, thiserror::Error)]
@@ -323,7 +324,7 @@ impl Storage {
     async fn connect(&self, deadline: Instant) -> Result<Arc<dyn Database>> {
         let (config, pool, purpose) = (self.config.database.clone(), self.config.pool, self.purpose);
         // Opening a file may create folders and recover a journal.
-        let opened = tokio::task::spawn_blocking(move || match &config {
+        let opened = threads::spawn(move || match &config {
             DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Read => sql::sqlite::open_read_only(sqlite, &pool),
             DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Bulk => sql::sqlite::open_bulk(sqlite, &pool),
             DatabaseConfig::Mysql(mysql) if purpose == Purpose::Read => {

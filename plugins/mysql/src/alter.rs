@@ -2,8 +2,11 @@
 
 use cofferdam_guest::Mend;
 
-/// What our columns are, by table: name, type, whether null is allowed.
-const TABLES: [(&str, [(&str, Type, bool); 7]); 2] = [
+/// A column: its name, its type, whether null is allowed.
+type Column = (&'static str, Type, bool);
+
+/// What our columns are, by table.
+const TABLES: [(&str, [Column; 7]); 2] = [
     (
         "message_states",
         [

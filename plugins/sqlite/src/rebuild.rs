@@ -5,8 +5,11 @@
 
 use cofferdam_guest::Mend;
 
+/// A column: its name, and what it is declared as.
+type Column = (&'static str, &'static str);
+
 /// What our columns and keys are, by table.
-const TABLES: [(&str, &[(&str, &str)], &str); 2] = [
+const TABLES: [(&str, &[Column], &str); 2] = [
     (
         "message_states",
         &[

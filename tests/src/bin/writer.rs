@@ -14,7 +14,7 @@
 //! is killed or its input ends, and say `tries CALLER NUMBER`, then `wrote CALLER NUMBER stored`, `... spooled`, or `failed CALLER NUMBER KIND`.
 //!
 //! `cofferdam-test-writer lock FILE` locks a SQLite file for writing, prints `locked`, and unlocks it at the end of its
-//! input. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
+//! input. `cofferdam-test-writer read FILE` begins to read it, prints `reading`, and goes on until then. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
 //! byte 0xa5 there.
 
 use std::io::{BufRead, Write};
@@ -45,6 +45,9 @@ async fn main() -> Result<()> {
     }
     if let ["lock", file] = arguments[..] {
         return lock(Path::new(file));
+    }
+    if let ["read", file] = arguments[..] {
+        return read(Path::new(file));
     }
     if let ["restore", file, copy] = arguments[..] {
         return restore(Path::new(file), Path::new(copy));
@@ -85,7 +88,7 @@ fn config(database: &[&str]) -> Result<Config> {
         }
         _ => bail!(
             "usage: [load CALLERS | outlive CALLERS START ROWS SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
-             FILE, or restore FILE COPY"
+             FILE, or read FILE, or restore FILE COPY"
         ),
     })
 }
@@ -136,6 +139,15 @@ fn lock(file: &Path) -> Result<()> {
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.execute_batch("BEGIN EXCLUSIVE")?;
     say("locked")?;
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
+    Ok(connection.execute_batch("COMMIT")?)
+}
+
+fn read(file: &Path) -> Result<()> {
+    let connection = rusqlite::Connection::open(file)?;
+    connection.execute_batch("BEGIN")?;
+    let _: i64 = connection.query_row("SELECT count(*) FROM message_states", (), |row| row.get(0))?;
+    say("reading")?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(connection.execute_batch("COMMIT")?)
 }

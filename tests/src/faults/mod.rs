@@ -145,6 +145,7 @@ faults! {
     "sqlite/disk-full", "the disk fills up and is enlarged", sqlite::disk_full;
     "sqlite/locked-briefly", "another process locks the file for less than the deadline", sqlite::locked_briefly;
     "sqlite/locked", "another process locks the file for longer than the deadline", sqlite::locked;
+    "sqlite/long-reader", "another process reads the file without ending, then ends", sqlite::long_reader;
     "sqlite/removed", "the file is removed while it is open, and put back", sqlite::removed;
     "sqlite/log-removed", "the write-ahead log is removed while it is open", sqlite::log_removed;
     "sqlite/replaced", "a copy takes the place of the open file", sqlite::replaced;

@@ -159,6 +159,44 @@ async fn lock(run: Run, name: &str, expected: Expected, lasting: Duration) -> Re
     Ok(verdict)
 }
 
+/// The most that the log may have while nobody reads for long, with all that one group of writes may add.
+const LOG: u64 = 68 * MEBIBYTE;
+
+/// The log grows while somebody reads what was before, nobody waits for him longer than agreed, and it is short afterwards.
+pub(super) async fn long_reader(name: &'static str, run: Run) -> Result<Verdict> {
+    let folder = SqliteFolder::new()?;
+    let stage = Stage::set(run, folder.database()).await?;
+    let log = || std::fs::metadata(stage.beside("-wal")).map_or(0, |file| file.len());
+    let largest = std::cell::Cell::new((0, 0));
+    let mut verdict = stage
+        .play(name, Expected::NONE, growing(), async |_| {
+            let reader = Locker::reading(&stage.file)?;
+            until("the log has grown", FELT, async || log() > 2 * LOG).await?;
+            let while_read = log();
+            reader.unlock()?;
+            until("the log is short again", FELT, async || log() <= LOG).await?;
+            let mut afterwards = 0;
+            let end = Instant::now() + if run.full { 10 * LASTING } else { LASTING };
+            while Instant::now() < end {
+                afterwards = log().max(afterwards);
+                sleep(Duration::from_millis(5)).await;
+            }
+            largest.set((while_read, afterwards));
+            Ok(())
+        })
+        .await?;
+    let (while_read, afterwards) = largest.get();
+    verdict.notes.push(format!(
+        "the log had {} MiB, and {} MiB at most afterwards",
+        while_read >> 20,
+        afterwards >> 20
+    ));
+    if afterwards > LOG {
+        verdict.broken.push("the log grew although nobody read for long".to_owned());
+    }
+    Ok(verdict)
+}
+
 /// The file has another name meanwhile, by which it is put back.
 pub(super) async fn removed(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;

@@ -19,7 +19,7 @@ pub fn path() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Another process that has a SQLite file locked for writing, until this is dropped.
+/// Another process that has a SQLite file locked for writing, or reads it without ending, until this is dropped.
 pub struct Locker(Child);
 
 impl Locker {
@@ -29,12 +29,30 @@ impl Locker {
     ///
     /// The file cannot be locked.
     pub fn start(file: &Path) -> Result<Self> {
+        Self::holding("lock", "locked\n", file)
+    }
+
+    /// Begins to read the file, as it is now.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn reading(file: &Path) -> Result<Self> {
+        Self::holding("read", "reading\n", file)
+    }
+
+    /// The number of the process.
+    pub fn process(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn holding(how: &str, held: &str, file: &Path) -> Result<Self> {
         let mut command = Command::new(path()?);
-        let mut process = command.arg("lock").arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut process = command.arg(how).arg(file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().context("output")?).read_line(&mut line)?;
         let locker = Self(process);
-        ensure!(line == "locked\n", "the file was not locked; the error is above");
+        ensure!(line == held, "the file was not held; the error is above");
         Ok(locker)
     }
 

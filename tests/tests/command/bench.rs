@@ -220,9 +220,13 @@ async fn an_account_that_may_not_make_databases_is_told_what_it_needs() {
     run_wrong(command.env("MYSQL_PASSWORD", "wrong"), 1, &["permission-denied", "1045", "MYSQL_"]);
 }
 
-/// Starts it and waits until it says this.
+/// Starts it, with the signals as they are where nobody ignores one as `nohup` does, and waits until it says this.
 fn started(command: &mut Command, saying: &str) -> (Child, BufReader<ChildStderr>) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut wrapped = Command::new("env");
+    wrapped.env_clear().stdin(Stdio::null());
+    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    wrapped.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    let mut child = wrapped.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut progress = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains(saying) {
@@ -239,7 +243,7 @@ async fn a_signal_removes_what_was_made() {
     let long = ["bench", plugins::SQLITE, plugins::MYSQL, "--rows", "100", "--seconds", "3600"];
     let short = ["--warm-up", "0"];
     for (arguments, moment) in [(&many[..], "filling"), (&long[..], "measuring")] {
-        for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
             let mut command = place.set(on_mysql(&config, &[arguments, &short[..]].concat()));
             let (mut child, mut progress) = started(&mut command, moment);
             assert_eq!((place.left().len(), left_on(&server).await.len()), (1, 1));
@@ -250,6 +254,50 @@ async fn a_signal_removes_what_was_made() {
             assert_eq!((place.left(), left_on(&server).await), (Vec::new(), Vec::new()), "{rest}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_it_and_names_what_is_left() {
+    let (mut server, config) = server().await;
+    let place = Place::new();
+    let arguments = ["bench", plugins::SQLITE, plugins::MYSQL, "--rows", "100", "--seconds", "3600", "--warm-up", "0"];
+    let (mut child, mut progress) = started(&mut place.set(on_mysql(&config, &arguments)), "measuring");
+    let left = left_on(&server).await;
+    let [database] = &left[..] else { panic!("{left:?}") };
+    let Some(process) = server.process() else { panic!("a server of its own is needed, which can be stopped") };
+    process.pause().unwrap();
+    let interrupt = |child: &Child| {
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    };
+    interrupt(&child);
+    let mut said = String::new();
+    while !said.contains("removing") {
+        assert_ne!(progress.read_line(&mut said).unwrap(), 0, "it ended without the second signal: {said}");
+    }
+    interrupt(&child);
+    progress.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(said.contains("left behind") && said.contains(database.as_str()), "{said}");
+    process.resume().unwrap();
+    // The other one was removed before, or goes with the command.
+    assert_eq!(place.left(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_hangup_that_is_ignored_ends_nothing() {
+    let place = Place::new();
+    let mut command = place.set(Command::new("nohup"));
+    let bench = place.set(on_sqlite(&["bench", plugins::SQLITE, "--rows", "100", "--seconds", "2", "--warm-up", "0"]));
+    command.arg(bench.get_program()).args(bench.get_args()).env_clear();
+    command.envs(bench.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+    let (child, mut progress) = started(&mut command, "measuring");
+    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    progress.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{rest}");
+    assert!(!output.stdout.is_empty());
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn check_creates_what_is_missing_and_reports() {
     let folder = SqliteFolder::new().unwrap();
     let (text, stderr) = run(&mut on_file(&folder, &["check"]), 0);
     let names: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["plugin", "server", "schema", "pool", "load", "initialize", "health"]);
+    assert_eq!(names, ["plugin", "database", "server", "schema", "pool", "load", "initialize", "health"]);
     assert_eq!(stderr, "");
     let report = run_json(&mut on_file(&folder, &["check", "--json", "--no-upgrade"]));
     assert_eq!(report["ok"], true);

@@ -70,6 +70,7 @@ faults! {
     sqlite_disk_full: "sqlite/disk-full",
     sqlite_locked_briefly: "sqlite/locked-briefly",
     sqlite_locked: "sqlite/locked",
+    sqlite_long_reader: "sqlite/long-reader",
     sqlite_removed: "sqlite/removed",
     sqlite_log_removed: "sqlite/log-removed",
     sqlite_replaced: "sqlite/replaced",

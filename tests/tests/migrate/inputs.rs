@@ -35,7 +35,7 @@ async fn a_side_that_cannot_be_used_is_named_with_its_cause() -> Result<()> {
     let good = fixture("ordinary.db");
     let from = |text: &str| between(&home, path, text, "sqlite:new.db", &["--execute"]);
     wrong(from("sqlite:nowhere.db"), 4, &["the source", "nowhere.db", "there is no file"]);
-    wrong(from("sqlite:."), 2, &["the source", "is a folder"]);
+    wrong(from("sqlite:."), 2, &["--from", "is a folder"]);
     wrong(from(&fixture("no-database.db")), 2, &["is not a SQLite database"]);
     wrong(from(&fixture("truncated.db")), 1, &["damaged"]);
     wrong(from(&fixture("newer-version.db")), 1, &["schema-mismatch", "version 99", "newer"]);
@@ -51,7 +51,7 @@ async fn a_side_that_cannot_be_used_is_named_with_its_cause() -> Result<()> {
     wrong(from("mysql://cofferdam@127.0.0.1:1/x"), 3, &["unavailable", "127.0.0.1:1"]);
     assert!(!path.join("new.db").exists(), "a destination was made for a source that cannot be read");
     let to = |text: &str| between(&home, path, &good, text, &["--execute"]);
-    wrong(to("sqlite:."), 2, &["the destination", "is a folder"]);
+    wrong(to("sqlite:."), 2, &["--to", "is a folder"]);
     wrong(to(&fixture("no-database.db")), 2, &["the destination", "is not a SQLite database"]);
     let mut newer = SqliteFolder::with_copy_of(&fixtures.join("newer-version.db"))?;
     wrong(to(&format!("sqlite:{}", newer.database().display())), 1, &["the destination", "version 99"]);

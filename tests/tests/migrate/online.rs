@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::clock::SystemClock;
@@ -276,9 +276,11 @@ async fn a_cleanup_that_fails_leaves_the_mirror_alone() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_is_newer_in_the_mirror_stays_there() -> Result<()> {
     let (own, mirror) = (Home::sqlite()?, Home::sqlite()?);
-    let future = MessageState { updated_at: i64::MAX, created_at: 1, ..MessageState::new("c", None, "theirs", 1) };
+    // Within what hosts' clocks may differ: more than that is a wrong clock's, and gives way.
+    let now = i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs())?;
+    let newer = MessageState { updated_at: now + 600, created_at: 1, ..MessageState::new("c", None, "theirs", 1) };
     let other = mirror.open().await?;
-    other.import_message_states_with(&[future], OnEqual::Keep).await?;
+    other.import_message_states_with(&[newer], OnEqual::Keep).await?;
     let storage = start(&own, &mirror, None).await?;
     storage.upsert_message_state(&MessageState::new("c", None, "ours", 1)).await?;
     until_caught_up(&storage).await?;

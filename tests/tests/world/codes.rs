@@ -143,19 +143,6 @@ async fn opened_error(config: Config) -> Result<cofferdam::Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_whose_numbers_are_used_up_is_full() -> Result<()> {
-    let (server, database) = server(&[]).await?;
-    let storage = opened(&database).await?;
-    storage.upsert_message_state(&state("there", "1")).await?;
-    // The greatest number there is.
-    administer(&server, &database, &["UPDATE message_states SET id = 9223372036854775807"]).await?;
-    let error = storage.upsert_message_state(&state("new", "1")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
-    assert!(error.code().is_some_and(|code| ["167", "1467"].contains(&code)), "{error}");
-    Ok(storage.close().await?)
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_told_with_the_servers_words() -> Result<()> {
     let (server, database) = server(&[]).await?;
     let storage = opened(&database).await?;

@@ -157,11 +157,11 @@ mod tests {
     fn a_filter_keeps_programs_from_running_for_nothing() {
         let all = wanted("");
         assert!(all.benchmarks);
-        assert_eq!(all.probes.len(), 8);
+        assert_eq!(all.probes.len(), 9);
         for filter in ["sqlite/get", "64/plugin", "wall/call", "unheard-of"] {
             assert_eq!(wanted(filter), Wanted { benchmarks: true, probes: vec![] }, "{filter}");
         }
-        let both = Wanted { benchmarks: true, probes: vec!["growth/sqlite", "tail/sqlite"] };
+        let both = Wanted { benchmarks: true, probes: vec!["growth/sqlite", "tail/sqlite", "log/sqlite"] };
         assert_eq!(wanted("sqlite"), both);
         assert_eq!(wanted("memory"), Wanted { benchmarks: false, probes: vec!["memory/idle", "memory/growth"] });
     }

@@ -164,7 +164,7 @@ mod tests {
             let text = fs::read_to_string(&document).unwrap();
             assert!(text.starts_with(&format!("before\n{BEGIN}\n\n")), "{text}");
             assert!(
-                text.ends_with(&format!("not measured: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12.\n\n{END}\nafter\n")),
+                text.ends_with(&format!("not measured: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13.\n\n{END}\nafter\n")),
                 "{text}"
             );
             assert!(text.contains("| SQLite   | get ") && !text.contains("old"), "{text}");

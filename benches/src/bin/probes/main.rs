@@ -1,10 +1,11 @@
 //! What criterion cannot measure: how long the command takes to answer, how operations slow down with the number of
-//! rows, how much memory a host takes, and how long the slowest callers wait.
+//! rows, how much memory a host takes, how long the slowest callers wait, and how large SQLite's log becomes.
 //!
 //! Prints one JSON object a line on standard output, `{"probe", "value", "unit", "details"}`, and what it does on
 //! standard error.
 
 mod growth;
+mod log;
 mod memory;
 mod start;
 mod tail;
@@ -21,11 +22,12 @@ struct Probe {
     take: fn(Size) -> Result<Vec<Finding>>,
 }
 
-const PROBES: [Probe; 6] = [
+const PROBES: [Probe; 7] = [
     Probe { names: &["start/cached", "start/uncached"], take: start::take },
     Probe { names: &["growth/sqlite"], take: growth::sqlite },
     Probe { names: &["growth/mysql"], take: growth::mysql },
     Probe { names: &["memory/idle", "memory/growth"], take: memory::take },
+    Probe { names: &["log/sqlite", "log/long-reader"], take: log::take },
     Probe { names: &["tail/sqlite"], take: tail::sqlite },
     Probe { names: &["tail/mysql"], take: tail::mysql },
 ];

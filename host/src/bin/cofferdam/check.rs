@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration, parse_duration};
+use cofferdam::config::{
+    DatabaseConfig, MirrorConfig, OnUnavailable, SpoolConfig, format_duration, misspelt, parse_duration,
+};
+use cofferdam::files::Whereabouts;
 use cofferdam::resilience::spool::{SpoolContent, inspect};
 use cofferdam::resilience::{Status, marks_beside};
+use cofferdam::sql::sqlite::remark_on_log;
 use cofferdam::sql::{Engine, Server};
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
@@ -73,9 +77,20 @@ struct Mirror {
     waiting: Option<usize>,
 }
 
+/// What the check has just made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// The file, with its tables.
+    File,
+    Tables,
+    /// The tables, from those of this version.
+    Upgrade(u32),
+}
+
 struct Answers {
     server: Server,
     schema_version: Option<u32>,
+    made: Option<Made>,
     remarks: Vec<String>,
     initialize: Duration,
     health: Duration,
@@ -96,7 +111,8 @@ impl Check {
             Err(failure) => {
                 let failure = failure.in_one_line();
                 if self.json {
-                    output::print_json(&json!({ "ok": false, "error": failure.json() }))?;
+                    let database = open::config_for_check().ok().map(|config| place_json(&config.database));
+                    output::print_json(&json!({ "ok": false, "database": database, "error": failure.json() }))?;
                 }
                 Err(failure)
             }
@@ -132,10 +148,13 @@ impl Check {
         let load = start.elapsed();
         let asked = self.ask(&storage).await;
         let status = storage.status();
-        let database = match asked {
+        let mut database = match asked {
             Err(failure) if !(may_be_away && failure.is_unavailable()) => return Err(failure.with_remedy()),
             asked => asked,
         };
+        if let (Ok(answers), Some(spool)) = (&mut database, &spool_path) {
+            answers.remarks.extend([spool.clone(), marks_beside(spool)].iter().filter_map(|file| remark_on_log(file)));
+        }
         storage.close().await.map_err(|error| Failure::from(error).with_remedy())?;
         Ok(Report { storage, database, status, spool, mirror, load })
     }
@@ -158,10 +177,14 @@ impl Check {
 
     async fn ask(&self, storage: &ResilientStorage) -> Result<Answers, Failure> {
         let start = Instant::now();
+        let database = storage.storage().config().database.clone();
         if self.no_upgrade {
-            let database = storage.storage().config().database.clone();
             open::initialize_existing(storage.storage(), &database).await?;
         }
+        let before = match &database {
+            DatabaseConfig::Sqlite(sqlite) if !sqlite.path.exists() => Err(Made::File),
+            _ => storage.storage().schema_version().await?.ok_or(Made::Tables),
+        };
         storage.initialize().await?;
         let initialize = start.elapsed();
         let start = Instant::now();
@@ -169,8 +192,20 @@ impl Check {
         let health = start.elapsed();
         let server = storage.storage().server().await?;
         let schema_version = storage.storage().schema_version().await?;
-        let remarks = storage.storage().remarks().await?;
-        Ok(Answers { server, schema_version, remarks, initialize, health })
+        let made = match before {
+            Err(made) => Some(made),
+            Ok(before) if schema_version != Some(before) => Some(Made::Upgrade(before)),
+            Ok(_) => None,
+        };
+        let mut remarks = storage.storage().remarks().await?;
+        let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        let misspelt = misspelt(names.iter().map(String::as_str));
+        remarks.extend(
+            misspelt
+                .iter()
+                .map(|(name, meant)| format!("{name} is set and means nothing: if {meant} is meant, set that")),
+        );
+        Ok(Answers { server, schema_version, made, remarks, initialize, health })
     }
 }
 
@@ -183,6 +218,14 @@ impl Report {
         };
         let mut lines =
             vec![("plugin", format!("{} {}", output::escaped(&backend.name), output::escaped(&backend.version)))];
+        let place = open::place(&self.storage.storage().config().database);
+        let made = match self.database.as_ref().ok().and_then(|database| database.made) {
+            None => String::new(),
+            Some(Made::File) => ", made just now".into(),
+            Some(Made::Tables) => ", its tables made just now".into(),
+            Some(Made::Upgrade(before)) => format!(", upgraded just now from schema version {before}"),
+        };
+        lines.push(("database", format!("{}{made}", output::escaped(&place))));
         match &self.database {
             Ok(database) => {
                 let schema = match database.schema_version {
@@ -235,6 +278,16 @@ impl Report {
             "server": database.map(|database| json!({
                 "engine": engine_name(database.server.engine), "version": database.server.version,
             })),
+            "database": place_json(&self.storage.storage().config().database),
+            "made": database.and_then(|database| database.made).map(|made| match made {
+                Made::File => "file",
+                Made::Tables => "tables",
+                Made::Upgrade(_) => "upgrade",
+            }),
+            "upgraded_from": database.and_then(|database| match database.made {
+                Some(Made::Upgrade(before)) => Some(before),
+                _ => None,
+            }),
             "schema_version": database.and_then(|database| database.schema_version),
             "remarks": database.map(|database| &database.remarks),
             "breaker": {
@@ -266,6 +319,16 @@ impl Report {
                 "health": seconds(database.map(|database| database.health)),
             },
         })
+    }
+}
+
+/// Where a database is, for scripts.
+fn place_json(database: &DatabaseConfig) -> Value {
+    match database {
+        DatabaseConfig::Sqlite(sqlite) => json!({ "path": Whereabouts::of(&sqlite.path).path().to_string_lossy() }),
+        DatabaseConfig::Mysql(mysql) => json!({
+            "hosts": mysql.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": mysql.database,
+        }),
     }
 }
 

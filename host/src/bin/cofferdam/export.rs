@@ -41,7 +41,7 @@ pub struct Export {
     /// Compress by zstd, whatever the file's name
     #[arg(long)]
     zstd: bool,
-    /// Replace a file that is there
+    /// Replace a file that is there; never a database, a spool or a component
     #[arg(long)]
     force: bool,
     /// Do not look through a SQLite file for damage first, which takes as long as it is large
@@ -84,7 +84,11 @@ impl Export {
             return Err(Failure::usage("a terminal cannot show compressed data: name a file, or leave out --zstd"));
         }
         let skip = [(integrity::VARIABLE, "off".into())];
-        let storage = open::existing_with(if self.skip_integrity_check { &skip } else { &[] }).await?;
+        let config = open::config_with(if self.skip_integrity_check { &skip } else { &[] })?;
+        if !self.is_stdout() {
+            open::named_for_output("FILE", &self.file, &config.claims())?;
+        }
+        let storage = open::existing_in(config).await?;
         if let Err(failure) = look_through(&storage, events).await {
             // The failure tells; closing has nothing to add.
             let _ = cofferdam::StorageService::close(&storage).await;
@@ -116,7 +120,7 @@ impl Export {
                     output::escaped(&name)
                 );
                 if self.is_stdout() {
-                    eprintln!("{text}");
+                    output::say(&text);
                     return Ok(());
                 }
                 output::print(&text)

@@ -6,11 +6,14 @@ use cofferdam::config::ConfigError;
 use cofferdam::migrate::MigrateError;
 use cofferdam::migrate::snapshot::SnapshotError;
 use cofferdam::plugin::PluginError;
-use cofferdam::{ErrorKind, StartError};
+use cofferdam::{ErrorKind, StartError, limit};
 use serde_json::{Value, json};
 use tokio::signal::unix::SignalKind;
 
-use crate::output::escaped;
+use crate::output::{escaped, say};
+
+const PROCESSOR_TIME: &str =
+    "the limit of processor time is used up: raise it (ulimit -t, RLIMIT_CPU; systemd LimitCPU)";
 
 /// Why the command does not end well.
 #[derive(Debug)]
@@ -74,7 +77,15 @@ impl Failure {
     /// Ended by a signal: the exit code is the one that a shell would report.
     pub fn signal(signal: SignalKind) -> Self {
         let number = signal.as_raw_value();
+        if number == libc::SIGXCPU {
+            return Self::failed(PROCESSOR_TIME);
+        }
         Self::new(128u8.saturating_add(number as u8), "signal", format!("ended by signal {number}"))
+    }
+
+    /// Whether a signal ended the command.
+    pub fn is_signal(&self) -> bool {
+        self.kind == "signal" || self.message == PROCESSOR_TIME
     }
 
     /// A start that failed with this exit code in another process, which has said why.
@@ -85,7 +96,11 @@ impl Failure {
     /// The same failure with what the caller can do about it.
     #[must_use]
     pub fn with_remedy(self) -> Self {
+        let is_of_file = self.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_"));
         let remedy = match self.kind {
+            // What has its remedy with it: a file that cannot be read or written, and our own refusals.
+            "permission-denied" if is_of_file => return self,
+            "refused" if self.code.is_none() => return self,
             "unavailable" => "check that the database is running and that the DATABASE_ and MYSQL_ variables name it",
             "timeout" => "check that the database answers, or give it longer with --timeout",
             "permission-denied" => "check the user's name, password and rights",
@@ -130,7 +145,7 @@ impl Failure {
     /// Says it on standard error, on a line for each mistake, and gives the exit code.
     pub fn report(self) -> ExitCode {
         for line in self.message.lines() {
-            eprintln!("cofferdam: {}", escaped(line));
+            say(&format!("cofferdam: {}", escaped(line)));
         }
         ExitCode::from(self.exit)
     }
@@ -162,7 +177,11 @@ impl From<cofferdam::Error> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self::usage(error.to_string())
+        let message = error.to_string();
+        match error {
+            StartError::Plugin(PluginError::Runtime { .. }) => Self::failed(message),
+            _ => Self::usage(message),
+        }
     }
 }
 
@@ -171,11 +190,11 @@ impl From<MigrateError> for Failure {
         let message = error.to_string();
         match error {
             MigrateError::Storage { error, .. } => Self { message, ..Self::from(error) }.with_remedy(),
+            MigrateError::Start { error, .. } => Self { message, ..Self::from(error) },
             MigrateError::Unusable { is_missing: true, .. } => Self::not_found(message),
-            MigrateError::Spec(_)
-            | MigrateError::Start { .. }
-            | MigrateError::Unusable { .. }
-            | MigrateError::SameDatabase { .. } => Self::usage(message),
+            MigrateError::Spec(_) | MigrateError::Unusable { .. } | MigrateError::SameDatabase { .. } => {
+                Self::usage(message)
+            }
             MigrateError::Taken { .. } => Self::unavailable(message),
             MigrateError::Rejected { .. } => Self::incomplete(message),
             MigrateError::Miscounted { .. } => Self::different(message),
@@ -192,7 +211,7 @@ impl From<ConfigError> for Failure {
 
 impl From<PluginError> for Failure {
     fn from(error: PluginError) -> Self {
-        Self::usage(error.to_string())
+        StartError::from(error).into()
     }
 }
 
@@ -209,7 +228,9 @@ impl From<SnapshotError> for Failure {
                 _ => (FAILED, "file"),
             },
             SnapshotError::Exists { .. } => (USAGE, "exists"),
-            SnapshotError::Folder { .. } | SnapshotError::Special { .. } => (USAGE, "file"),
+            SnapshotError::Folder { .. } | SnapshotError::Special { .. } | SnapshotError::Needed { .. } => {
+                (USAGE, "file")
+            }
             SnapshotError::NotSnapshot { .. } => (USAGE, "not-a-snapshot"),
             SnapshotError::NewerVersion { .. } => (USAGE, "newer-version"),
             SnapshotError::Truncated { .. } => (DAMAGED, "truncated"),
@@ -224,7 +245,7 @@ impl From<SnapshotError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::failed(error.to_string())
+        Self::failed(limit::explain(&error))
     }
 }
 

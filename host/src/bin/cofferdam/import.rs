@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use cofferdam::files::FileUse;
 use cofferdam::migrate::snapshot::{self, Contents, Imported, OnBrokenRule, SnapshotError, Verified};
-use cofferdam::{ImportOutcome, StorageService};
+use cofferdam::{ImportOutcome, StorageService, threads};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -92,9 +93,12 @@ impl Import {
     }
 
     async fn open(&self) -> Result<File, Failure> {
-        let path = self.file.clone();
+        let path = match self.file.as_os_str() == "-" {
+            true => self.file.clone(),
+            false => open::named("FILE", &self.file, FileUse::Input)?,
+        };
         // A pipe is read to its end here.
-        let opened = tokio::task::spawn_blocking(move || match path == Path::new("-") {
+        let opened = threads::spawn(move || match path == Path::new("-") {
             false => snapshot::open(&path),
             true => match std::io::stdin().as_fd().try_clone_to_owned().map(File::from) {
                 Ok(stdin) => snapshot::spool(stdin),

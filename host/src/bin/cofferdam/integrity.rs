@@ -21,11 +21,14 @@ const LINE: u64 = 5;
 /// The variable that switches the look off, as `--skip-integrity-check` does.
 pub const VARIABLE: &str = "COFFERDAM_INTEGRITY_CHECK";
 
+/// Prints an event of a command that prints such.
+type PrintEvent = dyn Fn(&Value) -> Result<(), Failure>;
+
 /// Waits for a look through the file `name`, and shows on standard error, or as `events`, that it goes on.
 pub async fn shown(
     name: &str,
     look: impl Future<Output = Result<Integrity, Failure>>,
-    events: Option<&dyn Fn(&Value) -> Result<(), Failure>>,
+    events: Option<&PrintEvent>,
 ) -> Result<Integrity, Failure> {
     let mut look = pin!(look);
     let started = Instant::now();
@@ -39,9 +42,7 @@ pub async fn shown(
         }
         let seconds = started.elapsed().as_secs();
         if let Some(events) = events {
-            events(
-                &json!({ "event": "integrity", "file": name, "seconds": seconds }),
-            )?;
+            events(&json!({ "event": "integrity", "file": name, "seconds": seconds }))?;
         } else if std::io::stderr().is_terminal() {
             let bar = bar.get_or_insert_with(|| Spinner(ProgressBar::new_spinner()));
             bar.0.set_message(format!("looking through {} for damage, {seconds} s", escaped(name)));

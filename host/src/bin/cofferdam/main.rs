@@ -1,4 +1,6 @@
 //! The `cofferdam` command.
+// They panic where nobody can be told.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 mod bench;
 mod check;
@@ -7,6 +9,7 @@ mod export;
 mod failure;
 mod import;
 mod integrity;
+mod machine;
 mod migrate;
 mod open;
 mod output;
@@ -18,7 +21,9 @@ mod state;
 mod thread;
 
 use std::io::IsTerminal;
+use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cofferdam::config::VARIABLES;
@@ -89,6 +94,16 @@ Exit codes:
   8  a snapshot is truncated or damaged, or has a row that breaks a rule";
 
 fn main() -> ExitCode {
+    machine::prepare();
+    machine::report_panics();
+    // What a panic was has been said by then.
+    match catch_unwind(|| machine::with_stack(begin)) {
+        Ok(ended) => ended.unwrap_or_else(Failure::report),
+        Err(_) => ExitCode::from(failure::FAILED),
+    }
+}
+
+fn begin() -> ExitCode {
     let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
@@ -99,6 +114,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<(), Failure> {
     log_to_stderr()?;
+    machine::examine()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if !matches!(cli.command, Command::Bench(_)) {
         builder.worker_threads(2);
@@ -106,29 +122,19 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if matches!(cli.command, Command::Migrate(_)) {
         // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
         builder.max_blocking_threads(4);
-        share_memory();
+        machine::share_memory();
     }
     let runtime = builder
         .enable_all()
+        // The reserved one stays.
+        .thread_keep_alive(Duration::from_secs(u32::MAX.into()))
         .build()
-        .map_err(|error| Failure::failed(format!("the asynchronous runtime does not start: {error}")))?;
+        .map_err(|error| Failure::from(error).while_doing("the asynchronous runtime does not start"))?;
+    machine::reserve_thread(&runtime)?;
     let result = runtime.block_on(async { cli.command.run(&mut Signals::listen()?).await });
     // A component that is still being compiled, or a read of standard input, must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-/// Lets all threads take memory from two places, and what is larger than 128 KiB, such as a page's columns, from the system.
-/// By default each thread has a place of its own and keeps there what another could use for the next page, and the more
-/// of the large blocks the more of them there were.
-fn share_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. These change
-    // where memory comes from later, and nothing that was handed out.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
-    }
 }
 
 fn log_to_stderr() -> Result<(), Failure> {
@@ -141,14 +147,16 @@ fn log_to_stderr() -> Result<(), Failure> {
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| machine::Stderr)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     Ok(())
 }
 
 fn long_help() -> String {
-    let mut text = format!("{EXIT_CODES}\n  130 and 143  ended by SIGINT or SIGTERM\n\nEnvironment variables:\n");
+    let mut text =
+        format!("{EXIT_CODES}\n  129, 130 and 143  ended by SIGHUP, SIGINT or SIGTERM\n\nEnvironment variables:\n");
     for variable in VARIABLES {
         let meaning = variable.meaning.replace('`', "");
         let default = variable.default.trim_start_matches('(').trim_end_matches(')');

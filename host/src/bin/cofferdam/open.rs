@@ -1,9 +1,11 @@
 //! A storage for one command.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use cofferdam::config::DatabaseConfig;
-use cofferdam::{Config, ErrorKind, ResilientStorage, Storage, StorageBuilder, StorageService};
+use cofferdam::config::{Claim, DatabaseConfig, claimed, claims_of};
+use cofferdam::files::{FilePath, FileUse, Whereabouts};
+use cofferdam::{Config, ErrorKind, ResilientStorage, Storage, StorageBuilder, StorageService, threads};
 
 use crate::failure::Failure;
 
@@ -44,6 +46,38 @@ fn configure(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, Failur
     Ok(config)
 }
 
+/// A file that an argument names, as it can be meant. `argument` is what the user calls it, such as `--rejects`.
+pub fn named(argument: &str, name: &Path, usage: FileUse) -> Result<PathBuf, Failure> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    match FilePath::new(name, usage, home.as_deref()) {
+        Ok(path) => Ok(path.into()),
+        Err(error) => Err(Failure::usage(format!("{argument} {error}"))),
+    }
+}
+
+/// A file that is about to be written, which is none of those that others have. What the environment names is among them.
+pub fn named_for_output(argument: &str, name: &Path, claims: &[Claim]) -> Result<PathBuf, Failure> {
+    let path = named(argument, name, FileUse::Output)?;
+    let environment = claims_of(&|name| std::env::var_os(name));
+    match claimed(claims, &path).or_else(|| claimed(&environment, &path)) {
+        Some(variable) => Err(Failure::usage(format!(
+            "{argument} is {path:?}, which belongs to what {variable} names: name another file"
+        ))),
+        None => Ok(path),
+    }
+}
+
+/// Where a database is, for people: its full path, or its name and the servers that have it.
+pub fn place(database: &DatabaseConfig) -> String {
+    match database {
+        DatabaseConfig::Sqlite(sqlite) => Whereabouts::of(&sqlite.path).path().display().to_string(),
+        DatabaseConfig::Mysql(mysql) => {
+            let hosts: Vec<_> = mysql.hosts.iter().map(ToString::to_string).collect();
+            format!("{} on {}", mysql.database, hosts.join(", "))
+        }
+    }
+}
+
 /// Loads the backend, away from the threads of the runtime.
 pub async fn load(config: Config) -> Result<Storage, Failure> {
     build(Storage::builder(config)).await
@@ -55,7 +89,7 @@ pub async fn load_to_read(config: Config) -> Result<Storage, Failure> {
 }
 
 async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
-    match tokio::task::spawn_blocking(move || builder.build()).await {
+    match threads::spawn(move || builder.build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
@@ -63,7 +97,7 @@ async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
 
 /// Loads the backend for something that works for long.
 pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure> {
-    match tokio::task::spawn_blocking(move || ResilientStorage::builder(config).build()).await {
+    match threads::spawn(move || ResilientStorage::builder(config).build()).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
@@ -76,7 +110,7 @@ pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -
     if let DatabaseConfig::Sqlite(sqlite) = database
         && let Err(error) = std::fs::metadata(&sqlite.path)
     {
-        let path = sqlite.path.display();
+        let path = place(database);
         return Err(Failure::not_found(format!("no database at {path} (DATABASE_PATH): {error}; {REMEDY}creates it")));
     }
     let known = storage.backend().schema_version;
@@ -96,12 +130,11 @@ pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -
 
 /// Opens the database that the environment names for looking at it or changing rows.
 pub async fn existing() -> Result<Storage, Failure> {
-    existing_with(&[]).await
+    existing_in(config()?).await
 }
 
-/// The same where these variables have these values, whatever the environment says.
-pub async fn existing_with(variables: &[(&str, OsString)]) -> Result<Storage, Failure> {
-    let config = config_with(variables)?;
+/// Opens the database of this configuration for looking at it or changing rows.
+pub async fn existing_in(config: Config) -> Result<Storage, Failure> {
     let database = config.database.clone();
     let storage = load(config).await?;
     initialize_existing(&storage, &database).await?;

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
-use cofferdam::{MessageState, ThreadOwnership};
+use cofferdam::{MessageState, ThreadOwnership, limit};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,10 +14,15 @@ pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("standard output cannot be written: {error}")))
+            Err(Failure::failed(format!("standard output cannot be written: {}", limit::explain(&error))))
         }
         _ => Ok(()),
     }
+}
+
+/// Says something on standard error. Where nobody can be told, what is done counts all the same.
+pub fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Prints a JSON document.
@@ -197,7 +202,7 @@ pub fn print_rows<R: Row>(rows: &[R], limit: Option<u64>, json: bool) -> Result<
     if !shown.is_empty() {
         print(&R::table(shown))?;
     }
-    eprintln!("{} of {} {}", shown.len(), rows.len(), R::PLURAL);
+    say(&format!("{} of {} {}", shown.len(), rows.len(), R::PLURAL));
     Ok(())
 }
 

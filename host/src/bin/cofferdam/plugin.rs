@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use cofferdam::plugin;
+use cofferdam::files::FileUse;
+use cofferdam::{plugin, threads};
 use serde_json::json;
 
 use crate::check::engine_name;
 use crate::failure::Failure;
-use crate::output;
+use crate::{open, output};
 
 /// Looks at storage plugins.
 #[derive(Subcommand)]
@@ -44,8 +45,8 @@ pub struct Inspect {
 
 impl Inspect {
     async fn run(self) -> Result<(), Failure> {
-        let file = self.file;
-        let inspected = tokio::task::spawn_blocking(move || {
+        let file = open::named("FILE", &self.file, FileUse::Input)?;
+        let inspected = threads::spawn(move || {
             let inspection = plugin::inspect(&file)?;
             Ok::<_, plugin::PluginError>((inspection, plugin::describe(&file)?))
         });

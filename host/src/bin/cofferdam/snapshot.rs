@@ -109,7 +109,7 @@ impl Watch {
             match self.events {
                 // What cannot be shown keeps nothing from going on.
                 Some(events) => drop(events.print(&self.event())),
-                None => eprintln!("{}", self.line()),
+                None => output::say(&self.line()),
             }
         }
     }
@@ -210,11 +210,11 @@ pub fn reported<T>(events: Option<Events>, result: Result<T, Failure>) -> Result
 /// Says on standard error which rows break a rule.
 pub fn warn_of(broken: &BrokenRules, consequence: &str) {
     for (line, rule) in &broken.first {
-        eprintln!("cofferdam: line {line}: {}; {consequence}", output::escaped(rule));
+        output::say(&format!("cofferdam: line {line}: {}; {consequence}", output::escaped(rule)));
     }
     let more = broken.count - broken.first.len() as u64;
     if more > 0 {
-        eprintln!("cofferdam: {more} more rows break a rule; {consequence}");
+        output::say(&format!("cofferdam: {more} more rows break a rule; {consequence}"));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use cofferdam::config::{OnUnavailable, SpoolConfig};
+use cofferdam::files::FileUse;
 use cofferdam::resilience::SpoolStatus;
 use cofferdam::resilience::spool::{SpoolContent, SpoolEntry, SpooledWrite, inspect};
 use cofferdam::{ErrorKind, ResilientStorage, StorageService};
@@ -43,6 +44,12 @@ struct File {
     file: PathBuf,
 }
 
+impl File {
+    fn named(&self, usage: FileUse) -> Result<PathBuf, Failure> {
+        open::named("FILE (COFFERDAM_SPOOL)", &self.file, usage)
+    }
+}
+
 /// Says how much waits, and for how long. A host may be using the spool meanwhile.
 #[derive(Args)]
 #[command(after_help = "\
@@ -65,7 +72,7 @@ pub struct Status {
 
 impl Status {
     fn run(self) -> Result<(), Failure> {
-        let content = look(&self.spool.file)?;
+        let content = look(&self.spool.named(FileUse::Source)?)?;
         if self.json {
             output::print_json(&summary(&self.spool.file, &content))?;
         } else {
@@ -153,7 +160,7 @@ pub struct Export {
 
 impl Export {
     fn run(self) -> Result<(), Failure> {
-        let content = look(&self.spool.file)?;
+        let content = look(&self.spool.named(FileUse::Source)?)?;
         let mut lines = String::new();
         for entry in &content.entries {
             lines.push_str(&format!("{}\n", line(entry, None)));
@@ -215,7 +222,7 @@ pub struct Replay {
 
 impl Replay {
     async fn run(self) -> Result<(), Failure> {
-        let before = look(&self.spool.file)?;
+        let before = look(&self.spool.named(FileUse::Database)?)?;
         let mut config = open::config()?;
         let database = config.database.clone();
         config.resilience.on_unavailable = OnUnavailable::Fail;

@@ -1,9 +1,8 @@
 //! Writing to a second database.
 
-use std::path::Path;
-
 use super::{Reader, shown};
 use crate::config::{ConfigError, DatabaseConfig, MirrorConfig, Passwords, Spec};
+use crate::files::{FileUse, is_same as is_same_file};
 
 const NAME: &str = "COFFERDAM_MIRROR";
 const PASSWORDS: Passwords = Passwords { value: "COFFERDAM_MIRROR_PASSWORD", file: "COFFERDAM_MIRROR_PASSWORD_FILE" };
@@ -16,11 +15,11 @@ impl Reader<'_> {
         let spec = match Spec::parse(&text) {
             Ok(spec) => spec,
             Err(error) => {
-                self.wrong(NAME, format!("names no database: {error}"));
+                self.wrong_value(NAME, format!("names no database: {error}"));
                 return None;
             }
         };
-        let config = match spec.config(PASSWORDS, self.lookup) {
+        let config = match spec.config(PASSWORDS, FileUse::Database, self.lookup) {
             Ok(config) => config,
             Err(ConfigError(mistakes)) => {
                 // What both have in common is told once.
@@ -53,9 +52,8 @@ impl Reader<'_> {
 
 /// Whether both are one database, as far as that can be told without asking it.
 fn is_same(one: &DatabaseConfig, other: &DatabaseConfig) -> bool {
-    let real = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path)).ok();
     match (one, other) {
-        (DatabaseConfig::Sqlite(one), DatabaseConfig::Sqlite(other)) => real(&one.path) == real(&other.path),
+        (DatabaseConfig::Sqlite(one), DatabaseConfig::Sqlite(other)) => is_same_file(&one.path, &other.path),
         (DatabaseConfig::Mysql(one), DatabaseConfig::Mysql(other)) => {
             one.database == other.database && one.hosts.iter().any(|host| other.hosts.contains(host))
         }

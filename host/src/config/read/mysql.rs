@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{HOUR, Reader, read_file, shown, shown_path, variable_named};
 use crate::config::{HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
+use crate::files::{FileUse, slip};
 
 impl Reader<'_> {
     pub(super) fn mysql(&mut self) -> MysqlConfig {
@@ -30,7 +31,7 @@ impl Reader<'_> {
     }
 
     fn mysql_hosts(&mut self) -> Vec<HostPort> {
-        let port = self.number("MYSQL_PORT", 1..=65_535) as u16;
+        let port = self.mysql_port();
         let text = self.text_or_default(HOSTS);
         if text.contains("://") || text.contains('@') {
             // A URL may carry a password, so it is not shown.
@@ -51,12 +52,26 @@ impl Reader<'_> {
         hosts
     }
 
+    fn mysql_port(&mut self) -> u16 {
+        const NAME: &str = "MYSQL_PORT";
+        let link = self.raw(NAME).and_then(|value| value.into_string().ok()).filter(|text| is_service_link(text));
+        let Some(link) = link else { return self.number(NAME, 1..=65_535) as u16 };
+        self.wrong(
+            NAME,
+            format!(
+                "is {link}, a service link that Kubernetes makes of a Service called mysql: set MYSQL_PORT in the \
+                 container, as to 3306, or enableServiceLinks: false in the pod's spec"
+            ),
+        );
+        3306
+    }
+
     fn mysql_host_policy(&mut self) -> HostPolicy {
         const NAME: &str = "MYSQL_HOST_POLICY";
         let text = self.text_or_default(NAME);
         HostPolicy::named(&text).unwrap_or_else(|| {
             let names = HostPolicy::ALL.map(HostPolicy::name).join(" or ");
-            self.wrong(NAME, format!("is {}: it must be {names}", shown(&text)));
+            self.wrong_value(NAME, format!("is {}: it must be {names}", shown(&text)));
             HostPolicy::Ordered
         })
     }
@@ -69,10 +84,12 @@ impl Reader<'_> {
             return String::new();
         };
         if text.chars().count() > longest || text.contains(char::is_control) {
-            self.wrong(
+            self.wrong_value(
                 name,
                 format!("is {}: it must be 1 to {longest} characters without control characters", shown(&text)),
             );
+        } else if slip::of(&text).is_some() || text.starts_with('/') || text.contains("?") && text.contains('=') {
+            self.wrong_value(name, format!("is {}: it must be the name alone", shown(&text)));
         }
         text
     }
@@ -80,7 +97,11 @@ impl Reader<'_> {
     fn mysql_password(&mut self) -> (Secret, Option<PathBuf>) {
         const NAME: &str = "MYSQL_PASSWORD";
         const FILE: &str = "MYSQL_PASSWORD_FILE";
-        match (self.raw(NAME), self.path(FILE)) {
+        let file = self.path(FILE, FileUse::Input);
+        if self.wrong.contains(FILE) {
+            return (Secret::new(""), None);
+        }
+        match (self.raw(NAME), file) {
             (Some(_), Some(_)) => self.wrong(NAME, "and MYSQL_PASSWORD_FILE are both set: set one of them"),
             (Some(_), None) => return (Secret::new(self.text(NAME).unwrap_or_default()), None),
             (None, Some(path)) => match read_password(&path) {
@@ -95,7 +116,7 @@ impl Reader<'_> {
     }
 
     fn mysql_tls(&mut self) -> Tls {
-        let ca = self.path("MYSQL_TLS_CA");
+        let ca = self.path("MYSQL_TLS_CA", FileUse::Input);
         if let Some(path) = &ca {
             match read_file(path) {
                 Err(cause) => self.wrong("MYSQL_TLS_CA", format!("names {}: {cause}", shown_path(path))),
@@ -117,7 +138,7 @@ impl Reader<'_> {
         };
         let Some(mode) = TlsMode::named(&text) else {
             let names = TlsMode::ALL.map(TlsMode::name).join(", ");
-            self.wrong("MYSQL_TLS", format!("is {}: it must be one of {names}", shown(&text)));
+            self.wrong_value("MYSQL_TLS", format!("is {}: it must be one of {names}", shown(&text)));
             return Tls { mode: TlsMode::VerifyIdentity, ca };
         };
         if ca.is_some() && !matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyIdentity) {
@@ -131,6 +152,12 @@ impl Reader<'_> {
 }
 
 const HOSTS: &str = "MYSQL_HOST";
+
+/// `tcp://10.96.0.5:3306`, which nobody has typed: an address, and no name or password.
+fn is_service_link(text: &str) -> bool {
+    let address = ["tcp://", "udp://", "sctp://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    address.is_some_and(|address| address.chars().all(|c| c.is_ascii_hexdigit() || ".:[]".contains(c)))
+}
 
 /// One host of the list: a name or an address, and perhaps a port.
 fn host_port(place: &str, default_port: u16) -> Result<HostPort, String> {
@@ -160,7 +187,8 @@ fn host_port(place: &str, default_port: u16) -> Result<HostPort, String> {
     };
     let is_name = !host.is_empty()
         && host.len() <= 255
-        && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "[]".contains(c));
+        && slip::of(host).is_none()
+        && host.chars().all(|c| c.is_alphanumeric() || "-._".contains(c));
     if !is_name && !is_ipv6(host) {
         return Err(format!("names {}: it must be a host name or an address", shown(place)));
     }

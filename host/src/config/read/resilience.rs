@@ -1,7 +1,8 @@
 //! What is done while the database is away.
 
-use super::{HOUR, MILLISECOND, Reader, shown, shown_path};
+use super::{HOUR, MILLISECOND, Reader, shown};
 use crate::config::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, SpoolConfig, format_duration};
+use crate::files::FileUse;
 
 impl Reader<'_> {
     pub(super) fn resilience(&mut self) -> ResilienceConfig {
@@ -21,7 +22,7 @@ impl Reader<'_> {
         const NAME: &str = "COFFERDAM_ON_UNAVAILABLE";
         let text = self.text_or_default(NAME);
         OnUnavailable::ALL.into_iter().find(|choice| choice.name() == text).unwrap_or_else(|| {
-            self.wrong(NAME, format!("is {}: it must be fail or degrade", shown(&text)));
+            self.wrong_value(NAME, format!("is {}: it must be fail or degrade", shown(&text)));
             OnUnavailable::default()
         })
     }
@@ -45,12 +46,7 @@ impl Reader<'_> {
     fn spool(&mut self) -> Option<SpoolConfig> {
         const NAME: &str = "COFFERDAM_SPOOL";
         let limit = self.number("COFFERDAM_SPOOL_LIMIT", 1..=10_000_000) as usize;
-        let path = self.path(NAME)?;
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir() {
-            self.wrong(NAME, format!("is {}, a folder: name a file in it", shown_path(&path)));
-        } else if self.path("DATABASE_PATH").is_some_and(|database| database == path) {
-            self.wrong(NAME, "and DATABASE_PATH name the same file: give the spool a file of its own");
-        }
+        let path = self.path(NAME, FileUse::Database)?;
         Some(SpoolConfig { path, limit })
     }
 }

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use super::format::VERSION;
 use crate::error::Error;
+use crate::limit;
 
 /// Why a snapshot was not made or not imported.
 ///
@@ -25,7 +26,7 @@ pub enum SnapshotError {
         source: Error,
     },
     /// A file or a stream cannot be opened, read or written.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", limit::explain(source))]
     Io {
         /// What cannot be done.
         what: String,
@@ -49,6 +50,14 @@ pub enum SnapshotError {
     Special {
         /// What was named.
         path: PathBuf,
+    },
+    /// A snapshot would replace a file that somebody needs.
+    #[error("{} is {what}, which no snapshot replaces: name another file", .path.display())]
+    Needed {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// The file is something else.
     #[error("this is no snapshot ({reason}): name a file that `cofferdam export` wrote")]

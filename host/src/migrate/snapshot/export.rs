@@ -16,6 +16,7 @@ use super::write::{Compression, Writer, Written};
 use crate::error::{Error, ErrorKind};
 use crate::model::MessageKey;
 use crate::service::TransferService;
+use crate::threads;
 
 /// Rows that are fetched at a time: enough for the cost of a page to vanish, a few hundred kilobytes as a rule, and 15
 /// MB where every id is as long as it may be.
@@ -55,7 +56,7 @@ pub async fn export<W: Write + Send + 'static>(
     let (pages, mut written) = mpsc::channel::<Vec<Row>>(PAGES_WAITING);
     let (whole, is_whole) = std::sync::mpsc::channel::<()>();
     let (header, counts) = (header.clone(), progress.clone());
-    let writer = tokio::task::spawn_blocking(move || {
+    let writer = threads::try_spawn(move || {
         let mut writer = Writer::new(out, compression, &header, counts.clone())?;
         while let Some(page) = written.blocking_recv() {
             writer.write(&page)?;
@@ -66,7 +67,8 @@ pub async fn export<W: Write + Send + 'static>(
             Ok(()) => writer.finish().map(Some),
             Err(_) => Ok(None),
         }
-    });
+    })
+    .map_err(|source| SnapshotError::Io { what: "the snapshot cannot be written".into(), source })?;
     let fetched = fetch(service, &pages, progress).await;
     drop(pages);
     match fetched {
@@ -104,7 +106,7 @@ pub async fn export_to_file(
 ) -> Result<Exported, SnapshotError> {
     let target = Target::create(path, replace)?;
     let (_, exported) = export(service, header, target.file()?, compression, progress).await?;
-    let committed = tokio::task::spawn_blocking(move || target.commit()).await;
+    let committed = threads::spawn(move || target.commit()).await;
     committed
         .map_err(|_| Error::new(ErrorKind::Internal, "the runtime stopped while the snapshot was being written"))??;
     Ok(exported)

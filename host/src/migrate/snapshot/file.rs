@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use super::error::SnapshotError;
+use crate::files;
 
 /// A file beside the one that it becomes. Dropped before that, it goes.
 pub(super) struct Target {
@@ -33,6 +34,7 @@ impl Target {
             Ok(metadata) if !metadata.is_file() => return Err(SnapshotError::Special { path }),
             _ => {}
         }
+        check_replaceable(&path)?;
         let mut prefix = path.file_name().ok_or_else(|| SnapshotError::Folder { path: path.clone() })?.to_owned();
         prefix.push(".");
         let temporary = tempfile::Builder::new()
@@ -52,6 +54,8 @@ impl Target {
     pub fn commit(self) -> Result<(), SnapshotError> {
         let Self { temporary, path, replace } = self;
         temporary.as_file().sync_all().map_err(|error| cannot("written", &path, error))?;
+        // What is there may have come meanwhile.
+        check_replaceable(&path)?;
         let renamed = if replace { temporary.persist(&path) } else { temporary.persist_noclobber(&path) };
         match renamed {
             Ok(_) => {}
@@ -104,6 +108,13 @@ pub fn spool(mut input: impl Read) -> Result<File, SnapshotError> {
     }
     file.rewind().map_err(cannot_spool)?;
     Ok(file)
+}
+
+fn check_replaceable(path: &Path) -> Result<(), SnapshotError> {
+    match files::irreplaceable(path) {
+        Some(what) => Err(SnapshotError::Needed { path: path.to_owned(), what }),
+        None => Ok(()),
+    }
 }
 
 fn folder(path: &Path) -> &Path {

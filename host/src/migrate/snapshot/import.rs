@@ -14,6 +14,7 @@ use super::rules::{BrokenRules, OnBrokenRule};
 use crate::error::{Error, ErrorKind};
 use crate::model::{ImportOutcome, MessageState, ThreadOwnership};
 use crate::service::TransferService;
+use crate::threads;
 
 /// Rows that are imported at a time, in one transaction.
 const BATCH: usize = 2000;
@@ -50,14 +51,15 @@ impl<R: Read + Seek + Send + 'static> Verified<R> {
         progress.enter(Phase::Verifying);
         let (sender, answer) = oneshot::channel();
         let counts = progress.clone();
-        tokio::task::spawn_blocking(move || {
+        // It goes on without its task, and answers by the channel.
+        drop(threads::spawn(move || {
             let verified = input.rewind().map_err(cannot_read).and_then(|()| {
                 let counting = Counting { inner: &mut input, progress: counts };
                 verify_unless(counting, || sender.is_closed())
             });
             // There may be nobody left to whom this matters.
             let _ = sender.send(verified.map(|contents| contents.map(|contents| (input, contents))));
-        });
+        }));
         let (input, contents) = answer.await.map_err(|_| stopped())??.ok_or_else(stopped)?;
         if on_broken == OnBrokenRule::Refuse
             && let Some((line, rule)) = contents.broken.first.first()
@@ -88,10 +90,11 @@ impl<R: Read + Seek + Send + 'static> Verified<R> {
         let Self { mut input, contents, on_broken } = self;
         let mut imported = Imported::default();
         let (sender, mut batches) = mpsc::channel(BATCHES_WAITING);
-        let reader = tokio::task::spawn_blocking(move || {
+        let reader = threads::try_spawn(move || {
             input.rewind().map_err(cannot_read)?;
             send_batches(&mut input, on_broken, &sender)
         });
+        let reader = reader.map_err(cannot_read)?;
         progress.enter(Phase::MessageStates);
         while let Some(Batch { first, last, rows, skipped }) = batches.recv().await {
             let failed = |source| SnapshotError::Batch { first, last, source };

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::error::SpoolError;
-use super::file::{Content, create, keep_log, read, with_suffix};
+use super::file::{Content, create, keep_log, read};
 use super::salvage;
+use crate::files::with_suffix;
 
 /// Where the copy of the spool at `path` is.
 pub(super) fn of(path: &Path) -> PathBuf {

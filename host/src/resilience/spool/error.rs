@@ -1,9 +1,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::{Error, ErrorKind};
+use crate::limit;
+use crate::sql::sqlite::limits;
 
 /// Why a spool cannot be used. Each message says which file, why, and what to do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -70,22 +72,32 @@ impl SpoolError {
     pub(super) fn io(path: impl Into<PathBuf>, error: &io::Error) -> Self {
         let kind = match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::StorageFull,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                ErrorKind::StorageFull
+            }
             _ => ErrorKind::Unavailable,
         };
-        Self::Unusable { path: path.into(), kind, reason: error.to_string() }
+        Self::Unusable { path: path.into(), kind, reason: limit::explain(error) }
     }
 
     pub(super) fn sqlite(path: impl Into<PathBuf>, error: &rusqlite::Error) -> Self {
+        Self::of(path, None, error)
+    }
+
+    /// As [`sqlite`](Self::sqlite), on a connection that knows more.
+    pub(super) fn of(path: impl Into<PathBuf>, connection: Option<&Connection>, error: &rusqlite::Error) -> Self {
+        let limit = limits::of(connection, error);
         let kind = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => ErrorKind::StorageFull,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
                 ErrorKind::PermissionDenied
             }
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::CorruptData,
+            _ if limit.is_some_and(|(_, is_room)| is_room) => ErrorKind::StorageFull,
             _ => ErrorKind::Unavailable,
         };
-        Self::Unusable { path: path.into(), kind, reason: error.to_string() }
+        let reason = limit.map_or_else(|| error.to_string(), |(limit, _)| format!("{error}: {limit}"));
+        Self::Unusable { path: path.into(), kind, reason }
     }
 
     /// Whether the same call may succeed a little later.

@@ -12,6 +12,7 @@ use super::copy::{self, SpoolCopy};
 use super::entry::{Columns, SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::salvage;
+use crate::files::{Whereabouts, with_suffix};
 
 /// The format of the file, in its `user_version`.
 const FORMAT: i64 = 1;
@@ -136,6 +137,8 @@ impl SpoolFile {
     /// Opens the file, and makes it where it is missing. What is left of a damaged one is moved to a new one, and the
     /// damaged one kept beside it.
     pub fn open(path: &Path) -> Result<(Self, Content), SpoolError> {
+        // The lock and the copy lie beside the file itself, so that two names of it lead to one lock.
+        let path = &Whereabouts::of(path).path();
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| SpoolError::io(folder, &error))?;
         }
@@ -296,13 +299,6 @@ pub(super) fn read_rejected(connection: &Connection, rejected: &mut Rejected) ->
         }
     }
     Ok(unreadable)
-}
-
-/// A file beside another one.
-pub(in crate::resilience) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// The file with the lock, for notes. Not the same handle, which would keep the lock.

@@ -14,9 +14,13 @@ use super::file::{self, Content, SpoolFile};
 use super::times::Times;
 use super::view::{Key, View};
 use crate::config::SpoolConfig;
+use crate::sql::sqlite::remark_on_log;
 
 /// The most orders that share a commit.
 const BATCH: usize = 1024;
+
+/// Commits between two looks at the length of the file's log, which SQLite keeps short unless somebody reads for long.
+const LOOK: u64 = 4096;
 
 /// What stands for the path of one that is not in a file.
 const MEMORY: &str = ":memory:";
@@ -274,6 +278,7 @@ impl Writer {
     /// Works until it is told to close, and returns to whom that is to be answered, or until nobody is there any more.
     fn run(&mut self, arriving: &mpsc::Receiver<Order>) -> Option<oneshot::Sender<Result<i64, SpoolError>>> {
         let mut closing = None;
+        let mut commits = 0_u64;
         while closing.is_none()
             && let Ok(first) = arriving.recv()
         {
@@ -285,13 +290,19 @@ impl Writer {
                 }
             }
             self.commit(batch);
+            commits += 1;
+            if commits.is_multiple_of(LOOK)
+                && let Some(remark) = remark_on_log(&self.path)
+            {
+                tracing::warn!("{remark}");
+            }
         }
         closing
     }
 
     /// Runs all orders in one transaction, and answers after its commit.
     fn commit(&self, batch: Vec<Order>) {
-        let failed = |error: rusqlite::Error| SpoolError::sqlite(&self.path, &error);
+        let failed = |error: rusqlite::Error| SpoolError::of(&self.path, Some(&self.file.connection), &error);
         let mut answers = Vec::with_capacity(batch.len());
         let mut whole = self.file.begin().map_err(failed);
         for order in batch {
@@ -344,7 +355,7 @@ impl Writer {
 
     /// The number is that of an accepted write.
     fn perform(&self, view: &mut View, work: Work) -> Result<i64, SpoolError> {
-        let failed = |error: rusqlite::Error| SpoolError::sqlite(&self.path, &error);
+        let failed = |error: rusqlite::Error| SpoolError::of(&self.path, Some(&self.file.connection), &error);
         match work {
             Work::Accept { write, accepted_at } => {
                 let superseded = view.superseded(&write);

@@ -24,15 +24,29 @@ mod tests;
 mod times;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
-pub(super) use self::file::with_suffix;
 pub(super) use self::journal::Journal;
 pub(super) use self::replay::{Replay, ReplayCounts, age_until};
 pub(super) use self::times::is_future;
 pub(super) use self::view::Key;
+use crate::files::{Whereabouts, of_sqlite, with_suffix};
+
+/// The files of a spool at this path: itself, its copy, its lock, what is made while a damaged one is renewed, and the same of
+/// the marks of a mirror.
+pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
+    let path = Whereabouts::of(path).path();
+    let mut files = Vec::new();
+    for spool in [super::marks_beside(&path), path] {
+        files.push(with_suffix(&spool, "-lock"));
+        for part in ["", "-copy", ".new", ".fresh", ".salvage"] {
+            files.extend(of_sqlite(&with_suffix(&spool, part)));
+        }
+    }
+    files
+}
 
 /// What is in a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +65,6 @@ pub struct SpoolContent {
 ///
 /// There is none, the file is something else or damaged, or the system does not let it be read.
 pub fn inspect(path: &Path) -> Result<SpoolContent, SpoolError> {
-    let file::Content { entries, rejected, unreadable, .. } = file::inspect(path)?;
+    let file::Content { entries, rejected, unreadable, .. } = file::inspect(&Whereabouts::of(path).path())?;
     Ok(SpoolContent { entries, rejected, unreadable })
 }

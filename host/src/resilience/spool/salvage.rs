@@ -10,9 +10,10 @@ use rusqlite::Connection;
 use super::copy;
 use super::entry::SpoolEntry;
 use super::error::SpoolError;
-use super::file::{COLUMNS, Content, Damaged, PAGE, connect, create, entry, last_number, read_rejected, with_suffix};
+use super::file::{COLUMNS, Content, Damaged, PAGE, connect, create, entry, last_number, read_rejected};
 use super::log;
 use super::view::View;
+use crate::files::with_suffix;
 
 /// What a spool of one's own leaves behind: its log, or its copy.
 pub(super) fn is_anything_left(path: &Path) -> bool {

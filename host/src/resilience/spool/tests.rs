@@ -385,3 +385,18 @@ async fn a_later_format_is_refused() {
     let error = Journal::open(&config).err().unwrap();
     assert!(error.to_string().ends_with("has format 2, and this host knows 1: update the host"), "{error}");
 }
+
+#[tokio::test]
+async fn two_names_of_one_spool_lead_to_one_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let linked = SpoolConfig { path: folder.path().join("link"), ..config.clone() };
+    std::os::unix::fs::symlink("spool", &linked.path).unwrap();
+    // Also while there is none yet.
+    let journal = Journal::open(&linked).unwrap();
+    journal.accept(state(1), 1).await.unwrap();
+    assert!(matches!(Journal::open(&config), Err(SpoolError::InUse { .. })));
+    journal.close().await;
+    assert_eq!(Journal::open(&config).unwrap().depth(), 1);
+    assert!(!folder.path().join("link-lock").exists() && !folder.path().join("link-copy").exists());
+}

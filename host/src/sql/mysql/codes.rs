@@ -4,7 +4,9 @@ use std::io;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
-use super::numbers::{Family, advice, kind};
+use super::node::Family;
+use super::numbers::{advice, kind};
+use crate::limit;
 use crate::sql::error::{ErrorKind, SqlError};
 
 /// What was being done when an error came up.
@@ -17,11 +19,11 @@ pub(super) enum Doing {
 }
 
 /// An error as the caller sees it. `address` is the server's, for the messages.
-pub(super) fn error(error: Error, doing: Doing, family: Family, address: &str) -> SqlError {
+pub(super) fn error(error: Error, doing: Doing, family: Option<Family>, address: &str) -> SqlError {
     let (code, why) = match error {
         Error::Server(error) => return server_error(error, doing, family, address),
         Error::Io(IoError::Tls(error)) => (2026, error.to_string()),
-        Error::Io(IoError::Io(error)) => (io_code(&error, doing), error.to_string()),
+        Error::Io(IoError::Io(error)) => (io_code(&error, doing), limit::explain(&error)),
         Error::Driver(error) => return driver_error(error, doing, address),
         Error::Url(error) => (2005, error.to_string()),
         Error::Other(_) => return SqlError::new(ErrorKind::Other, format!("talking to {address} failed")),
@@ -39,7 +41,7 @@ pub(super) fn client_error(code: u16, message: String) -> SqlError {
     SqlError {
         code: Some(code.to_string()),
         sqlstate: Some("HY000".to_owned()),
-        ..SqlError::new(kind(Family::Unknown, code, "HY000"), message)
+        ..SqlError::new(kind(None, code, "HY000"), message)
     }
 }
 
@@ -88,7 +90,7 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
     }
 }
 
-fn server_error(error: ServerError, doing: Doing, family: Family, address: &str) -> SqlError {
+fn server_error(error: ServerError, doing: Doing, family: Option<Family>, address: &str) -> SqlError {
     let kind = match kind(family, of_engine(&error).unwrap_or(error.code), &error.state) {
         // What a connection needs is known to every server that the host works with.
         ErrorKind::InvalidStatement if doing == Doing::Connecting => ErrorKind::Other,
@@ -120,7 +122,7 @@ fn of_engine(error: &ServerError) -> Option<u16> {
     match number {
         // ENOSPC and EDQUOT.
         28 | 122 => Some(1021),
-        120..=199 => (kind(Family::MariaDb, number, "") != ErrorKind::Other).then_some(number),
+        120..=199 => (kind(Some(Family::MariaDb((10, 11))), number, "") != ErrorKind::Other).then_some(number),
         _ => None,
     }
 }
@@ -163,7 +165,7 @@ mod tests {
 
     fn server(code: u16, state: &str, message: &str) -> SqlError {
         let error = ServerError { code, state: state.to_owned(), message: message.to_owned() };
-        super::error(Error::Server(error), Doing::Running, Family::Unknown, "db:3306")
+        super::error(Error::Server(error), Doing::Running, None, "db:3306")
     }
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
     #[test]
     fn a_server_that_a_connection_cannot_be_made_with_is_no_mistake_of_ours() {
         let error = ServerError { code: 1193, state: "HY000".into(), message: "Unknown system variable".into() };
-        let error = super::error(Error::Server(error), Doing::Connecting, Family::Unknown, "db:3306");
+        let error = super::error(Error::Server(error), Doing::Connecting, None, "db:3306");
         assert_eq!(error.kind, ErrorKind::Other);
     }
 
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn only_what_may_pass_is_tried_again() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let error = super::error(refused.into(), Doing::Connecting, Family::Unknown, "db:3306");
+        let error = super::error(refused.into(), Doing::Connecting, None, "db:3306");
         assert_eq!((error.kind, error.code.as_deref()), (ErrorKind::Unavailable, Some("2002")));
         assert!(error.message.contains("db:3306") && is_worth_another_attempt(&error));
         for code in [1044, 1045, 1049, 1698, 3118] {

@@ -14,11 +14,11 @@ use super::addresses::first_to_answer;
 use super::codes::{self, Doing};
 use super::hosts::{Host, Hosts};
 use super::node::{Node, Purpose};
-use super::numbers::Family;
 use super::tls;
 use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
+use crate::threads;
 
 /// The pauses between attempts: short enough for a server that restarts, long enough not to press one that is
 /// overloaded.
@@ -165,7 +165,7 @@ impl Connector {
             let error = match self.connect_to(host, limit.min(now + self.timeout), deadline).await {
                 Ok(opened) => {
                     host.is_well();
-                    host.set_family(Family::of(&opened.node.version));
+                    host.set_family(opened.node.family);
                     return Ok(opened);
                 }
                 Err(error) => error,
@@ -202,7 +202,9 @@ impl Connector {
         };
         let (connection, node) = match timeout_at(limit, opening).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Err(codes::error(error, Doing::Connecting, host.family(), address)),
+            Ok(Err(error)) => {
+                return Err(self.with_hint(codes::error(error, Doing::Connecting, host.family(), address)));
+            }
             Err(_) if limit >= deadline => return Err(SqlError::timeout(&format!("connecting to {address}"))),
             Err(_) => {
                 let waited = limit.saturating_duration_since(began);
@@ -305,17 +307,25 @@ impl Connector {
         }
     }
 
+    /// Adds what may be wrong with the password where the server says that it is, without showing it.
+    fn with_hint(&self, mut error: SqlError) -> SqlError {
+        let hint = self.password.lock().unwrap_or_else(PoisonError::into_inner).hint();
+        if let Some(hint) = hint.filter(|_| error.code.as_deref() == Some("1045")) {
+            error.message.push_str(&format!("; the password {hint}: leave that out if it is no part of it"));
+        }
+        error
+    }
+
     /// The password as it is now. A file may have been replaced since, and may be missing while that is done.
     async fn password(&self) -> Secret {
         let known = || self.password.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(path) = self.password_file.clone() {
-            match tokio::task::spawn_blocking(move || read_password(&path)).await {
+            match threads::spawn(move || read_password(&path)).await {
                 Ok(Ok(password)) => *known() = password,
                 Ok(Err(problem)) => {
                     tracing::warn!("MYSQL_PASSWORD_FILE names {problem}: the last known password is used");
                 }
-                // The runtime is being shut down.
-                Err(_) => {}
+                Err(threads::Ended) => {}
             }
         }
         known().clone()

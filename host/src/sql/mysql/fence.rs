@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::codes::{self, Doing};
 use super::connect::{Connector, disconnect};
 use super::node::{self, Member};
-use super::numbers::Family;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// The pauses between two looks at what is left: an ended session is gone within a millisecond or two, one that rolls
@@ -112,7 +111,7 @@ impl Fence {
         deadline: Instant,
     ) -> Result<()> {
         let (address, family) =
-            connector.hosts().at(host).map_or(("", Family::Unknown), |host| (host.address.as_str(), host.family()));
+            connector.hosts().at(host).map_or(("", None), |host| (host.address.as_str(), host.family()));
         let passing = async {
             let _alone = self.ending.lock().await;
             self.end_on(connection, host)
@@ -160,7 +159,7 @@ impl Fence {
             let Some(GivenUp { session, .. }) = self.list().iter().find(waits).cloned() else { return Ok(()) };
             let members = node::members(connection)
                 .await
-                .map_err(|error| codes::error(error, Doing::Running, Family::Unknown, connector.hosts().names()))?
+                .map_err(|error| codes::error(error, Doing::Running, None, connector.hosts().names()))?
                 .ok_or_else(|| {
                     SqlError::new(ErrorKind::Unavailable, "the node is no part of a working Galera cluster any more")
                 })?;

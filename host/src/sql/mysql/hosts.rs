@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::numbers::Family;
+use super::node::Family;
 use crate::config::{HostPolicy, HostPort, MysqlConfig};
 
 /// How long a server that failed is tried last. One that hangs costs an operation its share of the deadline, so this is
@@ -35,7 +35,7 @@ pub(super) struct Host {
     /// In the mode `verify-ca`: a name that its certificate holds.
     name: Mutex<Option<String>>,
     /// As its last connection found it.
-    family: Mutex<Family>,
+    family: Mutex<Option<Family>>,
     /// Of several addresses of its name, the one that answered last.
     answering: Mutex<Option<IpAddr>>,
     /// Variables of a session that it does not let be set.
@@ -91,7 +91,7 @@ impl Host {
             address: place.to_string(),
             is_plain: AtomicBool::new(false),
             name: Mutex::default(),
-            family: Mutex::new(Family::Unknown),
+            family: Mutex::default(),
             answering: Mutex::default(),
             skipped: Mutex::default(),
             made: Instant::now(),
@@ -106,11 +106,11 @@ impl Host {
     }
 
     pub fn set_family(&self, family: Family) {
-        *self.family.lock().unwrap_or_else(PoisonError::into_inner) = family;
+        *self.family.lock().unwrap_or_else(PoisonError::into_inner) = Some(family);
     }
 
     /// Whose error numbers it sends.
-    pub fn family(&self) -> Family {
+    pub fn family(&self) -> Option<Family> {
         *self.family.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

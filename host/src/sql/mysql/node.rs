@@ -46,6 +46,8 @@ impl Family {
 pub(super) struct Node {
     /// As it says it.
     pub version: String,
+    /// Who made it.
+    pub family: Family,
     /// The client's address and port as the server sees them. Together with the connection's number they name a session
     /// for good: numbers begin anew when a server is started again.
     pub client: Option<String>,
@@ -99,7 +101,14 @@ impl Node {
             client = own_client(connection).await?;
         }
         let problem = status.problem().or(said.is_read_only.then_some("it is read-only"));
-        Ok(Self { version: said.version, client, member: status.member(), problem, logs_statements })
+        Ok(Self {
+            version: said.version,
+            family: said.family,
+            client,
+            member: status.member(),
+            problem,
+            logs_statements,
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::sql::gate::Ticket;
 use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::{Access, Connection, Statement, Value, Work};
+use crate::threads;
 
 /// How long to wait for another process between attempts: its commits take a fraction of the first, and nobody
 /// notices the last.
@@ -279,7 +280,7 @@ async fn run_elsewhere<T: Send + 'static>(
 ) -> Result<(Held, Result<T>)> {
     let stop = held.raw()?.stop();
     let mut unwanted = CancelOnDrop { lease: stop.lease(), stop: Some(Arc::clone(stop)) };
-    let thread = tokio::task::spawn_blocking(move || {
+    let thread = threads::spawn(move || {
         let result = held.raw().and_then(|raw| call(raw));
         (held, result)
     });

@@ -6,24 +6,31 @@ mod codes;
 mod connection;
 mod group;
 mod guard;
+mod holders;
 mod integrity;
+pub(crate) mod limits;
+mod log;
 mod others;
 mod pace;
 mod place;
 mod pool;
 mod raw;
+mod still;
 #[cfg(test)]
 mod tests;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::connection::SqliteConnection;
+pub use self::log::remark as remark_on_log;
 use self::pool::Pool;
 use self::raw::Role;
 use crate::config::{PoolConfig, SqliteConfig};
+use crate::files::{FilePath, FileUse, Hazard, hazard};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{
     Access, Connection, Database, Engine, PoolStatus, ReadOnly, ResultLimits, Rows, Server, Statement, Value, Work,
@@ -53,20 +60,7 @@ pub fn open_bulk(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Dat
 }
 
 fn open_for(config: &SqliteConfig, pool: &PoolConfig, writer: Role) -> Result<Arc<dyn Database>> {
-    let path = &config.path;
-    let text = path.to_string_lossy();
-    if text.is_empty() || text == ":memory:" || text.starts_with("file:") {
-        return Err(SqlError::new(
-            ErrorKind::Other,
-            format!("DATABASE_PATH is {text:?}, which is no file that several connections can share: name a file"),
-        ));
-    }
-    if path.is_dir() {
-        return Err(SqlError::new(
-            ErrorKind::Other,
-            format!("the database file {} is a folder: name a file in it", path.display()),
-        ));
-    }
+    let path = &judged(&config.path, FileUse::Database)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| {
             let kind = match error.kind() {
@@ -82,6 +76,16 @@ fn open_for(config: &SqliteConfig, pool: &PoolConfig, writer: Role) -> Result<Ar
     Ok(Arc::new(SqliteDatabase(Arc::new(Pool::open(path.clone(), *pool, writer)?))))
 }
 
+/// The name of a file that can be meant, as long as it has one log that all see.
+fn judged(path: &Path, usage: FileUse) -> Result<PathBuf> {
+    let judged = FilePath::new(path, usage, None);
+    judged.map(PathBuf::from).map_err(|error| {
+        // What is wrong with the file, not with the name, can be mended while the host goes on.
+        let kind = if hazard(path).is_some() { ErrorKind::Unavailable } else { ErrorKind::Other };
+        SqlError::new(kind, format!("the name of the database file {error}"))
+    })
+}
+
 /// Opens a SQLite file that is there, for reading alone: nothing of the file is changed, not even by opening it. Leases
 /// that write are refused.
 ///
@@ -89,7 +93,8 @@ fn open_for(config: &SqliteConfig, pool: &PoolConfig, writer: Role) -> Result<Ar
 ///
 /// As [`open`], and [`ErrorKind::Unavailable`] where there is no such file.
 pub fn open_read_only(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    Ok(Arc::new(ReadOnly::new(Arc::new(SqliteDatabase(Arc::new(Pool::open_read_only(config.path.clone(), *pool)?))))))
+    let path = judged(&config.path, FileUse::Source)?;
+    Ok(Arc::new(ReadOnly::new(Arc::new(SqliteDatabase(Arc::new(Pool::open_read_only(path, *pool)?))))))
 }
 
 struct SqliteDatabase(Arc<Pool>);
@@ -132,6 +137,20 @@ impl Database for SqliteDatabase {
             return group::execute(&self.0, statement, parameters, deadline).await;
         }
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
+    }
+
+    async fn remarks(&self, _deadline: Instant) -> Result<Vec<String>> {
+        // Of those that are written nobody comes so far.
+        let remark = hazard(self.0.path()).map(|hazard| match hazard {
+            Hazard::Links(links) => format!(
+                "the file has {links} names (hard links): what was written under another one and is in that one's log yet is \
+                 not read"
+            ),
+            Hazard::Mount => {
+                "the file is mounted by itself: what is in its log yet, which lies outside, is not read".to_owned()
+            }
+        });
+        Ok(remark.into_iter().chain(log::remark(self.0.path())).collect())
     }
 
     fn can_check_integrity(&self) -> bool {

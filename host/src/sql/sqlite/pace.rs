@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use crate::threads::run_slow;
 
 /// What a runtime's other tasks can be made to wait for without notice: well beyond any statement that finds its pages
 /// in memory, also where the thread had to wait for the processor in between.
@@ -36,15 +36,6 @@ impl Pace {
             self.wary.store(wary - 1, Ordering::Relaxed);
         }
         result
-    }
-}
-
-/// Runs what may take long, such as opening a file, on this thread. A multi-threaded runtime is told, so that its
-/// other tasks go on.
-pub(super) fn run_slow<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }
 

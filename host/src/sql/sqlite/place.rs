@@ -6,27 +6,16 @@
 //! connection; where the path names something else all connections are closed before another is opened.
 
 use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::files::FileId;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// How long readers trust a look at the path. A read takes some microseconds, of which a look would be a good part.
 const TRUST: Duration = Duration::from_millis(100);
-
-/// What names a file on a machine, whatever its path: its device and its inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct FileId(u64, u64);
-
-impl FileId {
-    /// The file of this path; `None` where there is none, or it cannot be seen.
-    fn at(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|file| Self(file.dev(), file.ino()))
-    }
-}
 
 /// The files that a pool has open: the database, and its write-ahead log while there is one.
 #[derive(Default)]

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
-use tokio::runtime::Handle;
+use rusqlite::wal::CheckpointMode;
 use tokio::sync::{OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,24 +14,24 @@ pub(super) use self::lease::{Held, ReaderLease, WriterLease};
 use super::codes;
 use super::connection::busy_pause;
 use super::group::{Crowd, Job};
+use super::log::Log;
 use super::others::Others;
-use super::pace::{Pace, run_slow};
+use super::pace::Pace;
 use super::place::Place;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
+use crate::files::FileUse;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
-
-/// The pages of write-ahead log after which a checkpoint is due, as SQLite's own default.
-const CHECKPOINT_PAGES: usize = 1000;
+use crate::threads::{self, run_slow};
 
 /// One writer and several readers on one file.
 ///
 /// The writer stays open until the pool is closed: it holds nothing that grows old, and closing it would take the
 /// write-ahead log along. Readers come and go with the limits of the configuration.
 pub(super) struct Pool {
-    place: Arc<Place>,
+    pub(super) place: Arc<Place>,
     config: PoolConfig,
     /// What its readers are: [`Role::Reader`], or [`Role::Observer`] where nothing may be written at all.
     readers: Role,
@@ -55,10 +55,7 @@ pub(super) struct Pool {
     pub(super) pace: Pace,
     /// Of commits for groups of callers.
     pub(super) group_pace: Pace,
-    wal_pages: Arc<AtomicUsize>,
-    /// The pages at the last checkpoint's start.
-    checkpointed: AtomicUsize,
-    checkpoint: Arc<tokio::sync::Mutex<()>>,
+    pub(super) log: Arc<Log>,
 }
 
 struct Idle {
@@ -69,30 +66,24 @@ struct Idle {
 impl Pool {
     /// Opens the writer, and with it creates the file.
     pub fn open(path: PathBuf, config: PoolConfig, role: Role) -> Result<Self> {
-        let wal_pages = Arc::new(AtomicUsize::new(0));
+        let log = Arc::<Log>::default();
         let place = Arc::new(Place::new(path));
-        let writer = place.settle(true, || Raw::open(&place, role, true, &wal_pages))?;
-        Ok(Self { writes: role, ..Self::with(place, config, Role::Reader, Some(writer), wal_pages) })
+        let writer = place.settle(true, || Raw::open(&place, role, true, &log))?;
+        Ok(Self { writes: role, ..Self::with(place, config, Role::Reader, Some(writer), log) })
     }
 
     /// Opens a reader, to see that it can be read. There is never a writer.
     pub fn open_read_only(path: PathBuf, config: PoolConfig) -> Result<Self> {
-        let wal_pages = Arc::new(AtomicUsize::new(0));
+        let log = Arc::<Log>::default();
         let place = Arc::new(Place::new(path));
-        let reader = place.settle(false, || Raw::open(&place, Role::Observer, false, &wal_pages))?;
-        let pool = Self::with(place, config, Role::Observer, None, wal_pages);
+        let reader = place.settle(false, || Raw::open(&place, Role::Observer, false, &log))?;
+        let pool = Self::with(place, config, Role::Observer, None, log);
         pool.readers_open.fetch_add(1, Ordering::Relaxed);
         pool.put_back(reader, 0);
         Ok(pool)
     }
 
-    fn with(
-        place: Arc<Place>,
-        config: PoolConfig,
-        readers: Role,
-        writer: Option<Raw>,
-        wal_pages: Arc<AtomicUsize>,
-    ) -> Self {
+    fn with(place: Arc<Place>, config: PoolConfig, readers: Role, writer: Option<Raw>, log: Arc<Log>) -> Self {
         Self {
             writer_open: AtomicBool::new(writer.is_some()),
             place,
@@ -111,9 +102,7 @@ impl Pool {
             crowd: Crowd::default(),
             pace: Pace::default(),
             group_pace: Pace::default(),
-            wal_pages,
-            checkpointed: AtomicUsize::new(0),
-            checkpoint: Arc::default(),
+            log,
         }
     }
 
@@ -133,7 +122,7 @@ impl Pool {
         if self.gate.is_closed() { Err(self.closed_error()) } else { Ok(()) }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.place.path()
     }
 
@@ -163,7 +152,7 @@ impl Pool {
             let opened = match self.take_idle(now) {
                 Some(raw) => Ok(raw),
                 None => self.place.check().and_then(|()| {
-                    let open = || Raw::open(&self.place, self.readers, false, &self.wal_pages);
+                    let open = || Raw::open(&self.place, self.readers, false, &self.log);
                     let raw = run_slow(|| self.place.join(open))?;
                     self.readers_open.fetch_add(1, Ordering::Relaxed);
                     Ok(raw)
@@ -208,9 +197,12 @@ impl Pool {
         } else {
             None
         };
+        if self.readers != Role::Observer {
+            super::judged(self.path(), FileUse::Database)?;
+        }
         // A pool that writes nothing opens no writer, not even to see whether the file is in order.
         let role = if self.readers == Role::Observer { Role::Observer } else { self.writes };
-        let open = || Raw::open(&self.place, role, false, &self.wal_pages);
+        let open = || Raw::open(&self.place, role, false, &self.log);
         let raw = run_slow(|| self.place.settle(false, open))?;
         if role == Role::Observer {
             self.readers_open.fetch_add(1, Ordering::Relaxed);
@@ -231,13 +223,13 @@ impl Pool {
         &self,
         writer: &mut Option<Raw>,
         deadline: Instant,
-    ) -> Result<(SemaphorePermit<'_>, tokio::sync::MutexGuard<'_, ()>)> {
+    ) -> Result<(SemaphorePermit<'_>, OwnedMutexGuard<()>)> {
         self.retire_readers();
         let late = |_| SqlError::timeout("closing the connections to a file that was removed or replaced");
         let all = u32::try_from(readers(&self.config)).unwrap_or(u32::MAX);
         let readers = timeout_at(deadline, self.permits.acquire_many(all)).await.map_err(late)?;
         let readers = readers.map_err(|_| self.closed_error())?;
-        let checkpoint = timeout_at(deadline, self.checkpoint.lock()).await.map_err(late)?;
+        let checkpoint = timeout_at(deadline, self.log.alone()).await.map_err(late)?;
         if let Some(raw) = writer.take() {
             self.writer_open.store(false, Ordering::Relaxed);
             tracing::warn!(path = %self.path().display(), "the database file or its log was removed or replaced");
@@ -249,7 +241,7 @@ impl Pool {
     /// Copies the log of a lost file into it, whatever its name is now, and empties the log, which then does no harm to a
     /// file that took the place of the other.
     fn bring_log_home(&self, raw: Raw) {
-        if let Err(error) = raw.checkpoint(rusqlite::wal::CheckpointMode::TRUNCATE) {
+        if let Err(error) = raw.checkpoint(CheckpointMode::TRUNCATE, Duration::ZERO) {
             tracing::warn!(path = %self.path().display(), %error, "the log of a lost file was not copied into it");
         }
     }
@@ -294,6 +286,9 @@ impl Pool {
         self.check_open()?;
         if guard.is_none() || self.place.is_lost() {
             self.reopen(&mut guard, deadline).await?;
+        }
+        if self.log.is_due() {
+            guard = self.log.begin_anew(&self.place, guard, deadline).await?;
         }
         let lease = WriterLease { guard, pool: Arc::clone(self), _ticket: self.ticket() };
         if lease.raw().is_some_and(|raw| !raw.is_logged().unwrap_or(false)) {
@@ -399,33 +394,6 @@ impl Pool {
         now.duration_since(idle.since) > self.config.idle_timeout
     }
 
-    /// Starts a checkpoint where one is due, on a thread where it holds up nobody.
-    fn checkpoint_if_due(&self) {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
-        // The log began anew, or has grown as much again since the last checkpoint, which a long reader can keep
-        // from finishing.
-        let last = self.checkpointed.load(Ordering::Relaxed);
-        let last = if pages < last { 0 } else { last };
-        if pages < last + CHECKPOINT_PAGES || self.gate.is_closed() {
-            return;
-        }
-        let (Ok(runtime), Ok(running)) = (Handle::try_current(), Arc::clone(&self.checkpoint).try_lock_owned()) else {
-            return;
-        };
-        self.checkpointed.store(pages, Ordering::Relaxed);
-        let (place, wal_pages) = (Arc::clone(&self.place), Arc::clone(&self.wal_pages));
-        runtime.spawn_blocking(move || {
-            let _running = running;
-            let result = place
-                .check()
-                .and_then(|()| place.join(|| Raw::open(&place, Role::Checkpointer, false, &wal_pages)))
-                .and_then(|raw| raw.checkpoint(rusqlite::wal::CheckpointMode::PASSIVE));
-            if let Err(error) = result {
-                tracing::debug!(path = %place.path().display(), %error, "a checkpoint failed; the next one makes up for it");
-            }
-        });
-    }
-
     /// Refuses further leases, waits for those that are out until `deadline`, and closes the connections.
     pub async fn close(&self, deadline: Instant) {
         self.permits.close();
@@ -438,12 +406,12 @@ impl Pool {
             return;
         };
         // A checkpoint of a large log takes long and cannot be interrupted: it ends by itself if the deadline comes.
-        let running = timeout_at(deadline, Arc::clone(&self.checkpoint).lock_owned()).await;
+        let running = timeout_at(deadline, self.log.alone()).await;
         if let Some(raw) = writer.take() {
             self.writer_open.store(false, Ordering::Relaxed);
             let path = self.path().to_owned();
-            let last = tokio::task::spawn_blocking(move || {
-                if let Err(error) = raw.checkpoint(rusqlite::wal::CheckpointMode::TRUNCATE) {
+            let last = threads::spawn(move || {
+                if let Err(error) = raw.checkpoint(CheckpointMode::TRUNCATE, Duration::ZERO) {
                     tracing::debug!(path = %path.display(), %error, "the last checkpoint failed; opening makes up for it");
                 }
                 drop((raw, running));

@@ -2,18 +2,22 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::wal::CheckpointMode;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
 use super::codes;
 use super::guard::{self, Guard, host};
 use super::integrity;
+use super::limits;
+use super::log::{Log, most_bytes};
 use super::place::Place;
+use super::still::{self, Still};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
 use crate::sql::{Statement, Value};
@@ -107,6 +111,9 @@ pub(super) struct Raw {
     /// Whether a commit found that the file is not at its path any more.
     is_moved: Arc<AtomicBool>,
     opened: Instant,
+    /// Where it is read without a log and without locks: what the file must be all the while.
+    still: Option<Box<Still>>,
+    is_spool: bool,
     /// Whether it is to be closed because of an error that it met.
     spoiled: Cell<bool>,
     logged: Cell<bool>,
@@ -115,13 +122,13 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Opens the file. The writer notes the pages of the write-ahead log in `wal_pages` after each commit, and has
+    /// Opens the file. The writer tells `log` its pages after each commit, and has
     /// commits fail to a file that is not at its path any more.
     ///
     /// `create` makes a file that is missing.
-    pub fn open(place: &Arc<Place>, role: Role, create: bool, wal_pages: &Arc<AtomicUsize>) -> Result<Self> {
+    pub fn open(place: &Arc<Place>, role: Role, create: bool, log: &Arc<Log>) -> Result<Self> {
         let path = place.path();
-        let attempt = || -> rusqlite::Result<Self> {
+        let attempt = |still: Option<Still>| -> Result<Self> {
             let access = match role {
                 Role::Observer => OpenFlags::SQLITE_OPEN_READ_ONLY,
                 _ => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -130,29 +137,41 @@ impl Raw {
             if create {
                 flags |= OpenFlags::SQLITE_OPEN_CREATE;
             }
-            let mut connection = Connection::open_with_flags(path, flags)?;
-            connection.busy_timeout(OPEN_WAIT)?;
+            let opened = match &still {
+                Some(still) => Connection::open_with_flags(still.uri(), flags | OpenFlags::SQLITE_OPEN_URI),
+                None => Connection::open_with_flags(path, flags),
+            };
+            let mut connection = opened.map_err(|error| explained(None, error))?;
             // A reader only prepares what the writer would run.
             let foreign_keys = role.writes() && !place.is_unenforced().load(Ordering::Relaxed);
-            configure(&connection, role, foreign_keys)?;
+            let prepare = || {
+                connection.busy_timeout(OPEN_WAIT)?;
+                configure(&connection, role, foreign_keys)
+            };
+            let is_spool = prepare().map_err(|error| explained(Some(&connection), error))?;
+            if role.writes() {
+                limit_log(&connection, log).map_err(codes::error)?;
+            }
             let is_moved = Arc::<AtomicBool>::default();
             if role.writes() {
-                let (pages, place, is_moved) = (Arc::clone(wal_pages), Arc::clone(place), Arc::clone(&is_moved));
-                connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
-                    pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+                let (log, place, is_moved) = (Arc::clone(log), Arc::clone(place), Arc::clone(&is_moved));
+                let hooked = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: i32| {
+                    log.grown(usize::try_from(count).unwrap_or(0));
                     place.check().map_err(|_| {
                         is_moved.store(true, Ordering::Relaxed);
                         // SQLite makes a plain error of it, whatever it is.
                         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_READONLY_DBMOVED);
                         rusqlite::Error::SqliteFailure(code, None)
                     })
-                }))?;
+                }));
+                hooked.map_err(codes::error)?;
             }
             let stop = Arc::new(Stop::new());
             let handler = Arc::clone(&stop);
-            connection.progress_handler(STEPS, Some(move || handler.is_due()))?;
-            connection.busy_timeout(Duration::ZERO)?;
-            let guard = Guard::install(&mut connection, Arc::clone(place.is_unenforced()))?;
+            connection.progress_handler(STEPS, Some(move || handler.is_due())).map_err(codes::error)?;
+            connection.busy_timeout(Duration::ZERO).map_err(codes::error)?;
+            let unenforced = Arc::clone(place.is_unenforced());
+            let guard = Guard::install(&mut connection, unenforced).map_err(codes::error)?;
             Ok(Self {
                 connection,
                 guard,
@@ -160,29 +179,46 @@ impl Raw {
                 place: Arc::clone(place),
                 is_moved,
                 opened: Instant::now(),
+                still: still.map(Box::new),
+                is_spool,
                 spoiled: Cell::new(false),
                 logged: Cell::new(false),
                 buffers: Cell::default(),
             })
         };
-        let raw = attempt().map_err(|error| {
-            let error = codes::error(error);
-            let what = match error.kind {
-                ErrorKind::CorruptData => "is not a SQLite database, or is damaged",
-                ErrorKind::PermissionDenied if role == Role::Observer => "cannot be read by this user",
-                ErrorKind::PermissionDenied => "cannot be written by this user",
-                _ => "cannot be opened",
+        let raw = match attempt(None) {
+            Err(error) if role == Role::Observer => match Still::of(path).filter(|_| still::is_in_question(&error)) {
+                Some(still) => attempt(Some(still)),
+                None => Err(error),
+            },
+            result => result,
+        };
+        let raw = raw.map_err(|error| {
+            let unreadable = Some(&error).filter(|_| role == Role::Observer);
+            let (kind, what) = match (error.kind, unreadable.and_then(|error| still::why_unreadable(path, error))) {
+                (ErrorKind::CorruptData, _) => (error.kind, "is not a SQLite database, or is damaged"),
+                (_, Some(what)) => (ErrorKind::PermissionDenied, what),
+                (ErrorKind::PermissionDenied, None) => (error.kind, "cannot be written by this user"),
+                (kind, None) => (kind, "cannot be opened"),
             };
             let message = format!("the database file {} {what}: {}", path.display(), error.message);
-            SqlError { message, ..error }
+            SqlError { kind, message, ..error }
         })?;
+        if raw.is_spool {
+            let message =
+                format!("the database file {} is a spool, and no database: name another file", path.display());
+            return Err(SqlError::new(ErrorKind::Other, message));
+        }
         // SQLite opens a file that it may not write for reading, and says so only at the first write.
         if role != Role::Observer && raw.connection.is_readonly(c"main").unwrap_or(false) {
             return Err(SqlError {
                 code: Some("SQLITE_READONLY".to_owned()),
                 ..SqlError::new(
                     ErrorKind::PermissionDenied,
-                    format!("the database file {} is read-only for this user", path.display()),
+                    format!(
+                        "the database file {} is read-only for this user: look at its owner, its mode and its mount",
+                        path.display()
+                    ),
                 )
             });
         }
@@ -254,10 +290,18 @@ impl Raw {
         !self.in_transaction() || self.host(host::ROLLBACK).is_ok() && !self.in_transaction()
     }
 
-    /// Copies the write-ahead log into the file.
-    pub fn checkpoint(&self, mode: rusqlite::wal::CheckpointMode) -> Result<()> {
+    /// Copies the write-ahead log into the file. Waits for readers this long, where the mode waits at all.
+    ///
+    /// Returns whether all of it was copied.
+    pub fn checkpoint(&self, mode: CheckpointMode, wait: Duration) -> Result<bool> {
         self.stop.never();
-        self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode).map(drop).map_err(|error| self.error(error))
+        let run = || {
+            self.connection.busy_timeout(wait)?;
+            let copied = self.connection.wal_checkpoint_v2(None::<&std::ffi::CStr>, mode);
+            self.connection.busy_timeout(Duration::ZERO)?;
+            copied
+        };
+        run().map(|(pages, copied)| pages == copied).map_err(|error| self.error(error))
     }
 
     /// Looks through the whole file for damage.
@@ -294,6 +338,9 @@ impl Raw {
         let result = builder.finish();
         *buffers = builder.into_buffers();
         self.buffers.set(Some(buffers));
+        if let Some(still) = &self.still {
+            still.check().inspect_err(|_| self.spoiled.set(true))?;
+        }
         result
     }
 
@@ -369,7 +416,7 @@ impl Raw {
         if is_moved || codes::spoils_connection(&error) {
             self.spoiled.set(true);
         }
-        if is_moved { self.place.error() } else { codes::error(error) }
+        if is_moved { self.place.error() } else { explained(Some(&self.connection), error) }
     }
 
     fn explain(&self, error: rusqlite::Error) -> SqlError {
@@ -381,7 +428,8 @@ impl Raw {
     }
 }
 
-fn configure(connection: &Connection, role: Role, foreign_keys: bool) -> rusqlite::Result<()> {
+/// Whether the file is a spool is found out on the way.
+fn configure(connection: &Connection, role: Role, foreign_keys: bool) -> rusqlite::Result<bool> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, foreign_keys)?;
@@ -397,7 +445,29 @@ fn configure(connection: &Connection, role: Role, foreign_keys: bool) -> rusqlit
         connection.execute_batch("PRAGMA query_only = ON")?;
     }
     // The first look into the file, so that one that is no database is refused here.
-    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+    const SPOOL: &str = "SELECT count(*) = 2 FROM sqlite_schema WHERE name IN ('spooled_writes', 'rejected_writes')";
+    connection.query_row(SPOOL, [], |row| row.get(0))
+}
+
+/// An error as the caller sees it, with the limit of the machine that it stands for.
+fn explained(connection: Option<&Connection>, error: rusqlite::Error) -> SqlError {
+    let limit = limits::of(connection, &error);
+    let mut error = codes::error(error);
+    if let Some((limit, is_room)) = limit {
+        error.message = format!("{}: {limit}", error.message);
+        if is_room {
+            error.kind = ErrorKind::StorageFull;
+        }
+    }
+    error
+}
+
+/// Has SQLite cut the log's file, where it was longer, when the log begins anew.
+fn limit_log(connection: &Connection, log: &Log) -> rusqlite::Result<()> {
+    let page: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let page = usize::try_from(page).unwrap_or_default();
+    log.opened(page);
+    connection.query_row(&format!("PRAGMA journal_size_limit = {}", most_bytes(page)), [], |_| Ok(()))
 }
 
 impl ToSql for Value {

@@ -191,7 +191,7 @@ pub(super) fn remarks(actual: &Actual, threadless_key: &str) -> Vec<String> {
                 let column = actual.column(table.name, name).filter(|column| column.nullable && !column.fills);
                 column.is_some_and(|column| columns_of(table.name).all(|ours| ours != column.name))
             };
-            if !tells_apart && !columns.iter().any(|name| is_null(name)) {
+            if !tells_apart && !columns.iter().any(is_null) {
                 remarks.push(format!(
                     "unique key {} of table {} binds {}: a row that is equal to another one there cannot be written",
                     key.name, table.name, key.columns

@@ -27,6 +27,9 @@ impl Backend for Sqlite {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ENGINE: Engine = Engine::Sqlite;
     const STATEMENTS: Statements = statements::STATEMENTS;
+    const NO_ID: &'static [&'static str] = statements::NO_ID;
+    const LACKING_INDEXES: &'static [(&'static str, &'static str)] = statements::LACKING_INDEXES;
+    const IDS_AT_END: Option<&'static str> = Some(statements::IDS_AT_END);
     const MIGRATION: Migration = moving::MIGRATION;
 
     const STEPS: &'static [&'static str] = schema::STEPS;

@@ -175,7 +175,7 @@ async fn a_row_format_of_short_keys_is_of_no_matter() -> Result<()> {
     let hostile = Hostile::start(&["--innodb-default-row-format=compact", "--lower-case-table-names=1"]).await?;
     let home = hostile.home().await?;
     let storage = home.open().await?;
-    storage.upsert_message_state(&MessageState::new(&"\u{1f980}".repeat(255), None, "m", 1_700_000_000)).await?;
+    storage.upsert_message_state(&MessageState::new("\u{1f980}".repeat(255), None, "m", 1_700_000_000)).await?;
     storage.close().await?;
     Ok(())
 }

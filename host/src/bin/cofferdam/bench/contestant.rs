@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::DatabaseConfig;
+use cofferdam::files::FileUse;
 use cofferdam::sql::{Engine, Server};
-use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin};
+use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin, threads};
 
 use super::callers::Callers;
 use super::progress::Progress;
@@ -40,7 +41,7 @@ impl Contestant {
     pub async fn find(argument: &Path, rows: usize, callers: Callers) -> Result<Self, Failure> {
         let file = file_of(argument)?;
         let described = file.clone();
-        let description = tokio::task::spawn_blocking(move || plugin::describe(&described))
+        let description = threads::spawn(move || plugin::describe(&described))
             .await
             .map_err(|error| Failure::failed(format!("looking at the plugin failed: {error}")))??;
         Ok(Self {
@@ -181,6 +182,11 @@ impl Contestant {
         Ok(())
     }
 
+    /// What is left where it is not removed.
+    pub fn scratch_name(&self) -> Option<String> {
+        self.scratch.as_ref().map(Scratch::name)
+    }
+
     /// Closes the storage and removes the database.
     pub async fn remove(&mut self) -> Result<(), Failure> {
         if let Some(storage) = &self.storage
@@ -200,7 +206,7 @@ fn file_of(argument: &Path) -> Result<PathBuf, Failure> {
     let engine = match argument.to_str() {
         Some("sqlite") => Engine::Sqlite,
         Some("mysql") => Engine::Mysql,
-        _ => return Ok(argument.to_owned()),
+        _ => return open::named("PLUGIN", argument, FileUse::Input),
     };
     // Of the environment only where plugins are: COFFERDAM_PLUGIN is another one, and no database is asked.
     let variables = [("COFFERDAM_PLUGIN", ""), ("DATABASE_TYPE", ""), ("DATABASE_PATH", "")]

@@ -9,6 +9,7 @@ mod scratch;
 mod tally;
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -29,7 +30,7 @@ const FEWEST_SLICES: u32 = 5;
 
 /// Measures plugins side by side: throughput, latencies and errors of reads and writes in a mix of your choice.
 ///
-/// Every plugin gets a database of its own that is removed afterwards, also after an error, Ctrl-C and SIGTERM; the
+/// Every plugin gets a database of its own that is removed afterwards, also after an error, Ctrl-C, SIGTERM and SIGHUP; the
 /// databases that DATABASE_PATH and MYSQL_DATABASE name are not touched. A SQLite plugin gets a file in a new folder: what
 /// that folder's disk does is measured too. A MySQL plugin gets a database named cofferdam_bench_ and 16 random digits on
 /// the server that the MYSQL_ variables name, whose account must have the right to make it. Pools and deadlines are those
@@ -58,7 +59,7 @@ Exit codes:
   2  wrong usage, environment or plugin
   3  the database is away or too slow
   5  it was measured, and operations failed or were answered wrongly
-  130 and 143  ended by SIGINT or SIGTERM; the scratch databases are removed")]
+  129, 130 and 143  ended by SIGHUP, SIGINT or SIGTERM; the scratch databases are removed, unless a second one comes")]
 pub struct Bench {
     /// The plugins: component files, or sqlite and mysql for those that a bot would load. One that is named twice
     /// shows how much two runs of the same differ
@@ -93,6 +94,37 @@ pub struct Bench {
     json: bool,
 }
 
+/// Removes what was made, whatever happened. A signal does not keep it from that, but the second one does.
+///
+/// Returns what went wrong.
+async fn remove(
+    contestants: &mut [Contestant],
+    signals: &mut Signals,
+    mut is_over: bool,
+) -> Result<Vec<Failure>, Failure> {
+    let mut left: Vec<String> = contestants.iter().filter_map(Contestant::scratch_name).collect();
+    let mut failures = Vec::new();
+    for contestant in contestants {
+        let name = contestant.scratch_name();
+        let mut removal = pin!(contestant.remove());
+        let removed = loop {
+            tokio::select! {
+                removed = &mut removal => break removed,
+                failure = signals.next() => {
+                    if is_over {
+                        let names = left.join(", ");
+                        return Err(failure.with_advice(&format!("left behind, to be removed by hand: {names}")));
+                    }
+                    is_over = true;
+                }
+            }
+        };
+        failures.extend(removed.err());
+        left.retain(|left| Some(left) != name.as_ref());
+    }
+    Ok(failures)
+}
+
 /// A number of seconds up to a day.
 fn seconds(text: &str) -> Result<Duration, String> {
     let day = Duration::from_secs(86_400);
@@ -112,11 +144,13 @@ impl Bench {
         let mut contestants = Vec::new();
         let measured = signals.or(self.measure(&mut contestants, &mut progress)).await;
         progress.end();
-        // Whatever happened; a further signal does not keep databases from being removed.
-        let mut left = Vec::new();
-        for contestant in &mut contestants {
-            left.extend(contestant.remove().await.err());
+        let is_over = measured.as_ref().is_err_and(Failure::is_signal);
+        if is_over {
+            progress.begin("removing the databases; another signal ends it at once");
         }
+        let left = remove(&mut contestants, signals, is_over).await;
+        progress.end();
+        let left = left?;
         let result = measured.and_then(|()| self.report(&contestants));
         // The first failure is the one that the exit code tells.
         let mut failures = result.err().into_iter().chain(left);
@@ -180,7 +214,7 @@ impl Bench {
             return Ok(());
         }
         for line in report::problems(contestants) {
-            eprintln!("{line}");
+            output::say(&line);
         }
         Err(Failure::faulty(format!("{errors} operations or rows failed or were wrong; the lines above say how")))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::{MysqlConfig, PoolConfig};
+use cofferdam::limit;
 use cofferdam::sql::{self, Access, Connection, Database, ErrorKind, SqlError, Statement, Work};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -34,10 +35,19 @@ impl Scratch {
         let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
         made.map(Self::Folder).map_err(|error| {
             Failure::usage(format!(
-                "no folder can be made in {}: {error}; name another one with --folder",
-                parent.display()
+                "no folder can be made in {}: {}; name another one with --folder",
+                parent.display(),
+                limit::explain(&error)
             ))
         })
+    }
+
+    /// What it is called where it is.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => format!("the folder {}", folder.path().display()),
+            Self::Database(ScratchDatabase { name, address, .. }) => format!("the database {name} on {address}"),
+        }
     }
 
     /// Removes it with everything that is in it. Nothing may use it any more.

@@ -17,6 +17,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use cofferdam::Config;
 use cofferdam::config::DatabaseConfig;
+use cofferdam::files::FileUse;
 use jiff::Timestamp;
 
 pub use self::bot::DemoBot;
@@ -104,7 +105,7 @@ impl Narrator {
     pub fn say(self, what: &str, text: &str) -> Result<(), Failure> {
         let line = format!("{what:<10}{text}");
         if self.to_stderr {
-            eprintln!("{line}");
+            output::say(&line);
             return Ok(());
         }
         output::print(&line)
@@ -181,7 +182,10 @@ impl Demo {
         }
         if !mysql {
             // Whatever DATABASE_PATH says: that is the database of a real bot.
-            let path = self.database.clone().unwrap_or_else(|| scratch.path().join("bot_state.db"));
+            let path = match &self.database {
+                Some(path) => open::named("--database", path, FileUse::Database)?,
+                None => scratch.path().join("bot_state.db"),
+            };
             environment.push(("DATABASE_PATH", path.into_os_string()));
         }
         let needed = plan.longest_outage(script);

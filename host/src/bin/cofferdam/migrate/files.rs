@@ -1,12 +1,16 @@
 //! What a run writes beside: a line of JSON for each row that was merged away or cannot be moved.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cofferdam::config::Claim;
 use cofferdam::migrate::{Left, Reject, Table};
 use cofferdam::{MessageKey, MessageState};
 use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::open;
 
 /// A file of lines, which is made with its first line.
 pub struct Lines {
@@ -16,8 +20,19 @@ pub struct Lines {
 }
 
 impl Lines {
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: None, count: 0 }
+    /// Takes the file that `argument` names, if it can be meant and what is there is a list of an earlier run: nothing else is
+    /// moved or shortened. `claims` are files that others have.
+    pub fn new(argument: &str, name: &Path, claims: &[Claim]) -> Result<Self, Failure> {
+        let path = open::named_for_output(argument, name, claims)?;
+        for path in [&path, &old(&path)] {
+            open::named_for_output(argument, path, claims)?;
+            if !is_list(path) {
+                return Err(Failure::usage(format!(
+                    "{argument}: {path:?} is there, and is no list that `cofferdam migrate` wrote: name another file"
+                )));
+            }
+        }
+        Ok(Self { path, file: None, count: 0 })
     }
 
     pub fn path(&self) -> &Path {
@@ -40,9 +55,7 @@ impl Lines {
         };
         if lines == 0 {
             drop(file);
-            let mut old = self.path.clone().into_os_string();
-            old.push(".old");
-            return std::fs::rename(&self.path, old).map_err(named);
+            return std::fs::rename(&self.path, old(&self.path)).map_err(named);
         }
         let (mut reader, mut length) = (BufReader::new(&file), 0);
         for _ in 0..lines {
@@ -66,6 +79,26 @@ impl Lines {
             self.count += 1;
         }
         file.flush().map_err(named)
+    }
+}
+
+/// What is kept of an earlier run.
+fn old(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".old");
+    old.into()
+}
+
+/// Whether a file is missing, empty, or begins with a line of [`Lines`].
+fn is_list(path: &Path) -> bool {
+    // As long as any such line may be.
+    const MOST: u64 = 1 << 20;
+    let Ok(file) = File::open(path) else { return !path.exists() };
+    let mut line = Vec::new();
+    match BufReader::new(file.take(MOST)).read_until(b'\n', &mut line) {
+        Ok(0) => true,
+        Ok(_) => serde_json::from_slice(&line).is_ok_and(|line: Value| line["table"].is_string()),
+        Err(_) => false,
     }
 }
 

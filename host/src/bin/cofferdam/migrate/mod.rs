@@ -14,7 +14,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use cofferdam::Integrity;
 use cofferdam::config::parse_duration;
-use cofferdam::migrate::{self, Mode, Plan, Role, Side, Spec};
+use cofferdam::files::is_same;
+use cofferdam::migrate::{MigrateError, Mode, Plan, Role, Side, Spec};
 use serde_json::Value;
 
 use crate::check::positive_duration;
@@ -146,6 +147,12 @@ async fn open_to_read(
     environment: &(dyn Fn(&str) -> Option<OsString> + Sync),
 ) -> Result<(Side, Side), Failure> {
     let (from, to) = (spec("--from", &sides.from)?, spec("--to", &sides.to)?);
+    // Before either is opened, and before one of them is refused for its two names.
+    if let (Spec::Sqlite(one), Spec::Sqlite(other)) = (&from, &to)
+        && is_same(one, other)
+    {
+        return Err(MigrateError::SameDatabase { from: from.to_string(), to: to.to_string() }.into());
+    }
     let from = Side::open(Role::From, &from, Mode::Read, environment).await?;
     let to = Side::open(Role::To, &to, Mode::Read, environment).await?;
     Ok((from, to))
@@ -164,6 +171,6 @@ async fn open_destination(to: &str) -> Result<Side, Failure> {
 }
 
 /// What is on both sides.
-async fn plan(from: &Side, to: &Side) -> Result<Plan, migrate::MigrateError> {
+async fn plan(from: &Side, to: &Side) -> Result<Plan, MigrateError> {
     Plan::make(from, to).await
 }

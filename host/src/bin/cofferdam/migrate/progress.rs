@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::output::print;
+use crate::machine;
+use crate::output::{print, say};
 
 /// Where no terminal shows it, a line this often.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -80,7 +81,7 @@ impl Progress {
             fields.insert("more".into(), more());
             return event("progress", Value::Object(fields));
         }
-        eprintln!("{}: {rows} of {} rows, {rate:.0} rows/s, {left:.0} s left", self.what, self.total);
+        say(&format!("{}: {rows} of {} rows, {rate:.0} rows/s, {left:.0} s left", self.what, self.total));
         Ok(())
     }
 
@@ -92,10 +93,13 @@ impl Progress {
                     bar.set_style(style);
                 }
                 bar.set_message(what);
-                bar.enable_steady_tick(SPIN);
+                // By a thread of its own.
+                if machine::can_make_threads(1).is_ok() {
+                    bar.enable_steady_tick(SPIN);
+                }
             }
             None if self.as_json => event("progress", json!({ "what": what }))?,
-            None => eprintln!("{what}"),
+            None => say(what),
         }
         Ok(())
     }

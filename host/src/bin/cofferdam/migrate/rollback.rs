@@ -47,6 +47,7 @@ pub struct Rollback {
 impl Rollback {
     pub async fn run(self) -> Result<(), Failure> {
         let to = open_destination(&self.to).await?;
+        let mut lines = Lines::new("--left", &self.left, &to.claims("--to"))?;
         let overview = to.survey().await?;
         let Some(last) = overview.last_run else {
             to.close().await?;
@@ -59,7 +60,6 @@ impl Rollback {
             }
             return Ok(());
         };
-        let mut lines = Lines::new(&self.left);
         lines.keep(0)?;
         let mut progress = Progress::new(self.json);
         progress.begin("undoing", 0, last.tally.inserted + last.tally.replaced);

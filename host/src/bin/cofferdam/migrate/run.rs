@@ -4,6 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use cofferdam::MessageState;
+use cofferdam::config::Claim;
+use cofferdam::files::is_same;
 use cofferdam::migrate::{self, Mode, Observer, Options, Reject, Role, Run, Side, Tally};
 use serde_json::json;
 
@@ -19,6 +21,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     let environment = if options.skip_integrity_check { without_integrity } else { environment };
     let (from, to) = open_to_read(sides, &environment).await?;
+    let mut watch = Watch::new(options, &[from.claims("--from"), to.claims("--to")].concat())?;
     let integrity = [look_through(&from, options.json).await?, look_through(&to, options.json).await?];
     let planned = plan(&from, &to).await?;
     if options.json {
@@ -36,7 +39,7 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     // Its file was looked through just now.
     let to = Side::open(Role::To, &spec("--to", &sides.to)?, Mode::Write, &without_integrity).await?;
     let destination = to.survey().await?;
-    let mut watch = Watch::new(options, planned.from.rows());
+    watch.total = planned.from.rows();
     let how = Options { stop_on_reject: options.stop_on_reject, patience: options.patience, count: options.no_verify };
     let result = migrate::run(&from, &to, (&planned.from, &destination), how, &mut watch).await;
     watch.progress.end();
@@ -78,16 +81,22 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(options: &RunOptions, total: u64) -> Self {
-        Self {
+    /// `claims` are the files of both sides.
+    fn new(options: &RunOptions, claims: &[Claim]) -> Result<Self, Failure> {
+        let report = Lines::new("--report", &options.report, claims)?;
+        let rejects = Lines::new("--rejects", &options.rejects, claims)?;
+        if is_same(report.path(), rejects.path()) {
+            return Err(Failure::usage("--rejects and --report lead to the same file: give each a file of its own"));
+        }
+        Ok(Self {
             progress: Progress::new(options.json),
-            report: Lines::new(&options.report),
-            rejects: Lines::new(&options.rejects),
+            report,
+            rejects,
             as_json: options.json,
-            total,
+            total: 0,
             started: Instant::now(),
             before: 0,
-        }
+        })
     }
 
     fn tell_end(&self, tally: &Tally) -> Result<(), Failure> {

@@ -53,7 +53,9 @@ impl Drop for WriterLease {
             pool.writer_open.store(false, Ordering::Relaxed);
             *self.guard = None;
         }
-        pool.checkpoint_if_due();
+        if !pool.gate.is_closed() {
+            pool.log.copy_if_due(&pool.place);
+        }
     }
 }
 

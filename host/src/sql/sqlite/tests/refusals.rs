@@ -102,9 +102,9 @@ fn paths_that_are_no_database_are_refused_by_name() {
     std::fs::write(&garbage, "this is no database at all, but it is longer than a hundred bytes ".repeat(20)).unwrap();
     let under_a_file = garbage.join("state.db");
     for (path, kind, says) in [
-        (":memory:".into(), ErrorKind::Other, "DATABASE_PATH"),
-        ("".into(), ErrorKind::Other, "DATABASE_PATH"),
-        ("file:x?mode=memory".into(), ErrorKind::Other, "DATABASE_PATH"),
+        (":memory:".into(), ErrorKind::Other, "in memory"),
+        ("".into(), ErrorKind::Other, "is empty"),
+        ("file:x?mode=memory".into(), ErrorKind::Other, "in memory"),
         (folder.path().to_owned(), ErrorKind::Other, "is a folder"),
         (garbage, ErrorKind::CorruptData, "garbage.db is not a SQLite database"),
         (under_a_file, ErrorKind::Unavailable, "garbage.db"),

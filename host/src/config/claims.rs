@@ -1,0 +1,131 @@
+//! The files that a configuration uses, so that none of them is taken for two things.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Config, ConfigError, DatabaseConfig, Spec, variable_named};
+use crate::files::{FilePath, FileUse, Whereabouts, of_sqlite};
+use crate::resilience::spool;
+
+/// Files that a configuration uses for one thing.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The variable that names them.
+    pub variable: &'static str,
+    /// The file itself, and those that are made beside it.
+    pub files: Vec<PathBuf>,
+    /// Whether they are written.
+    pub is_written: bool,
+}
+
+impl Claim {
+    fn written(variable: &'static str, files: Vec<PathBuf>) -> Self {
+        Self { variable, files, is_written: true }
+    }
+
+    fn read(variable: &'static str, file: PathBuf) -> Self {
+        Self { variable, files: vec![file], is_written: false }
+    }
+}
+
+/// The files that an environment names, as far as they can be told without the rest of it.
+pub fn claims_of(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<Claim> {
+    const READ: [&str; 7] = [
+        "MYSQL_PASSWORD_FILE",
+        "COFFERDAM_FROM_PASSWORD_FILE",
+        "COFFERDAM_TO_PASSWORD_FILE",
+        "COFFERDAM_MIRROR_PASSWORD_FILE",
+        "MYSQL_TLS_CA",
+        "COFFERDAM_PLUGIN",
+        "COFFERDAM_PLUGINS",
+    ];
+    let path = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let default = || variable_named("DATABASE_PATH").and_then(|variable| variable.default_value()).map(PathBuf::from);
+    let database = path("DATABASE_PATH").or_else(default);
+    let mirror = lookup("COFFERDAM_MIRROR").and_then(|text| match Spec::parse(text.to_str()?) {
+        Ok(Spec::Sqlite(path)) => Some(path),
+        _ => None,
+    });
+    let databases = [("DATABASE_PATH", database), ("COFFERDAM_MIRROR", mirror)];
+    let databases = databases.into_iter().filter_map(|(name, path)| Some(Claim::written(name, of_sqlite(&path?))));
+    let spool = path("COFFERDAM_SPOOL").map(|path| Claim::written("COFFERDAM_SPOOL", spool::files_of(&path)));
+    let read = READ.into_iter().filter_map(|name| Some(Claim::read(name, path(name)?)));
+    databases.chain(spool).chain(read).collect()
+}
+
+/// The variable that names this file already, by whatever name.
+pub fn claimed(claims: &[Claim], file: &Path) -> Option<&'static str> {
+    let file = Whereabouts::of(file);
+    let is_it = |claim: &&Claim| claim.files.iter().any(|path| Whereabouts::of(path).is_same(&file));
+    claims.iter().find(is_it).map(|claim| claim.variable)
+}
+
+impl Config {
+    /// The files that this configuration uses.
+    pub fn claims(&self) -> Vec<Claim> {
+        let mut claims = match &self.database {
+            DatabaseConfig::Sqlite(sqlite) => vec![Claim::written("DATABASE_PATH", of_sqlite(&sqlite.path))],
+            DatabaseConfig::Mysql(mysql) => {
+                let password = mysql.password_file.clone().map(|file| Claim::read("MYSQL_PASSWORD_FILE", file));
+                let authority = mysql.tls.ca.clone().map(|file| Claim::read("MYSQL_TLS_CA", file));
+                password.into_iter().chain(authority).collect()
+            }
+        };
+        if let Some(spool) = &self.resilience.spool {
+            claims.push(Claim::written("COFFERDAM_SPOOL", spool::files_of(&spool.path)));
+        }
+        if let Some(mirror) = &self.mirror {
+            claims.extend(mirror.config.claims().into_iter().filter_map(|claim| match claim.variable {
+                "DATABASE_PATH" => Some(Claim { variable: "COFFERDAM_MIRROR", ..claim }),
+                "MYSQL_PASSWORD_FILE" => Some(Claim { variable: "COFFERDAM_MIRROR_PASSWORD_FILE", ..claim }),
+                _ => None,
+            }));
+        }
+        if let Ok(plugin) = self.plugin.resolve(self.database.engine()) {
+            claims.push(Claim::read("COFFERDAM_PLUGIN", plugin));
+        }
+        claims
+    }
+
+    /// Refuses what [`from_env`](Self::from_env) refuses of files: names that nobody meant, and one file for two things of
+    /// which one is written.
+    pub(crate) fn check_files(&self) -> Result<(), ConfigError> {
+        let written = match &self.database {
+            DatabaseConfig::Sqlite(sqlite) => Some(("DATABASE_PATH", &sqlite.path)),
+            DatabaseConfig::Mysql(_) => None,
+        };
+        let spool = self.resilience.spool.as_ref().map(|spool| ("COFFERDAM_SPOOL", &spool.path));
+        let named = written.into_iter().chain(spool);
+        let mut mistakes: Vec<_> = named
+            .filter_map(|(variable, path)| {
+                let error = FilePath::new(path, FileUse::Database, None).err()?;
+                Some(format!("{variable} {error}"))
+            })
+            .collect();
+        mistakes.extend(self.conflict().map(|(one, other)| format!("{one} {}", of_conflict(other))));
+        if mistakes.is_empty() { Ok(()) } else { Err(ConfigError(mistakes)) }
+    }
+
+    /// The first two variables that name one file.
+    pub(super) fn conflict(&self) -> Option<(&'static str, &'static str)> {
+        let with_places = |claim: Claim| {
+            let places: Vec<_> = claim.files.iter().map(|file| Whereabouts::of(file)).collect();
+            (claim, places)
+        };
+        let claims: Vec<_> = self.claims().into_iter().map(with_places).collect();
+        for (index, (one, places)) in claims.iter().enumerate() {
+            for (other, others) in &claims[..index] {
+                let meet = || places.iter().any(|place| others.iter().any(|other| place.is_same(other)));
+                if (one.is_written || other.is_written) && meet() {
+                    return Some((one.variable, other.variable));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What is said of a variable that names the file of another one.
+pub(super) fn of_conflict(other: &str) -> String {
+    format!("and {other} lead to the same file: give each a file of its own")
+}

@@ -1,0 +1,34 @@
+//! Names of files: what one may be, and whether two of them lead to one file.
+//!
+//! - `slip`: what is left in a text that a shell, an env file, a template or a person should have taken away.
+//! - `name`: [`FilePath`], a name that can be meant. Every variable, option and SPEC that takes a file goes through it.
+//! - `identity`: [`Whereabouts`], where a name leads, whether something is there or not; [`is_same`].
+//! - `links`: files with several names, and files that are mounts of their own.
+
+mod identity;
+mod links;
+mod name;
+pub(crate) mod slip;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub(crate) use self::identity::FileId;
+pub use self::identity::{Whereabouts, is_same};
+pub(crate) use self::links::{Hazard, hazard};
+#[cfg(feature = "snapshot")]
+pub(crate) use self::name::irreplaceable;
+pub use self::name::{FileNameError, FilePath, FileUse};
+
+/// A file beside another one.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// The files that SQLite has for a database at this path: itself, and its logs, which lie beside what a link leads to.
+pub(crate) fn of_sqlite(path: &Path) -> Vec<PathBuf> {
+    let real = Whereabouts::of(path).path();
+    ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(&real, suffix)).into()
+}
