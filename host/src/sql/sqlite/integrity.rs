@@ -9,11 +9,23 @@ use crate::sql::error::{ErrorKind, Result, SqlError};
 /// The most findings that SQLite is asked for.
 const FINDINGS: &str = "PRAGMA integrity_check(1000)";
 
+/// The memory for pages meanwhile: 16 MiB, as a pragma has it.
+const CACHE: i64 = -16_384;
+
 /// How many of them a message has.
 const SHOWN: usize = 3;
 
 /// Looks through the whole file: every page, and every row in every index of its table. What is found, or `ok`.
 pub(super) fn look(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    // Rows are looked up in indexes all over: what does not fit is read again and again.
+    let before: i64 = connection.query_row("PRAGMA cache_size", [], |row| row.get(0))?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    let findings = findings(connection);
+    connection.pragma_update(None, "cache_size", before)?;
+    findings
+}
+
+fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(FINDINGS)?;
     let mut rows = statement.raw_query();
     let mut findings = Vec::new();
