@@ -25,11 +25,9 @@ pub struct Built {
 pub fn build(profile: &str) -> Result<Built> {
     let plugins = plugins()?;
     let mut build = cargo(["build", "--profile", profile, "--bin", "cofferdam"]);
-    if profile == DEVELOPMENT {
-        // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
-        build.args(["--features", "cofferdam/command"]);
-    } else {
-        build.args(["--package", "cofferdam", "--features", "command"]);
+    // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
+    if profile != DEVELOPMENT {
+        build.args(["--package", "cofferdam-cli"]);
     }
     step("Building the host (the first time compiles wasmtime, which takes some minutes)", &mut build)?;
     let folder = if profile == DEVELOPMENT { "debug" } else { profile };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes events.ndjson: an invented half hour of a chat server, in the shape of Discord's gateway events.
 
-    python3 demo/make_events.py > demo/events.ndjson
+    python3 command/demo/make_events.py > command/demo/events.ndjson
 
 The same seed gives the same bytes with every version of Python 3: of `random` only `random()` is used, which Python
 promises to keep. People, texts and ids are invented. What the events have and what they leave out follows

@@ -26,8 +26,8 @@ use self::supervisor::{Plan, Supervisor};
 use crate::failure::Failure;
 use crate::{open, output};
 
-/// The events that are played where no others are given; `demo/make_events.py` made them.
-const EVENTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/events.ndjson"));
+/// The events that are played where no others are given; `command/demo/make_events.py` made them.
+const EVENTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/events.ndjson"));
 
 /// Plays half an hour of a chat server to a bot, kills the bot half-way, starts it again, and proves from the database
 /// and the replies that no message was lost or answered twice.
@@ -46,7 +46,7 @@ Examples:
   cofferdam demo
   cofferdam demo --kill-at 300,900,1500 --kill-when event
   cofferdam demo --events captured.ndjson --database demo.db --json
-  python3 demo/make_events.py | cofferdam demo --events -
+  python3 command/demo/make_events.py | cofferdam demo --events -
 
 Events are Discord's gateway events, one JSON document a line, a READY first:
   {\"op\":0,\"t\":\"READY\",\"d\":{\"user\":{\"id\":\"9\"}}}
