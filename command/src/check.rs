@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration, parse_duration};
+use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration};
 use cofferdam::resilience::spool::{SpoolContent, inspect};
 use cofferdam::resilience::{Status, marks_beside};
-use cofferdam::sql::{Engine, Server};
+use cofferdam::sql::Server;
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
 
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::{open, output, spool};
 
@@ -45,14 +46,6 @@ pub struct Check {
     /// Print a JSON document, also when it fails
     #[arg(long)]
     json: bool,
-}
-
-/// A duration for an option of the command.
-pub fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Some(duration) if !duration.is_zero() => Ok(duration),
-        _ => Err("it must be a duration greater than 0, such as 500ms, 30s, 1m30s or 1.5h".into()),
-    }
 }
 
 struct Report {
@@ -191,7 +184,7 @@ impl Report {
                 };
                 let server = &database.server;
                 lines.extend([
-                    ("server", format!("{} {}", engine_name(server.engine), output::escaped(&server.version))),
+                    ("server", format!("{} {}", server.engine.name(), output::escaped(&server.version))),
                     ("schema", schema),
                     ("pool", pool),
                     ("load", milliseconds(self.load)),
@@ -233,7 +226,7 @@ impl Report {
             "error": self.database.as_ref().err().map(Failure::json),
             "plugin": { "name": backend.name, "version": backend.version },
             "server": database.map(|database| json!({
-                "engine": engine_name(database.server.engine), "version": database.server.version,
+                "engine": database.server.engine.name(), "version": database.server.version,
             })),
             "schema_version": database.and_then(|database| database.schema_version),
             "remarks": database.map(|database| &database.remarks),
@@ -266,13 +259,6 @@ impl Report {
                 "health": seconds(database.map(|database| database.health)),
             },
         })
-    }
-}
-
-pub fn engine_name(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Sqlite => "sqlite",
-        Engine::Mysql => "mysql",
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cofferdam::Storage;
-use cofferdam::migrate::snapshot::{self, Compression, Exported, Header, Origin, SnapshotError};
+use cofferdam::snapshot::{self, Compression, Exported, Header, Origin, SnapshotError};
 use serde_json::json;
 
 use crate::failure::Failure;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use cofferdam::config::ConfigError;
 use cofferdam::migrate::MigrateError;
-use cofferdam::migrate::snapshot::SnapshotError;
 use cofferdam::plugin::PluginError;
+use cofferdam::snapshot::SnapshotError;
 use cofferdam::{ErrorKind, StartError};
 use serde_json::{Value, json};
 use tokio::signal::unix::SignalKind;
 
-use crate::output::escaped;
+use crate::terminal::escaped;
 
 /// Why the command does not end well.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use cofferdam::migrate::snapshot::{self, Contents, Imported, OnBrokenRule, SnapshotError, Verified};
+use cofferdam::snapshot::{self, Contents, Imported, OnBrokenRule, SnapshotError, Verified};
 use cofferdam::{ImportOutcome, StorageService};
 use serde_json::{Value, json};
 

@@ -1,5 +1,6 @@
 //! The `cofferdam` command.
 
+mod arguments;
 mod bench;
 mod check;
 mod demo;
@@ -14,6 +15,7 @@ mod signals;
 mod snapshot;
 mod spool;
 mod state;
+mod terminal;
 mod thread;
 
 use std::io::IsTerminal;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+pub use crate::terminal::escaped;
 
 /// Prints a text and a newline. A reader that went away, such as `head`, is not a failure.
 pub fn print(text: &str) -> Result<(), Failure> {
@@ -23,22 +24,6 @@ pub fn print(text: &str) -> Result<(), Failure> {
 /// Prints a JSON document.
 pub fn print_json(value: &Value) -> Result<(), Failure> {
     print(&format!("{value:#}"))
-}
-
-/// A stored text as a terminal may show it: what would move the cursor, change colours or turn the direction of
-/// writing is escaped.
-pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let hidden =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || hidden {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// Whole seconds since the Unix epoch as RFC 3339 in UTC; as the number where no calendar reaches.
@@ -204,12 +189,6 @@ pub fn print_rows<R: Row>(rows: &[R], limit: Option<u64>, json: bool) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_would_disturb_a_terminal_is_escaped() {
-        assert_eq!(escaped("a\x1b[31m\r\n\u{9b}\u{202e}b"), "a\\u{1b}[31m\\r\\n\\u{9b}\\u{202e}b");
-        assert_eq!(escaped("gr\u{fc}\u{df} \u{1f980}"), "gr\u{fc}\u{df} \u{1f980}");
-    }
 
     #[test]
     fn times_are_rfc_3339_in_utc() {

@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use cofferdam::plugin;
 use serde_json::json;
 
-use crate::check::engine_name;
 use crate::failure::Failure;
 use crate::output;
 
@@ -60,7 +59,7 @@ impl Inspect {
                 "backend": {
                     "name": description.name,
                     "version": description.version,
-                    "engine": engine_name(description.engine),
+                    "engine": description.engine.name(),
                     "schema_version": description.schema_version,
                 },
                 "imports": inspection.imports,
@@ -74,7 +73,7 @@ impl Inspect {
         add("sha256", &inspection.sha256);
         add("contract", &format!("cofferdam:storage {}", inspection.contract));
         add("backend", &format!("{} {}", description.name, description.version));
-        add("database", engine_name(description.engine));
+        add("database", description.engine.name());
         add("schema", &format!("version {}", description.schema_version));
         for (name, entries) in [("imports", &inspection.imports), ("exports", &inspection.exports)] {
             for (index, entry) in entries.iter().enumerate() {

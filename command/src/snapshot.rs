@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cofferdam::migrate::snapshot::{BrokenRules, Phase, Progress};
+use cofferdam::snapshot::{BrokenRules, Phase, Progress};
 use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 

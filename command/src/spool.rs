@@ -11,7 +11,7 @@ use cofferdam::resilience::spool::{SpoolContent, SpoolEntry, SpooledWrite, inspe
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
 
-use crate::check::positive_duration;
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::output::Row;
 use crate::{open, output};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use cofferdam::{MessageState, StorageService};
 
-use crate::check::positive_duration;
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::open::{self, EXIT_CODES};
 use crate::output;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use cofferdam::{StorageService, ThreadOwnership};
 use serde_json::json;
 
-use crate::check::positive_duration;
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::open::{self, EXIT_CODES};
 use crate::output;

@@ -46,7 +46,7 @@
 //!   once while the database is away, and keeps writes in a spool. [`resilience`] has its parts and its status.
 //! - [`Storage`]: a loaded backend and its database, without any of that.
 //! - [`config`]: what can be set, and the one place that reads the environment.
-//! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
+//! - `snapshot`: all rows of a storage as a file, with the feature of that name.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
@@ -61,9 +61,11 @@ pub mod clock;
 pub mod config;
 pub mod migrate;
 pub mod plugin;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
 pub mod sql;
 
-mod bridge;
+mod engines;
 mod error;
 mod hexadecimal;
 mod model;
@@ -71,10 +73,13 @@ pub mod resilience;
 mod service;
 mod storage;
 mod text;
+mod wall;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use model::{ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, ThreadOwnership, Written};
+pub use model::{
+    Description, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, ThreadOwnership, Written,
+};
 pub use resilience::{ResilientStorage, ResilientStorageBuilder};
 pub use service::{StorageService, TransferService};
-pub use storage::{Description, StartError, Storage, StorageBuilder, StorageStatus};
+pub use storage::{StartError, Storage, StorageBuilder, StorageStatus};

@@ -15,7 +15,7 @@ use cofferdam::{Config, ErrorKind};
 const ANYTHING: char = '\u{2026}';
 
 /// Where the library's typed errors are that operators meet, under `host/src`.
-const ERRORS: [&str; 4] = ["config", "migrate", "plugin", "resilience"];
+const ERRORS: [&str; 5] = ["config", "migrate", "plugin", "resilience", "snapshot"];
 
 /// Of the engine's interrupt, which `plugin … failed` reports in other words.
 const NOT_SHOWN: [&str; 1] = ["computed for too long"];

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use cofferdam::config::parse_duration;
 use cofferdam::migrate::{self, Mode, Plan, Role, Side, Spec};
 
-use crate::check::positive_duration;
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 
 /// Moves everything from one database to another, exactly and with a way back.

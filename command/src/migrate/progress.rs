@@ -1,6 +1,6 @@
 //! How far it is: a bar on a terminal, a line now and then elsewhere, events for scripts.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -121,4 +121,9 @@ pub fn event(name: &str, fields: Value) -> Result<(), Failure> {
         event.extend(fields);
     }
     print(&event.to_string())
+}
+
+/// A failure to show something, in the words of an observer.
+pub fn failed(failure: Failure) -> io::Error {
+    io::Error::other(failure.to_string())
 }

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::files::{self, Lines};
 use super::open_destination;
-use super::progress::{Progress, event};
-use super::run::failed;
+use super::progress::{Progress, event, failed};
 use crate::failure::Failure;
 use crate::output::print;
 

@@ -8,7 +8,7 @@ use cofferdam::migrate::{self, Mode, Observer, Options, Reject, Role, Run, Side,
 use serde_json::json;
 
 use super::files::{self, Lines};
-use super::progress::{Progress, event};
+use super::progress::{Progress, event, failed};
 use super::{RunOptions, Sides, environment, open_to_read, plan, spec, verify};
 use crate::failure::Failure;
 use crate::output::print;
@@ -147,9 +147,4 @@ impl Observer for Watch {
     fn creates_indexes(&mut self) -> io::Result<()> {
         self.progress.last_step("creating indexes").map_err(failed)
     }
-}
-
-/// A failure to show something, in the words of an observer.
-pub fn failed(failure: Failure) -> io::Error {
-    io::Error::other(failure.to_string())
 }

@@ -7,10 +7,9 @@ use clap::Args;
 use cofferdam::migrate::{self, Difference, DifferenceKind, Overview, Side, Table, Verdict, VerifyObserver};
 use serde_json::{Value, json};
 
-use super::progress::{Progress, event};
-use super::run::failed;
+use super::progress::{Progress, event, failed};
 use super::{Sides, files, open_to_read, plan};
-use crate::check::positive_duration;
+use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::output::{escaped, print};
 

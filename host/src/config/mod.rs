@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::sql::Engine;
+use crate::engines::{Engine, with_engines};
 
 mod duration;
 mod mirror;
@@ -12,6 +12,7 @@ mod mysql;
 mod read;
 mod resilience;
 mod spec;
+mod sqlite;
 mod variables;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
 pub use spec::{Spec, SpecError};
+pub use sqlite::SqliteConfig;
 pub use variables::{VARIABLES, Variable, variable_named};
 
 /// Everything that a [`Storage`](crate::Storage) needs to know.
@@ -60,31 +62,25 @@ pub enum PluginSource {
     BesideExecutable,
 }
 
-/// Which database, and how to reach it.
-#[derive(Clone, Debug)]
-pub enum DatabaseConfig {
-    /// A SQLite file.
-    Sqlite(SqliteConfig),
-    /// A MySQL or MariaDB server.
-    Mysql(MysqlConfig),
-}
-
-impl DatabaseConfig {
-    /// The kind of the database.
-    pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Mysql(_) => Engine::Mysql,
+macro_rules! database_config {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $module:ident, $config:ident;)*) => {
+        /// Which database, and how to reach it.
+        #[derive(Clone, Debug)]
+        pub enum DatabaseConfig {
+            $($(#[$doc])* $variant($config),)*
         }
-    }
-}
 
-/// A SQLite file.
-#[derive(Clone, Debug)]
-pub struct SqliteConfig {
-    /// The file; its folder is created.
-    pub path: PathBuf,
+        impl DatabaseConfig {
+            /// The kind of the database.
+            pub fn engine(&self) -> Engine {
+                match self {
+                    $(Self::$variant(_) => Engine::$variant,)*
+                }
+            }
+        }
+    };
 }
+with_engines!(database_config);
 
 /// How connections are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

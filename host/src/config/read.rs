@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::duration::{format_duration, parse_duration};
 use super::variables::variable_named;
 use super::{Config, ConfigError, DatabaseConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
+use crate::engines::{Engine, with_engines};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -137,14 +138,21 @@ impl Reader<'_> {
     }
 
     fn database(&mut self) -> DatabaseConfig {
-        match self.text_or_default("DATABASE_TYPE").as_str() {
-            "sqlite" => DatabaseConfig::Sqlite(self.sqlite()),
-            "mysql" => DatabaseConfig::Mysql(self.mysql()),
-            other => {
-                self.wrong("DATABASE_TYPE", format!("is {}: it must be sqlite or mysql", shown(other)));
-                DatabaseConfig::Sqlite(self.sqlite())
-            }
+        let kind = self.text_or_default("DATABASE_TYPE");
+        macro_rules! read {
+            ($($(#[$doc:meta])* $variant:ident, $name:literal, $module:ident, $config:ident;)*) => {
+                match kind.as_str() {
+                    $($name => DatabaseConfig::$variant(self.$module()),)*
+                    other => {
+                        let names: Vec<_> = Engine::ALL.iter().map(|engine| engine.name()).collect();
+                        let message = format!("is {}: it must be {}", shown(other), names.join(" or "));
+                        self.wrong("DATABASE_TYPE", message);
+                        DatabaseConfig::Sqlite(self.sqlite())
+                    }
+                }
+            };
         }
+        with_engines!(read)
     }
 
     fn sqlite(&mut self) -> SqliteConfig {

@@ -1,8 +1,8 @@
 use super::error::{LACKS_INDEXES, Result};
 use super::lease::Held;
-use super::model::Left;
 use super::run::{Options, create_indexes};
 use super::side::Side;
+use crate::model::migration::Left;
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

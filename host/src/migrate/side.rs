@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
-use super::model::Overview;
 use crate::config::{DatabaseConfig, Passwords, Spec};
 use crate::error::{Error, ErrorKind};
-use crate::service::StorageService;
+use crate::model::migration::Overview;
+use crate::service::{MigrationService, StorageService};
 use crate::storage::Storage;
 
 /// Which side of a migration a database is.
@@ -52,6 +52,8 @@ pub enum Mode {
 /// One side of a migration, open.
 pub struct Side {
     storage: Arc<Storage>,
+    /// The same, for those who move rows.
+    service: Arc<dyn MigrationService>,
     label: String,
     name: String,
     file: Option<PathBuf>,
@@ -103,7 +105,8 @@ impl Side {
             Some(path) => look(path)?,
             None => true,
         };
-        let side = Self { storage, label, name, file, exists: exists || mode == Mode::Write };
+        let service = Arc::clone(&storage) as Arc<dyn MigrationService>;
+        let side = Self { storage, service, label, name, file, exists: exists || mode == Mode::Write };
         if side.exists {
             let opened = match mode {
                 Mode::Read | Mode::Attach => side.storage.attach().await,
@@ -163,8 +166,8 @@ impl Side {
         self.storage.close().await.map_err(|error| self.failed(error))
     }
 
-    pub(super) fn storage(&self) -> &Arc<Storage> {
-        &self.storage
+    pub(super) fn storage(&self) -> &Arc<dyn MigrationService> {
+        &self.service
     }
 
     pub(super) fn failed(&self, error: Error) -> MigrateError {

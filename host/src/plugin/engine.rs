@@ -1,15 +1,12 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
 
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::error::PluginError;
-use super::limits::Limits;
-
-/// How often a running guest is looked at: the grain of every limit on time.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+use crate::model::Limits;
+use crate::wall::meter::{TICK, Ticks};
 
 /// Ticks without any call after which the ticker goes to sleep, so that an idle bot does not wake the machine.
 const IDLE_TICKS: u32 = 100;
@@ -44,7 +41,7 @@ impl Engine {
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
-        Ticks(self.ticker.shared.clone())
+        self.ticker.shared.ticks.clone()
     }
 
     /// Keeps the ticker awake while a call runs.
@@ -80,18 +77,8 @@ fn config(limits: &Limits) -> Config {
     config
 }
 
-/// A count of ticks since the engine was made.
-#[derive(Clone)]
-pub(crate) struct Ticks(Arc<Shared>);
-
-impl Ticks {
-    pub(crate) fn now(&self) -> u64 {
-        self.0.ticks.load(Ordering::Relaxed)
-    }
-}
-
 struct Shared {
-    ticks: AtomicU64,
+    ticks: Ticks,
     active: AtomicUsize,
     asleep: AtomicBool,
     stop: AtomicBool,
@@ -106,7 +93,7 @@ struct Ticker {
 impl Ticker {
     fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            ticks: AtomicU64::new(0),
+            ticks: Ticks::default(),
             active: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -123,7 +110,7 @@ fn tick(shared: &Shared, engine: &wasmtime::Engine) {
     let mut idle = 0;
     while !shared.stop.load(Ordering::SeqCst) {
         thread::park_timeout(TICK);
-        shared.ticks.fetch_add(1, Ordering::Relaxed);
+        shared.ticks.pass();
         engine.increment_epoch();
         idle = if shared.active.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
         if idle < IDLE_TICKS {

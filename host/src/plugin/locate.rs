@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use crate::config::PluginSource;
-use crate::sql::Engine;
+use crate::engines::Engine;
 
 /// No component for this database is where it was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {file} not found; looked for {}: set COFFERDAM_PLUGINS to the folder that contains it", listed(looked))]
 pub struct PluginNotFound {
     /// The file's name, such as `sqlite.wasm`.
-    pub file: &'static str,
+    pub file: String,
     /// Every path that was tried, in order.
     pub looked: Vec<PathBuf>,
 }
@@ -30,14 +30,11 @@ impl PluginSource {
     ///
     /// Says every path that was tried.
     pub fn resolve(&self, engine: Engine) -> Result<PathBuf, PluginNotFound> {
-        let file = match engine {
-            Engine::Sqlite => "sqlite.wasm",
-            Engine::Mysql => "mysql.wasm",
-        };
+        let file = format!("{}.wasm", engine.name());
         let looked = match self {
             Self::File(path) => return Ok(path.clone()),
-            Self::Folder(folder) => vec![folder.join(file)],
-            Self::BesideExecutable => beside_executable(file),
+            Self::Folder(folder) => vec![folder.join(&file)],
+            Self::BesideExecutable => beside_executable(&file),
         };
         match looked.iter().find(|path| path.is_file()) {
             Some(path) => Ok(path.clone()),

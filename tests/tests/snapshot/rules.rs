@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use cofferdam::migrate::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
+use cofferdam::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
 use cofferdam::{Error, ErrorKind, ImportOutcome, MessageKey, MessageState, OnEqual, ThreadOwnership, TransferService};
 
 /// A storage that has these states, and takes any.

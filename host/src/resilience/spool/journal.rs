@@ -9,7 +9,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
-use super::file::{self, Content, SpoolFile};
+use super::file::SpoolFile;
+use super::tables::{self, Content};
 use super::view::View;
 use crate::config::SpoolConfig;
 
@@ -261,7 +262,7 @@ impl Writer {
 
     /// What the file holds. Where it cannot be read, what it held: better too much than to forget a write.
     fn reload(&self, before: View) -> View {
-        match file::read_all(&self.file.connection) {
+        match tables::read_all(&self.file.connection) {
             Ok(content) => view_of(content),
             Err(error) => {
                 tracing::error!(spool = %self.path.display(), %error, "the spool cannot be read");

@@ -6,7 +6,7 @@
 //! newer row that somebody else has written meanwhile stays.
 //!
 //! - `copy` is a second file with the same writes, so that a disk which damages one of them costs nothing.
-//! - `file` opens it; `journal` is the thread that writes it.
+//! - `tables` is what both are made of; `file` opens the spool; `journal` is the thread that writes it.
 //! - `salvage` saves what can be read of a damaged one, with `log` what is in its log.
 //! - `view` is what it holds, for those who read.
 //! - `replay` puts it into the database.
@@ -19,6 +19,7 @@ mod journal;
 mod log;
 mod replay;
 mod salvage;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -27,9 +28,9 @@ use std::path::Path;
 
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
-pub(super) use self::file::with_suffix;
 pub(super) use self::journal::Journal;
 pub(super) use self::replay::{Replay, ReplayCounts, age_until};
+pub(super) use self::tables::with_suffix;
 pub(super) use self::view::Key;
 
 /// What is in a spool.
@@ -49,6 +50,6 @@ pub struct SpoolContent {
 ///
 /// There is none, the file is something else or damaged, or the system does not let it be read.
 pub fn inspect(path: &Path) -> Result<SpoolContent, SpoolError> {
-    let file::Content { entries, rejected, unreadable, .. } = file::inspect(path)?;
+    let tables::Content { entries, rejected, unreadable, .. } = file::inspect(path)?;
     Ok(SpoolContent { entries, rejected, unreadable })
 }

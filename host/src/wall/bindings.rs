@@ -17,10 +17,10 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
     trappable_error_type: {
-        "cofferdam:storage/sql.error" => crate::bridge::Failure,
+        "cofferdam:storage/sql.error" => crate::wall::bridge::Failure,
     },
     with: {
         "cofferdam:storage/sql.statement": crate::sql::Statement,
-        "cofferdam:storage/sql.connection": crate::bridge::Lease,
+        "cofferdam:storage/sql.connection": crate::wall::bridge::Lease,
     },
 });

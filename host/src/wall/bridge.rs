@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::component::{HasData, Resource, ResourceTable};
 
-use crate::plugin::bindings::sql as wit;
-use crate::plugin::{Limits, Meter};
+use super::bindings::sql as wit;
+use super::meter::Meter;
+use crate::model::Limits;
 use crate::sql::{
-    Access, Connection, Database, Engine, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value, Work,
+    Access, Connection, Database, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value, Work,
 };
 
 /// What one instance may do with databases during one operation.
@@ -326,11 +327,7 @@ impl From<Rows> for wit::Rows {
 
 impl From<Server> for wit::Server {
     fn from(server: Server) -> Self {
-        let engine = match server.engine {
-            Engine::Sqlite => wit::Engine::Sqlite,
-            Engine::Mysql => wit::Engine::Mysql,
-        };
-        Self { engine, version: server.version }
+        Self { engine: server.engine.into(), version: server.version }
     }
 }
 

@@ -1,5 +1,10 @@
 //! What a bot remembers.
 
+mod backend;
+pub(crate) mod migration;
+pub(crate) mod packed;
+
+pub use self::backend::{Description, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The greatest number of characters in a channel, thread, message or user id.

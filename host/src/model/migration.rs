@@ -1,6 +1,7 @@
 //! What backends say of a migration.
 
-use crate::model::{MessageKey, MessageState};
+use super::packed::{MessageStateColumns, ThreadOwnershipColumns};
+use super::{MessageKey, MessageState};
 
 /// One of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +189,7 @@ pub(crate) struct Progress<'a> {
 
 /// A page of states, packed as a backend returned it.
 pub(crate) struct StatesPage {
-    pub rows: crate::plugin::bindings::types::MessageStatesResult,
+    pub rows: MessageStateColumns,
     pub merged: Vec<MessageState>,
     pub rejects: Vec<Reject>,
     pub next: Option<MessageKey>,
@@ -196,7 +197,7 @@ pub(crate) struct StatesPage {
 
 /// A page of ownerships, packed as a backend returned it.
 pub(crate) struct OwnershipsPage {
-    pub rows: crate::plugin::bindings::types::ThreadOwnershipsResult,
+    pub rows: ThreadOwnershipColumns,
     pub rejects: Vec<Reject>,
     pub next: Option<String>,
 }

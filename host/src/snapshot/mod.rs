@@ -36,9 +36,12 @@ mod write;
 pub use error::SnapshotError;
 pub use export::{Exported, export, export_to_file};
 pub use file::{open, spool};
-pub use format::{FORMAT, Header, Origin, VERSION};
+pub use format::{FORMAT, Header, Origin};
 pub use import::{Imported, Verified};
 pub use progress::{Phase, Progress};
 pub use read::{Contents, verify};
 pub use rules::{BrokenRules, OnBrokenRule};
 pub use write::Compression;
+
+/// The newest version of the format that is read, and the one that is written.
+pub const VERSION: u32 = 1;

@@ -2,14 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::VERSION;
 use super::error::SnapshotError;
 use crate::model::{MessageState, ThreadOwnership};
 
 /// The name of the format, with which every snapshot begins.
 pub const FORMAT: &str = "cofferdam-snapshot";
-
-/// The newest version of the format that is read, and the one that is written.
-pub const VERSION: u32 = 1;
 
 /// The longest line that is read, in bytes: a hundred times what a row within the rules needs.
 pub(super) const MAX_LINE: usize = 1 << 20;

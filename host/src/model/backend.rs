@@ -1,6 +1,21 @@
+//! What backends are, and what they may use.
+
 use std::time::Duration;
 
-use wasmtime::ResourceLimiter;
+use crate::engines::Engine;
+
+/// What a backend says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// A short name, such as `sqlite`.
+    pub name: String,
+    /// The backend's own version.
+    pub version: String,
+    /// The database it needs.
+    pub engine: Engine,
+    /// The newest schema version that it knows.
+    pub schema_version: u32,
+}
 
 /// What a backend may use. There is no `Default`, so that nobody builds an unlimited store by accident: take
 /// [`Limits::standard`] and change it.
@@ -48,49 +63,5 @@ impl Limits {
             output: 16 << 10,
             instances: 64,
         }
-    }
-}
-
-/// What a guest ran into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Excess {
-    Memory,
-    Table,
-    Compute,
-}
-
-/// Enforces the limits on memory and tables, and remembers that one was met.
-#[derive(Debug)]
-pub(crate) struct Allocations {
-    memory: usize,
-    table_elements: usize,
-    refused: Option<Excess>,
-}
-
-impl Allocations {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self { memory: limits.memory, table_elements: limits.table_elements, refused: None }
-    }
-
-    pub(crate) fn refused(&self) -> Option<Excess> {
-        self.refused
-    }
-}
-
-impl ResourceLimiter for Allocations {
-    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= self.memory && maximum.is_none_or(|maximum| desired <= maximum);
-        if !fits {
-            self.refused = Some(Excess::Memory);
-        }
-        Ok(fits)
-    }
-
-    fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let fits = desired <= self.table_elements && maximum.is_none_or(|maximum| desired <= maximum);
-        if !fits {
-            self.refused = Some(Excess::Table);
-        }
-        Ok(fits)
     }
 }

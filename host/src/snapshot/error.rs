@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::format::VERSION;
+use super::VERSION;
 use crate::error::Error;
 
 /// Why a snapshot was not made or not imported.

@@ -1,0 +1,28 @@
+//! Texts of others on a terminal.
+
+/// A stored text as a terminal may show it: what would move the cursor, change colours or turn the direction of
+/// writing is escaped.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || hidden {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_disturb_a_terminal_is_escaped() {
+        assert_eq!(escaped("a\x1b[31m\r\n\u{9b}\u{202e}b"), "a\\u{1b}[31m\\r\\n\\u{9b}\\u{202e}b");
+        assert_eq!(escaped("gr\u{fc}\u{df} \u{1f980}"), "gr\u{fc}\u{df} \u{1f980}");
+    }
+}
