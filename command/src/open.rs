@@ -38,9 +38,7 @@ pub fn config_for_check() -> Result<Config, Failure> {
 
 fn configure(lookup: &dyn Fn(&str) -> Option<OsString>) -> Result<Config, Failure> {
     let mut config = Config::from_lookup(lookup)?;
-    if let DatabaseConfig::Mysql(mysql) = &mut config.database {
-        mysql.connect_attempts = 1;
-    }
+    config.database.attempt_once();
     Ok(config)
 }
 

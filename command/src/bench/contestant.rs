@@ -197,10 +197,8 @@ impl Contestant {
 
 /// `sqlite` and `mysql` are the plugins that a bot would load; everything else is a file.
 fn file_of(argument: &Path) -> Result<PathBuf, Failure> {
-    let engine = match argument.to_str() {
-        Some("sqlite") => Engine::Sqlite,
-        Some("mysql") => Engine::Mysql,
-        _ => return Ok(argument.to_owned()),
+    let Some(&engine) = Engine::ALL.iter().find(|engine| argument.to_str() == Some(engine.name())) else {
+        return Ok(argument.to_owned());
     };
     // Of the environment only where plugins are: COFFERDAM_PLUGIN is another one, and no database is asked.
     let variables = [("COFFERDAM_PLUGIN", ""), ("DATABASE_TYPE", ""), ("DATABASE_PATH", "")]

@@ -1,7 +1,7 @@
 //! What can be set. [`Config::from_env`] is the one place that reads the environment.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engines::{Engine, with_engines};
@@ -75,6 +75,21 @@ macro_rules! database_config {
             pub fn engine(&self) -> Engine {
                 match self {
                     $(Self::$variant(_) => Engine::$variant,)*
+                }
+            }
+
+            /// The file that holds it, if it is one.
+            pub fn file(&self) -> Option<&Path> {
+                match self {
+                    $(Self::$variant(config) => config.file(),)*
+                }
+            }
+
+            /// Has a connection that fails reported at once, with its cause, instead of after several attempts: for somebody
+            /// who watches.
+            pub fn attempt_once(&mut self) {
+                match self {
+                    $(Self::$variant(config) => config.attempt_once(),)*
                 }
             }
         }

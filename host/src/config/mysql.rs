@@ -1,7 +1,7 @@
 //! How to reach MySQL or MariaDB servers.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Secret;
@@ -127,5 +127,16 @@ impl TlsMode {
     /// The mode of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+impl MysqlConfig {
+    /// A server has files of its own.
+    pub(super) fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    pub(super) fn attempt_once(&mut self) {
+        self.connect_attempts = 1;
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
-use crate::config::{DatabaseConfig, Passwords, Spec};
+use crate::config::{Passwords, Spec};
 use crate::error::{Error, ErrorKind};
 use crate::model::migration::Overview;
 use crate::service::{MigrationService, StorageService};
@@ -84,14 +84,8 @@ impl Side {
             look(path)?;
         }
         let mut config = spec.config(role.passwords(), lookup).map_err(|error| start(error.into()))?;
-        let file = match &mut config.database {
-            DatabaseConfig::Sqlite(sqlite) => Some(sqlite.path.clone()),
-            DatabaseConfig::Mysql(mysql) => {
-                // Somebody watches: a failure is reported at once, with its cause.
-                mysql.connect_attempts = 1;
-                None
-            }
-        };
+        config.database.attempt_once();
+        let file = config.database.file().map(Path::to_owned);
         let builder = Storage::builder(config);
         let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
         let storage = match tokio::task::spawn_blocking(move || builder.build()).await {
