@@ -8,7 +8,7 @@ demo *arguments:
 test filter="":
     cargo xtask test {{filter}}
 
-# Check formatting, floors, clippy and documentation.
+# Check formatting, clippy and documentation.
 lint:
     cargo xtask lint
 
