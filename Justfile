@@ -8,7 +8,7 @@ demo *arguments:
 test filter="":
     cargo xtask test {{filter}}
 
-# Check formatting, clippy and documentation.
+# Check formatting, floors, clippy and documentation.
 lint:
     cargo xtask lint
 

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::sql;
-
 /// The result of a storage operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -130,20 +128,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// An error from opening or asking a database, outside any backend.
-impl From<sql::SqlError> for Error {
-    fn from(error: sql::SqlError) -> Self {
-        let kind = match error.kind {
-            sql::ErrorKind::Unavailable => ErrorKind::Unavailable,
-            sql::ErrorKind::Timeout => ErrorKind::Timeout,
-            sql::ErrorKind::Conflict => ErrorKind::Conflict,
-            sql::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
-            sql::ErrorKind::StorageFull => ErrorKind::StorageFull,
-            sql::ErrorKind::CorruptData => ErrorKind::CorruptData,
-            sql::ErrorKind::Constraint | sql::ErrorKind::Other => ErrorKind::Refused,
-            sql::ErrorKind::InvalidStatement => ErrorKind::Internal,
-        };
-        Self { kind, code: error.code, message: error.message }
-    }
-}

@@ -48,7 +48,7 @@
 //! - [`config`]: what can be set, and the one place that reads the environment.
 //! - [`files`]: which names of files can be meant, and whether two of them lead to one file.
 //! - [`limit`] and [`threads`]: what a small machine lacks, and work that blocks.
-//! - [`migrate`]: all rows of a storage as a file, with the feature `snapshot`.
+//! - `snapshot`: all rows of a storage as a file, with the feature of that name.
 //! - [`clock`]: what "now" is to a backend; tests set it.
 //! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
 //! - [`plugin`]: components: what they are, their limits, why one cannot be used.
@@ -65,9 +65,11 @@ pub mod files;
 pub mod limit;
 pub mod migrate;
 pub mod plugin;
+#[cfg(feature = "snapshot")]
+pub mod snapshot;
 pub mod sql;
 
-mod bridge;
+mod engines;
 mod error;
 mod hexadecimal;
 mod model;
@@ -76,12 +78,14 @@ mod service;
 mod storage;
 mod text;
 pub mod threads;
+mod wall;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
-    ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written,
+    Description, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership,
+    Written,
 };
 pub use resilience::{ResilientStorage, ResilientStorageBuilder};
 pub use service::{StorageService, TransferService};
-pub use storage::{Description, Integrity, StartError, Storage, StorageBuilder, StorageStatus};
+pub use storage::{Integrity, StartError, Storage, StorageBuilder, StorageStatus};

@@ -5,6 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error::Result;
+use crate::model::migration::{Lease, Overview, OwnershipsPage, Progress, Run, StatesPage, Undone};
+use crate::model::packed::{MessageStateColumns, ThreadOwnershipColumns};
 use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 
 /// A bot's storage: eleven operations, the same on every backend.
@@ -104,4 +106,64 @@ pub trait TransferService: Send + Sync {
     async fn import_thread_ownerships(&self, ownerships: &[ThreadOwnership]) -> Result<ImportOutcome> {
         self.import_thread_ownerships_with(ownerships, OnEqual::Keep).await
     }
+}
+
+/// What a migration asks of a storage, beside the operations. Pages pass as the backend packed them. An `owner` has the lease,
+/// without which nothing is written.
+#[async_trait]
+pub(crate) trait MigrationService: StorageService {
+    /// What is in the database, at a cost of a scan of each table.
+    async fn survey(&self) -> Result<Overview>;
+
+    /// States after this key.
+    async fn read_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<StatesPage>;
+
+    /// Ownerships after this thread.
+    async fn read_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<OwnershipsPage>;
+
+    /// Who may write a run, if anybody.
+    async fn held_lease(&self) -> Result<Option<Lease>>;
+
+    /// Takes the lease, if it still is what was seen.
+    async fn take_lease(&self, owner: &str, instead_of: Option<&Lease>) -> Result<bool>;
+
+    /// Shows the lease to be alive.
+    async fn keep_lease(&self, owner: &str) -> Result<()>;
+
+    /// Gives the lease back.
+    async fn drop_lease(&self, owner: &str) -> Result<()>;
+
+    /// Begins a run from `source`, or goes on with one that was interrupted.
+    async fn begin_run(&self, owner: &str, source: &str) -> Result<Run>;
+
+    /// Drops the indexes that only reads need, until [`create_indexes`](Self::create_indexes).
+    async fn leave_out_indexes(&self, owner: &str, run: u32) -> Result<Run>;
+
+    /// Creates the indexes that the newest run went without.
+    async fn create_indexes(&self, owner: &str) -> Result<()>;
+
+    /// Writes a page with its checkpoint, and what undoes it.
+    async fn write_message_states(
+        &self,
+        owner: &str,
+        progress: &Progress<'_>,
+        rows: &MessageStateColumns,
+    ) -> Result<Run>;
+
+    /// As [`write_message_states`](Self::write_message_states).
+    async fn write_thread_ownerships(
+        &self,
+        owner: &str,
+        progress: &Progress<'_>,
+        rows: &ThreadOwnershipColumns,
+    ) -> Result<Run>;
+
+    /// Ends a run.
+    async fn finish_run(&self, owner: &str, run: u32) -> Result<Run>;
+
+    /// Undoes the newest page; `None` where there is none.
+    async fn undo(&self, owner: &str) -> Result<Option<Undone>>;
+
+    /// Drops what the database remembers of its runs.
+    async fn forget_runs(&self, owner: &str) -> Result<()>;
 }

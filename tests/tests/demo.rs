@@ -122,7 +122,7 @@ fn a_window_shorter_than_the_outage_is_found_out() {
 #[test]
 fn events_come_from_a_file_or_from_standard_input() {
     let place = Place::new();
-    let events = std::fs::read_to_string(root().join("demo/events.ndjson")).unwrap();
+    let events = std::fs::read_to_string(root().join("command/demo/events.ndjson")).unwrap();
     let first: String = events.split_inclusive('\n').take(700).collect();
     let file = place.file("events", first.as_bytes());
     let from_file = report(&mut place.demo(&["--events", file.to_str().unwrap()]));
@@ -133,11 +133,11 @@ fn events_come_from_a_file_or_from_standard_input() {
 
 #[test]
 fn the_committed_events_are_those_that_the_generator_makes() {
-    let script = root().join("demo/make_events.py");
+    let script = root().join("command/demo/make_events.py");
     let output =
         Command::new("python3").arg(script).output().expect("python3, which makes the demo's events, is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stdout == std::fs::read(root().join("demo/events.ndjson")).unwrap());
+    assert!(output.stdout == std::fs::read(root().join("command/demo/events.ndjson")).unwrap());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use cofferdam::{Config, ErrorKind};
 const ANYTHING: char = '\u{2026}';
 
 /// Where the library's typed errors are that operators meet, under `host/src`.
-const ERRORS: [&str; 5] = ["config", "files", "migrate", "plugin", "resilience"];
+const ERRORS: [&str; 6] = ["config", "files", "migrate", "plugin", "resilience", "snapshot"];
 
 /// Of the engine's interrupt, which `plugin … failed` reports in other words.
 const NOT_SHOWN: [&str; 1] = ["computed for too long"];
@@ -315,7 +315,7 @@ fn every_mistake_that_can_be_made_is_there_with_its_variable() -> Result<()> {
 fn every_exit_code_is_there() -> Result<()> {
     let page = Page::read()?;
     let chapter = page.chapter("## Exit codes")?;
-    let source = fs::read_to_string(repository("host/src/bin/cofferdam/failure.rs"))?;
+    let source = fs::read_to_string(repository("command/src/failure.rs"))?;
     let constants =
         source.split("pub const ").skip(1).filter_map(|rest| rest.split_once(": u8 = ")?.1.split(';').next());
     let codes: Vec<&str> = constants.chain(["0", "130", "143"]).collect();

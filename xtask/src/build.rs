@@ -6,11 +6,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::run::{cargo, run, step, target};
+use crate::run::{cargo, root, run, step, target};
 use crate::setup;
 
-/// The backends that come with Cofferdam.
-pub const BACKENDS: [&str; 2] = ["sqlite", "mysql"];
+/// The backends that come with Cofferdam: the folders of `plugins/`, but for what they share.
+pub fn backends() -> Result<Vec<String>> {
+    let mut backends = Vec::new();
+    for folder in std::fs::read_dir(root().join("plugins")).context("cannot read plugins/")? {
+        let name = folder?.file_name().to_string_lossy().into_owned();
+        if name != "guest" && root().join("plugins").join(&name).join("Cargo.toml").is_file() {
+            backends.push(name);
+        }
+    }
+    backends.sort();
+    Ok(backends)
+}
 
 /// The profile for tests and the demo, whose dependencies are optimised.
 pub const DEVELOPMENT: &str = "dev";
@@ -25,11 +35,9 @@ pub struct Built {
 pub fn build(profile: &str) -> Result<Built> {
     let plugins = plugins()?;
     let mut build = cargo(["build", "--profile", profile, "--bin", "cofferdam"]);
-    if profile == DEVELOPMENT {
-        // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
-        build.args(["--features", "cofferdam/command"]);
-    } else {
-        build.args(["--package", "cofferdam", "--features", "command"]);
+    // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
+    if profile != DEVELOPMENT {
+        build.args(["--package", "cofferdam-cli"]);
     }
     step("Building the host (the first time compiles wasmtime, which takes some minutes)", &mut build)?;
     let folder = if profile == DEVELOPMENT { "debug" } else { profile };
@@ -43,13 +51,14 @@ pub fn plugins() -> Result<PathBuf> {
     let guests = target().join("guests");
     let mut build = cargo(["build", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
     build.arg(&guests);
-    for backend in BACKENDS {
+    let backends = backends()?;
+    for backend in &backends {
         build.args(["--package".into(), format!("cofferdam-{backend}")]);
     }
     step("Building the plugins", &mut build)?;
     let folder = target().join("plugins");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for backend in BACKENDS {
+    for backend in &backends {
         let file = format!("{backend}.wasm");
         let (from, to) = (guests.join("wasm32-wasip2/plugin").join(&file), folder.join(&file));
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::build::{self, BACKENDS, Built};
+use crate::build::{self, Built};
 use crate::run::{root, say};
 
 /// Builds the optimised command and plugins and copies them into `dist`.
@@ -12,7 +12,7 @@ pub fn dist() -> Result<()> {
     let Built { command, plugins } = build::build("release")?;
     let dist = root().join("dist");
     let mut files = vec![(command, dist.join("bin/cofferdam"))];
-    files.extend(BACKENDS.map(|backend| {
+    files.extend(build::backends()?.into_iter().map(|backend| {
         let file = format!("{backend}.wasm");
         (plugins.join(&file), dist.join("plugins").join(file))
     }));

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod dist;
 mod faults;
+mod floors;
 mod lint;
 mod moves;
 mod run;
@@ -45,7 +46,7 @@ enum Task {
         /// Only the tests of this file or folder of tests/tests, or those whose name contains this.
         filter: Option<String>,
     },
-    /// Check formatting, clippy and documentation of host and guests; warnings are errors.
+    /// Check formatting, the floors of the library, clippy and documentation of host and guests; warnings are errors.
     Lint,
     /// Put the optimised command and plugins into dist/, ready to be copied to another machine.
     Dist,

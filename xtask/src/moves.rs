@@ -34,7 +34,7 @@ pub fn moves(arguments: &Arguments) -> Result<ExitCode> {
     setup::mariadb()?;
     let Built { command, plugins } = build::build("release")?;
     // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
-    let mut build = cargo(["build", "--features", "cofferdam/command", "--bin", "cofferdam-moves"]);
+    let mut build = cargo(["build", "--bin", "cofferdam-moves"]);
     step("Building the measurement", &mut build)?;
     let mut moves = Command::new(target().join("debug").join("cofferdam-moves"));
     moves.arg("--command").arg(command).arg("--plugins").arg(plugins);

@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, DatabaseConfig, Spec, variable_named};
-use crate::files::{FilePath, FileUse, Whereabouts, of_sqlite};
-use crate::resilience::spool;
+use super::{Config, ConfigError, Spec, variable_named};
+use crate::files::{FilePath, FileUse, Whereabouts, of_spool, of_sqlite};
 
 /// Files that a configuration uses for one thing.
 #[derive(Clone, Debug)]
@@ -19,11 +18,11 @@ pub struct Claim {
 }
 
 impl Claim {
-    fn written(variable: &'static str, files: Vec<PathBuf>) -> Self {
+    pub(super) fn written(variable: &'static str, files: Vec<PathBuf>) -> Self {
         Self { variable, files, is_written: true }
     }
 
-    fn read(variable: &'static str, file: PathBuf) -> Self {
+    pub(super) fn read(variable: &'static str, file: PathBuf) -> Self {
         Self { variable, files: vec![file], is_written: false }
     }
 }
@@ -48,7 +47,7 @@ pub fn claims_of(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<Claim> {
     });
     let databases = [("DATABASE_PATH", database), ("COFFERDAM_MIRROR", mirror)];
     let databases = databases.into_iter().filter_map(|(name, path)| Some(Claim::written(name, of_sqlite(&path?))));
-    let spool = path("COFFERDAM_SPOOL").map(|path| Claim::written("COFFERDAM_SPOOL", spool::files_of(&path)));
+    let spool = path("COFFERDAM_SPOOL").map(|path| Claim::written("COFFERDAM_SPOOL", of_spool(&path)));
     let read = READ.into_iter().filter_map(|name| Some(Claim::read(name, path(name)?)));
     databases.chain(spool).chain(read).collect()
 }
@@ -63,16 +62,9 @@ pub fn claimed(claims: &[Claim], file: &Path) -> Option<&'static str> {
 impl Config {
     /// The files that this configuration uses.
     pub fn claims(&self) -> Vec<Claim> {
-        let mut claims = match &self.database {
-            DatabaseConfig::Sqlite(sqlite) => vec![Claim::written("DATABASE_PATH", of_sqlite(&sqlite.path))],
-            DatabaseConfig::Mysql(mysql) => {
-                let password = mysql.password_file.clone().map(|file| Claim::read("MYSQL_PASSWORD_FILE", file));
-                let authority = mysql.tls.ca.clone().map(|file| Claim::read("MYSQL_TLS_CA", file));
-                password.into_iter().chain(authority).collect()
-            }
-        };
+        let mut claims = self.database.claims();
         if let Some(spool) = &self.resilience.spool {
-            claims.push(Claim::written("COFFERDAM_SPOOL", spool::files_of(&spool.path)));
+            claims.push(Claim::written("COFFERDAM_SPOOL", of_spool(&spool.path)));
         }
         if let Some(mirror) = &self.mirror {
             claims.extend(mirror.config.claims().into_iter().filter_map(|claim| match claim.variable {
@@ -90,11 +82,8 @@ impl Config {
     /// Refuses what [`from_env`](Self::from_env) refuses of files: names that nobody meant, and one file for two things of
     /// which one is written.
     pub(crate) fn check_files(&self) -> Result<(), ConfigError> {
-        let written = match &self.database {
-            DatabaseConfig::Sqlite(sqlite) => Some(("DATABASE_PATH", &sqlite.path)),
-            DatabaseConfig::Mysql(_) => None,
-        };
-        let spool = self.resilience.spool.as_ref().map(|spool| ("COFFERDAM_SPOOL", &spool.path));
+        let written = self.database.file().map(|path| ("DATABASE_PATH", path));
+        let spool = self.resilience.spool.as_ref().map(|spool| ("COFFERDAM_SPOOL", &*spool.path));
         let named = written.into_iter().chain(spool);
         let mut mistakes: Vec<_> = named
             .filter_map(|(variable, path)| {

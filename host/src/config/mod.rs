@@ -1,18 +1,20 @@
 //! What can be set. [`Config::from_env`] is the one place that reads the environment.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::sql::Engine;
+use crate::engines::{Engine, with_engines};
 
 mod claims;
 mod duration;
+mod locate;
 mod mirror;
 mod mysql;
 mod read;
 mod resilience;
 mod spec;
+mod sqlite;
 mod variables;
 
 #[cfg(test)]
@@ -22,10 +24,12 @@ pub use self::claims::{Claim, claimed, claims_of};
 pub use self::mirror::MirrorConfig;
 pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, START_WAIT, SpoolConfig};
 pub use duration::{format_duration, parse_duration};
+pub use locate::PluginNotFound;
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
 pub use spec::{Spec, SpecError};
+pub use sqlite::SqliteConfig;
 pub use variables::{VARIABLES, Variable, misspelt, variable_named};
 
 /// Everything that a [`Storage`](crate::Storage) needs to know.
@@ -64,31 +68,47 @@ pub enum PluginSource {
     BesideExecutable,
 }
 
-/// Which database, and how to reach it.
-#[derive(Clone, Debug)]
-pub enum DatabaseConfig {
-    /// A SQLite file.
-    Sqlite(SqliteConfig),
-    /// A MySQL or MariaDB server.
-    Mysql(MysqlConfig),
-}
-
-impl DatabaseConfig {
-    /// The kind of the database.
-    pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Mysql(_) => Engine::Mysql,
+macro_rules! database_config {
+    ($($(#[$doc:meta])* $variant:ident, $name:literal, $module:ident, $config:ident;)*) => {
+        /// Which database, and how to reach it.
+        #[derive(Clone, Debug)]
+        pub enum DatabaseConfig {
+            $($(#[$doc])* $variant($config),)*
         }
-    }
-}
 
-/// A SQLite file.
-#[derive(Clone, Debug)]
-pub struct SqliteConfig {
-    /// The file; its folder is created.
-    pub path: PathBuf,
+        impl DatabaseConfig {
+            /// The kind of the database.
+            pub fn engine(&self) -> Engine {
+                match self {
+                    $(Self::$variant(_) => Engine::$variant,)*
+                }
+            }
+
+            /// The file that holds it, if it is one.
+            pub fn file(&self) -> Option<&Path> {
+                match self {
+                    $(Self::$variant(config) => config.file(),)*
+                }
+            }
+
+            /// The files that it uses.
+            fn claims(&self) -> Vec<Claim> {
+                match self {
+                    $(Self::$variant(config) => config.claims(),)*
+                }
+            }
+
+            /// Has a connection that fails reported at once, with its cause, instead of after several attempts: for somebody
+            /// who watches.
+            pub fn attempt_once(&mut self) {
+                match self {
+                    $(Self::$variant(config) => config.attempt_once(),)*
+                }
+            }
+        }
+    };
 }
+with_engines!(database_config);
 
 /// How connections are pooled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

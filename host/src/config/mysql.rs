@@ -1,10 +1,10 @@
 //! How to reach MySQL or MariaDB servers.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Secret;
+use super::{Claim, Secret};
 
 /// One MySQL or MariaDB server, or several that hold the same database.
 #[derive(Clone, Debug)]
@@ -127,5 +127,22 @@ impl TlsMode {
     /// The mode of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+}
+
+impl MysqlConfig {
+    /// A server has files of its own.
+    pub(super) fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    pub(super) fn claims(&self) -> Vec<Claim> {
+        let password = self.password_file.clone().map(|file| Claim::read("MYSQL_PASSWORD_FILE", file));
+        let authority = self.tls.ca.clone().map(|file| Claim::read("MYSQL_TLS_CA", file));
+        password.into_iter().chain(authority).collect()
+    }
+
+    pub(super) fn attempt_once(&mut self) {
+        self.connect_attempts = 1;
     }
 }

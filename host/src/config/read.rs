@@ -16,6 +16,7 @@ use super::claims::of_conflict;
 use super::duration::{format_duration, parse_duration};
 use super::variables::{misspelt, variable_named};
 use super::{Config, ConfigError, DatabaseConfig, PluginSource, PoolConfig, SqliteConfig, Timeouts};
+use crate::engines::{Engine, with_engines};
 use crate::files::{FilePath, FileUse, slip};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -181,23 +182,29 @@ impl Reader<'_> {
 
     fn database(&mut self) -> DatabaseConfig {
         const NAME: &str = "DATABASE_TYPE";
-        let text = self.text_or_default(NAME);
-        match text.as_str() {
-            "sqlite" => DatabaseConfig::Sqlite(self.sqlite()),
-            "mysql" => DatabaseConfig::Mysql(self.mysql()),
-            other => {
-                let advice = match slip::cleaned(other).to_ascii_lowercase().as_str() {
-                    "sqlite" | "sqlite3" | "sqlite2" | "file" => "; write sqlite",
-                    "mysql" | "mysql2" | "mysqli" | "mysql8" | "mariadb" | "percona" => {
-                        "; write mysql, also for MariaDB"
+        let kind = self.text_or_default(NAME);
+        macro_rules! read {
+            ($($(#[$doc:meta])* $variant:ident, $name:literal, $module:ident, $config:ident;)*) => {
+                match kind.as_str() {
+                    $($name => DatabaseConfig::$variant(self.$module()),)*
+                    other => {
+                        let advice = match slip::cleaned(other).to_ascii_lowercase().as_str() {
+                            "sqlite" | "sqlite3" | "sqlite2" | "file" => "; write sqlite",
+                            "mysql" | "mysql2" | "mysqli" | "mysql8" | "mariadb" | "percona" => {
+                                "; write mysql, also for MariaDB"
+                            }
+                            "postgres" | "postgresql" | "pg" | "pgsql" => "; there is no backend for PostgreSQL",
+                            _ => "",
+                        };
+                        let names: Vec<_> = Engine::ALL.iter().map(|engine| engine.name()).collect();
+                        let problem = format!("is {}: it must be {}{advice}", shown(other), names.join(" or "));
+                        self.wrong_value(NAME, problem);
+                        DatabaseConfig::Sqlite(self.sqlite())
                     }
-                    "postgres" | "postgresql" | "pg" | "pgsql" => "; there is no backend for PostgreSQL",
-                    _ => "",
-                };
-                self.wrong_value(NAME, format!("is {}: it must be sqlite or mysql{advice}", shown(other)));
-                DatabaseConfig::Sqlite(self.sqlite())
-            }
+                }
+            };
         }
+        with_engines!(read)
     }
 
     fn sqlite(&mut self) -> SqliteConfig {

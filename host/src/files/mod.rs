@@ -32,3 +32,22 @@ pub(crate) fn of_sqlite(path: &Path) -> Vec<PathBuf> {
     let real = Whereabouts::of(path).path();
     ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(&real, suffix)).into()
 }
+
+/// The file of the marks that belong to a spool.
+pub fn marks_beside(spool: &Path) -> PathBuf {
+    with_suffix(spool, ".mirror")
+}
+
+/// The files of a spool at this path: itself, its copy, its lock, what is made while a damaged one is renewed, and the same of
+/// the marks of a mirror.
+pub(crate) fn of_spool(path: &Path) -> Vec<PathBuf> {
+    let path = Whereabouts::of(path).path();
+    let mut files = Vec::new();
+    for spool in [marks_beside(&path), path] {
+        files.push(with_suffix(&spool, "-lock"));
+        for part in ["", "-copy", ".new", ".fresh", ".salvage"] {
+            files.extend(of_sqlite(&with_suffix(&spool, part)));
+        }
+    }
+    files
+}

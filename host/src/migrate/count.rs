@@ -2,8 +2,8 @@
 //! page alike: two sides that are read the same way compare equal without it.
 
 use super::error::Result;
-use super::model::Overview;
 use super::side::Side;
+use crate::model::migration::Overview;
 
 /// Compares the rows that were read of a side with those that it had `before`. Of one that was written meanwhile nothing can be
 /// told: rows come and go on either side of the place that is being read.

@@ -8,15 +8,15 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::OUT_OF_TURN;
-use super::model::{Position, Progress, Run};
 use super::retry::Retry;
 use super::source::Page;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::Storage;
+use crate::model::migration::{Position, Progress, Run};
+use crate::service::MigrationService;
 
 /// Writes pages in their order, several at a time: while the database makes one durable it takes in the next.
 pub(super) struct Writer {
-    storage: Arc<Storage>,
+    storage: Arc<dyn MigrationService>,
     owner: Arc<str>,
     run: u32,
     /// The number of the page that comes next.
@@ -31,7 +31,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn new(storage: &Arc<Storage>, owner: &str, run: &Run, at_a_time: u32, patience: Duration) -> Self {
+    pub fn new(
+        storage: &Arc<dyn MigrationService>,
+        owner: &str,
+        run: &Run,
+        at_a_time: u32,
+        patience: Duration,
+    ) -> Self {
         Self {
             storage: Arc::clone(storage),
             owner: owner.into(),
@@ -94,7 +100,7 @@ impl Writer {
 
 /// One page.
 struct Write {
-    storage: Arc<Storage>,
+    storage: Arc<dyn MigrationService>,
     owner: Arc<str>,
     run: u32,
     number: u64,

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{LEASE_LOST, Result};
-use super::model::Lease;
 use super::side::Side;
-use crate::storage::Storage;
+use crate::model::migration::Lease;
+use crate::service::MigrationService;
 
 /// How long a lease may stand still until it is dead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The lease of a destination, kept alive as long as this lives.
 pub(super) struct Held {
-    storage: Arc<Storage>,
+    storage: Arc<dyn MigrationService>,
     owner: String,
     beating: AbortOnDropHandle<()>,
 }
@@ -75,7 +75,7 @@ impl Held {
     }
 }
 
-async fn beat(storage: Arc<Storage>, owner: String) {
+async fn beat(storage: Arc<dyn MigrationService>, owner: String) {
     loop {
         sleep(BEAT).await;
         match storage.keep_lease(&owner).await {

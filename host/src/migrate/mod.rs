@@ -17,7 +17,6 @@ mod count;
 mod destination;
 mod error;
 mod lease;
-pub(crate) mod model;
 mod plan;
 mod retry;
 mod rollback;
@@ -26,12 +25,9 @@ mod side;
 mod source;
 mod verify;
 
-#[cfg(feature = "snapshot")]
-pub mod snapshot;
-
 pub use crate::config::{Spec, SpecError};
+pub use crate::model::migration::{Left, Overview, Position, Reject, Run, RunState, Table, TableOverview, Tally};
 pub use error::{MigrateError, Result};
-pub use model::{Left, Overview, Position, Reject, Run, RunState, Table, TableOverview, Tally};
 pub use plan::Plan;
 pub use rollback::{RolledBack, forget, roll_back};
 pub use run::{Observer, Options, run};

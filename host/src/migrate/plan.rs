@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::error::{MigrateError, Result};
-use super::model::{Overview, RunState};
 use super::side::Side;
 use crate::clock::{Clock, SystemClock};
+use crate::model::migration::{Overview, RunState};
 
 /// What a destination is expected to take in a second, for an estimate. `docs/migration.md` has measured figures.
 const ROWS_PER_SECOND: [(&str, u64); 2] = [("sqlite", 100_000), ("mysql", 60_000)];

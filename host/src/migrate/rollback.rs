@@ -1,9 +1,9 @@
 use super::error::{LACKS_INDEXES, Result};
 use super::lease::Held;
-use super::model::Left;
 use super::run::{Options, create_indexes};
 use super::side::Side;
 use crate::error::Error;
+use crate::model::migration::Left;
 
 /// What a rollback did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use super::count;
 use super::destination::Writer;
 use super::error::{MigrateError, Result};
 use super::lease::Held;
-use super::model::{Overview, Reject, Run, RunState};
 use super::plan::same;
 use super::retry::Retry;
 use super::side::Side;
 use super::source::Pages;
 use crate::model::MessageState;
+use crate::model::migration::{Overview, Reject, Run, RunState};
 
 /// From how many rows on a run goes without indexes until its end: of fewer, nobody notices the difference.
 const MANY_ROWS: u64 = 25_000;

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
-use super::model::Overview;
-use crate::config::{Claim, DatabaseConfig, Passwords, Spec, claimed, claims_of};
+use crate::config::{Claim, Passwords, Spec, claimed, claims_of};
 use crate::error::{Error, ErrorKind};
 use crate::files::{FileUse, Whereabouts, is_same};
-use crate::service::StorageService;
+use crate::model::migration::Overview;
+use crate::service::{MigrationService, StorageService};
 use crate::storage::{Integrity, Storage};
 use crate::threads;
 
@@ -54,6 +54,8 @@ pub enum Mode {
 /// One side of a migration, open.
 pub struct Side {
     storage: Arc<Storage>,
+    /// The same, for those who move rows.
+    service: Arc<dyn MigrationService>,
     label: String,
     name: String,
     file: Option<PathBuf>,
@@ -91,14 +93,8 @@ impl Side {
         }
         let usage = if role == Role::From { FileUse::Source } else { FileUse::Database };
         let mut config = spec.config(role.passwords(), usage, lookup).map_err(|error| start(error.into()))?;
-        let file = match &mut config.database {
-            DatabaseConfig::Sqlite(sqlite) => Some(sqlite.path.clone()),
-            DatabaseConfig::Mysql(mysql) => {
-                // Somebody watches: a failure is reported at once, with its cause.
-                mysql.connect_attempts = 1;
-                None
-            }
-        };
+        config.database.attempt_once();
+        let file = config.database.file().map(Path::to_owned);
         let builder = Storage::builder(config);
         let builder = if mode == Mode::Read { builder.read_only() } else { builder.bulk() };
         let storage = match threads::spawn(move || builder.build()).await {
@@ -112,7 +108,8 @@ impl Side {
             Some(path) => look(path)?,
             None => true,
         };
-        let side = Self { storage, label, name, file, exists: exists || mode == Mode::Write };
+        let service = Arc::clone(&storage) as Arc<dyn MigrationService>;
+        let side = Self { storage, service, label, name, file, exists: exists || mode == Mode::Write };
         if side.exists {
             let opened = match mode {
                 Mode::Read | Mode::Attach => side.storage.attach().await,
@@ -199,8 +196,8 @@ impl Side {
         self.storage.close().await.map_err(|error| self.failed(error))
     }
 
-    pub(super) fn storage(&self) -> &Arc<Storage> {
-        &self.storage
+    pub(super) fn storage(&self) -> &Arc<dyn MigrationService> {
+        &self.service
     }
 
     pub(super) fn failed(&self, error: Error) -> MigrateError {

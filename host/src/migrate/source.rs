@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::model::{OwnershipsPage, Position, Reject, StatesPage};
 use super::retry::Retry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::MessageState;
-use crate::storage::Storage;
+use crate::model::migration::{OwnershipsPage, Position, Reject, StatesPage};
+use crate::service::MigrationService;
 
 /// Pages that lie ready while another one is worked on.
 const AHEAD: usize = 1;
@@ -58,14 +58,14 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    pub fn read(storage: Arc<Storage>, from: Position, rows: u32, patience: Duration) -> Self {
+    pub fn read(storage: Arc<dyn MigrationService>, from: Position, rows: u32, patience: Duration) -> Self {
         let (sender, pages) = mpsc::channel(AHEAD);
         let reading = AbortOnDropHandle::new(tokio::spawn(async move {
             let mut position = from;
             loop {
                 let mut retry = Retry::new(patience);
                 let page = loop {
-                    match page(&storage, &position, rows).await {
+                    match page(&*storage, &position, rows).await {
                         Ok(Some(page)) => break Ok(page),
                         Ok(None) => return,
                         Err(error) if retry.again(&error).await => {}
@@ -90,7 +90,7 @@ impl Pages {
     }
 }
 
-async fn page(storage: &Storage, position: &Position, rows: u32) -> Result<Option<Page>> {
+async fn page(storage: &dyn MigrationService, position: &Position, rows: u32) -> Result<Option<Page>> {
     Ok(match position {
         Position::MessageStates(after) => {
             let page = storage.read_message_states(after.as_ref(), rows).await?;

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use super::count;
 use super::error::Result;
-use super::model::{Overview, Position, Table};
 use super::side::Side;
 use super::source::{Page, Pages};
 use crate::error::{Error, ErrorKind};
+use crate::model::migration::{Overview, Position, Table};
+use crate::model::packed::{Malformed, Strings, TextColumn, same_length};
 use crate::model::{MessageKey, MessageState, ThreadOwnership};
-use crate::plugin::bindings::types::TextColumnResult;
-use crate::plugin::convert::{Malformed, Strings, same_length};
-use crate::service::StorageService;
 
 /// Rows after which an observer hears of the progress.
 const REPORT: u64 = 20_000;
@@ -342,7 +340,7 @@ impl Checked {
 }
 
 /// A text of a column that was checked.
-fn text(column: &TextColumnResult, row: usize) -> &str {
+fn text(column: &TextColumn, row: usize) -> &str {
     &column.text[column.offsets[row] as usize..column.offsets[row + 1] as usize]
 }
 

@@ -2,14 +2,14 @@ use std::path::Path;
 
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::{PluginPre, sql};
 use super::cache::Cache;
 use super::engine::Engine;
 use super::error::PluginError;
 use super::inspect::{self, Inspection};
 use super::state::HostState;
-use crate::bridge::HasSql;
 use crate::limit;
+use crate::wall::bindings::{PluginPre, sql};
+use crate::wall::bridge::HasSql;
 
 /// Reads, checks, compiles and links a component, in this order.
 pub(super) fn load(

@@ -1,17 +1,14 @@
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
 
 use wasmtime::component::Component;
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::error::PluginError;
-use super::limits::Limits;
 use crate::limit;
-
-/// How often a running guest is looked at: the grain of every limit on time.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+use crate::model::Limits;
+use crate::wall::meter::{TICK, Ticks};
 
 /// Ticks without any call after which the ticker goes to sleep, so that an idle bot does not wake the machine.
 const IDLE_TICKS: u32 = 100;
@@ -73,7 +70,7 @@ impl Engine {
     }
 
     pub(crate) fn ticks(&self) -> Ticks {
-        Ticks(self.0.ticker.shared.clone())
+        self.0.ticker.shared.ticks.clone()
     }
 
     /// Keeps the ticker awake while a call runs.
@@ -176,18 +173,8 @@ fn small_memories(config: &mut Config) {
     config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(1 << 20);
 }
 
-/// A count of ticks since the engine was made.
-#[derive(Clone)]
-pub(crate) struct Ticks(Arc<Shared>);
-
-impl Ticks {
-    pub(crate) fn now(&self) -> u64 {
-        self.0.ticks.load(Ordering::Relaxed)
-    }
-}
-
 struct Shared {
-    ticks: AtomicU64,
+    ticks: Ticks,
     active: AtomicUsize,
     asleep: AtomicBool,
     stop: AtomicBool,
@@ -202,7 +189,7 @@ struct Ticker {
 impl Ticker {
     fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            ticks: AtomicU64::new(0),
+            ticks: Ticks::default(),
             active: AtomicUsize::new(0),
             asleep: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -219,7 +206,7 @@ fn tick(shared: &Shared, engine: &wasmtime::Engine) {
     let mut idle = 0;
     while !shared.stop.load(Ordering::SeqCst) {
         thread::park_timeout(TICK);
-        shared.ticks.fetch_add(1, Ordering::Relaxed);
+        shared.ticks.pass();
         engine.increment_epoch();
         idle = if shared.active.load(Ordering::Relaxed) == 0 { idle + 1 } else { 0 };
         if idle < IDLE_TICKS {

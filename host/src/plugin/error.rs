@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::locate::PluginNotFound;
+use crate::config::PluginNotFound;
 use crate::limit;
 
 /// Why a component cannot be used. Each message says which file, why, and what to do.

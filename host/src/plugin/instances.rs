@@ -9,18 +9,18 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Store, Trap};
 
-use super::bindings::{Plugin, PluginPre};
+use super::component;
 use super::engine::{Engine, Reclaim};
 use super::error::PluginError;
 use super::inspect::Inspection;
-use super::limits::{Excess, Limits};
 use super::state::{HostState, excess};
-use super::{component, convert};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit;
+use crate::model::{Description, Limits};
 use crate::sql::Database;
-use crate::storage::Description;
+use crate::wall::bindings::{Plugin, PluginPre};
+use crate::wall::limits::Excess;
 
 /// Failures in a row after which a plugin is left alone for a while.
 const FAILURES_BEFORE_PAUSE: u32 = 5;
@@ -391,14 +391,6 @@ fn reason(error: &wasmtime::Error, state: &HostState, limits: &Limits) -> String
             None => format!("it broke the rules of the contract: {}", error.root_cause()),
         },
     }
-}
-
-/// What a guest returned, or an error that says that it does not hold together.
-pub(crate) fn well_formed<T>(result: Result<T, convert::Malformed>) -> Result<T> {
-    result.map_err(|malformed| {
-        let message = format!("the plugin returned a malformed list: {}", malformed.reason());
-        Error::new(ErrorKind::Internal, message)
-    })
 }
 
 /// Runs a future on this thread. For a guest that is asked for its description, which waits for nothing but the

@@ -5,7 +5,6 @@
 //! - `engine` holds the one constructor of the engine and the clock that interrupts guests.
 //! - `state` is what an instance owns: WASI without grants, limits, its view of the database.
 //! - `instances` keeps instances for the next call and throws away those that failed.
-//! - `convert` translates between the contract's types and the model's.
 
 mod cache;
 mod component;
@@ -13,29 +12,25 @@ mod engine;
 mod error;
 mod inspect;
 mod instances;
-mod limits;
-mod locate;
 mod output;
 mod state;
 
-pub(crate) mod bindings;
-pub(crate) mod convert;
-
 pub use error::PluginError;
 pub use inspect::{CONTRACT_VERSION, Inspection, inspect};
+
+pub use crate::config::PluginNotFound;
+use crate::model::Description;
+pub use crate::model::Limits;
 
 /// Compiles a component and asks it, without a database, what it is.
 ///
 /// # Errors
 ///
 /// As [`inspect`], and where the component does not fit the contract or fails.
-pub fn describe(path: &std::path::Path) -> Result<crate::Description, PluginError> {
+pub fn describe(path: &std::path::Path) -> Result<Description, PluginError> {
     let clock = std::sync::Arc::new(crate::clock::SystemClock);
     let limits = Limits { instances: 1, ..Limits::standard() };
     Instances::load(path.into(), None, None, limits, clock).map(|instances| instances.description().clone())
 }
 
-pub(crate) use instances::{Entry, Instances, well_formed};
-pub use limits::Limits;
-pub use locate::PluginNotFound;
-pub(crate) use state::Meter;
+pub(crate) use instances::{Entry, Instances};

@@ -5,11 +5,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
-use super::engine::{Engine, TICK, Ticks};
-use super::limits::{Allocations, Excess, Limits};
+use super::engine::Engine;
 use super::output::{Output, Stream};
-use crate::bridge::{SqlContext, SqlView};
 use crate::clock::Clock;
+use crate::model::Limits;
+use crate::wall::bridge::{SqlContext, SqlView};
+use crate::wall::limits::{Allocations, Excess};
+use crate::wall::meter::Meter;
 
 /// The data of one instance's store.
 pub(crate) struct HostState {
@@ -78,42 +80,6 @@ struct ComputedTooLong;
 /// What a failed call ran into, if it was a limit.
 pub(super) fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
     if error.is::<ComputedTooLong>() { Some(Excess::Compute) } else { state.allocations.refused() }
-}
-
-/// Measures how long a guest computes in one operation, in ticks, leaving out what the host does for it.
-#[derive(Clone)]
-pub(crate) struct Meter {
-    ticks: Ticks,
-    limit: u64,
-    started: u64,
-    in_host: u64,
-}
-
-impl Meter {
-    fn new(ticks: Ticks, limit: Duration) -> Self {
-        let limit = u64::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);
-        let started = ticks.now();
-        Self { ticks, limit, started, in_host: 0 }
-    }
-
-    pub(super) fn restart(&mut self) {
-        self.started = self.ticks.now();
-        self.in_host = 0;
-    }
-
-    /// Notes that the guest waits for the host; what it returns goes to [`leave_host`](Self::leave_host).
-    pub(crate) fn enter_host(&self) -> u64 {
-        self.ticks.now()
-    }
-
-    /// Notes that the guest goes on.
-    pub(crate) fn leave_host(&mut self, entered: u64) {
-        self.in_host += self.ticks.now() - entered;
-    }
-
-    fn is_exhausted(&self) -> bool {
-        self.ticks.now() - self.started > self.in_host + self.limit
-    }
 }
 
 struct WallClock(Arc<dyn Clock>);

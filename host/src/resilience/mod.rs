@@ -33,7 +33,6 @@ use tokio::time::Instant;
 
 use self::breaker::Breaker;
 pub use self::breaker::{BreakerState, BreakerStatus};
-pub use self::mirror::marks_beside;
 use self::mirror::{Mirror, ShadowRead};
 use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
 use self::status::age;

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::error;
+
 /// The result of a call to a database.
 pub type Result<T, E = SqlError> = std::result::Result<T, E>;
 
@@ -62,3 +64,24 @@ impl fmt::Display for SqlError {
 }
 
 impl std::error::Error for SqlError {}
+
+/// An error from opening or asking a database, outside any backend.
+impl From<SqlError> for error::Error {
+    fn from(error: SqlError) -> Self {
+        let kind = match error.kind {
+            ErrorKind::Unavailable => error::ErrorKind::Unavailable,
+            ErrorKind::Timeout => error::ErrorKind::Timeout,
+            ErrorKind::Conflict => error::ErrorKind::Conflict,
+            ErrorKind::PermissionDenied => error::ErrorKind::PermissionDenied,
+            ErrorKind::StorageFull => error::ErrorKind::StorageFull,
+            ErrorKind::CorruptData => error::ErrorKind::CorruptData,
+            ErrorKind::Constraint | ErrorKind::Other => error::ErrorKind::Refused,
+            ErrorKind::InvalidStatement => error::ErrorKind::Internal,
+        };
+        let converted = Self::new(kind, error.message);
+        match error.code {
+            Some(code) => converted.with_code(code),
+            None => converted,
+        }
+    }
+}

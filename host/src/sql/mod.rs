@@ -12,34 +12,19 @@ pub mod sqlite;
 
 mod error;
 mod gate;
+mod open;
 mod pause;
 mod read_only;
 mod rows;
 mod statement;
 
 pub use error::{ErrorKind, Result, SqlError};
+pub use open::{Purpose, open};
 pub use read_only::ReadOnly;
 pub use rows::{ResultLimits, Rows, RowsBuilder};
 pub use statement::{Statement, Work};
 
-/// The kind of a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// A SQLite file.
-    Sqlite,
-    /// MySQL or MariaDB.
-    Mysql,
-}
-
-impl Engine {
-    /// Its name in the contract and in `DATABASE_TYPE`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sqlite => "sqlite",
-            Self::Mysql => "mysql",
-        }
-    }
-}
+pub use crate::engines::Engine;
 
 /// Which database is behind a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]

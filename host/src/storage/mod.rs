@@ -15,14 +15,16 @@ use tracing::{Instrument, Span};
 
 pub use self::integrity::Integrity;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, DatabaseConfig, Timeouts};
+use crate::config::{Config, ConfigError, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plugin::bindings::types;
-use crate::plugin::convert;
-use crate::plugin::{self, Entry, Instances, Limits, PluginError, well_formed};
-use crate::sql::{self, Database, Engine, Obstacles, PoolStatus, Server, SqlError};
+use crate::model::packed::Malformed;
+use crate::model::{Description, Limits};
+use crate::plugin::{self, Entry, Instances, PluginError};
+use crate::sql::{self, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
 use crate::text::one_line;
 use crate::threads;
+use crate::wall::bindings::types;
+use crate::wall::convert::{self, well_formed};
 
 /// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
 #[derive(Debug, thiserror::Error)]
@@ -33,19 +35,6 @@ pub enum StartError {
     /// The component is missing, is none, or speaks another version.
     #[error(transparent)]
     Plugin(#[from] PluginError),
-}
-
-/// What a backend says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// A short name, such as `sqlite`.
-    pub name: String,
-    /// The backend's own version.
-    pub version: String,
-    /// The database it needs.
-    pub engine: Engine,
-    /// The newest schema version that it knows.
-    pub schema_version: u32,
 }
 
 /// What a storage is doing.
@@ -65,14 +54,6 @@ pub struct StorageBuilder {
     clock: Arc<dyn Clock>,
     limits: Limits,
     purpose: Purpose,
-}
-
-/// What a database is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Serve,
-    Read,
-    Bulk,
 }
 
 impl StorageBuilder {
@@ -114,10 +95,10 @@ impl StorageBuilder {
     /// database than the configured one.
     pub fn build(self) -> Result<Storage, StartError> {
         let Self { config, clock, limits, purpose } = self;
-        let path = config.plugin.resolve(engine_of(&config.database)).map_err(PluginError::from)?;
+        let path = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
         let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
-        let (plugin, configured) = (instances.description().engine, engine_of(&config.database));
+        let (plugin, configured) = (instances.description().engine, config.database.engine());
         if plugin != configured {
             return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
         }
@@ -129,13 +110,6 @@ impl StorageBuilder {
             upgraded_unchecked: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
         })
-    }
-}
-
-fn engine_of(database: &DatabaseConfig) -> Engine {
-    match database {
-        DatabaseConfig::Sqlite(_) => Engine::Sqlite,
-        DatabaseConfig::Mysql(_) => Engine::Mysql,
     }
 }
 
@@ -324,16 +298,7 @@ impl Storage {
     async fn connect(&self, deadline: Instant) -> Result<Arc<dyn Database>> {
         let (config, pool, purpose) = (self.config.database.clone(), self.config.pool, self.purpose);
         // Opening a file may create folders and recover a journal.
-        let opened = threads::spawn(move || match &config {
-            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Read => sql::sqlite::open_read_only(sqlite, &pool),
-            DatabaseConfig::Sqlite(sqlite) if purpose == Purpose::Bulk => sql::sqlite::open_bulk(sqlite, &pool),
-            DatabaseConfig::Mysql(mysql) if purpose == Purpose::Read => {
-                sql::mysql::open(mysql, &pool).map(|database| Arc::new(sql::ReadOnly::new(database)) as _)
-            }
-            DatabaseConfig::Mysql(mysql) if purpose == Purpose::Bulk => sql::mysql::open_bulk(mysql, &pool),
-            DatabaseConfig::Sqlite(sqlite) => sql::sqlite::open(sqlite, &pool),
-            DatabaseConfig::Mysql(mysql) => sql::mysql::open(mysql, &pool),
-        });
+        let opened = threads::spawn(move || sql::open(&config, &pool, purpose));
         timeout_at(deadline, opened)
             .await
             .map_err(|_| Error::new(ErrorKind::Timeout, "the deadline passed while the database was being opened"))?
@@ -397,7 +362,7 @@ impl Storage {
     async fn list<C, T>(
         &self,
         name: &'static str,
-        unpack: fn(&C) -> Result<Vec<T>, convert::Malformed>,
+        unpack: fn(C) -> Result<Vec<T>, Malformed>,
         rows: fn(&C) -> usize,
         operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<C, types::Error>>,
     ) -> Result<Vec<T>> {
@@ -407,7 +372,7 @@ impl Storage {
             let message = format!("the result has more rows than the limit of {limit}");
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        well_formed(unpack(&columns))
+        well_formed(unpack(columns))
     }
 }
 

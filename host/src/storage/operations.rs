@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::{Phase, Storage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::model::packed::{Malformed, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
 use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 use crate::plugin::Entry;
-use crate::plugin::bindings::types;
-use crate::plugin::convert::{self, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
-use crate::service::{StorageService, TransferService};
+use crate::service::{MigrationService, StorageService, TransferService};
+use crate::wall::bindings::types;
 
 fn too_large(_: TooLarge) -> Error {
     Error::new(ErrorKind::InvalidInput, "one import may hold 4 GiB of text in a column: import in smaller pieces")
@@ -39,6 +39,14 @@ fn states(columns: &types::MessageStatesResult) -> usize {
 
 fn ownerships(columns: &types::ThreadOwnershipsResult) -> usize {
     columns.ids.len()
+}
+
+fn unpack_states(columns: types::MessageStatesResult) -> Result<Vec<MessageState>, Malformed> {
+    MessageStateColumns::from(columns).unpack()
+}
+
+fn unpack_ownerships(columns: types::ThreadOwnershipsResult) -> Result<Vec<ThreadOwnership>, Malformed> {
+    ThreadOwnershipColumns::from(columns).unpack()
 }
 
 /// Nanoseconds for the contract; more than 584 years count as 584 years.
@@ -101,7 +109,7 @@ impl StorageService for Storage {
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
-        self.list("get_all_message_states", convert::message_states, states, async |Entry { plugin, store }| {
+        self.list("get_all_message_states", unpack_states, states, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_get_all_message_states(store).await
         })
         .await
@@ -109,7 +117,7 @@ impl StorageService for Storage {
 
     async fn get_message_states_within_window(&self, window: Duration) -> Result<Vec<MessageState>> {
         let name = "get_message_states_within_window";
-        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
+        self.list(name, unpack_states, states, async |Entry { plugin, store }| {
             let window = nanoseconds(window);
             plugin.cofferdam_storage_storage().call_get_message_states_within_window(store, window).await
         })
@@ -144,7 +152,7 @@ impl StorageService for Storage {
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
         let name = "get_all_thread_ownerships";
-        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
+        self.list(name, unpack_ownerships, ownerships, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_get_all_thread_ownerships(store).await
         })
         .await
@@ -174,19 +182,19 @@ impl TransferService for Storage {
 
     async fn export_message_states(&self, after: Option<&MessageKey>, limit: u32) -> Result<Vec<MessageState>> {
         let name = "export_message_states";
-        self.list(name, convert::message_states, states, async |Entry { plugin, store }| {
+        self.list(name, unpack_states, states, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_transfer().call_export_message_states(store, after.map(Into::into), limit).await
         })
         .await
     }
 
     async fn import_message_states_with(&self, rows: &[MessageState], on_equal: OnEqual) -> Result<ImportOutcome> {
-        let columns = MessageStateColumns::new(rows).map_err(too_large)?;
+        let columns = MessageStateColumns::pack(rows).map_err(too_large)?;
         let outcome = self
             .operate("import_message_states", self.timeouts().list, one, async |Entry { plugin, store }| {
                 plugin
                     .cofferdam_storage_transfer()
-                    .call_import_message_states(store, columns.param(), on_equal.into())
+                    .call_import_message_states(store, (&columns).into(), on_equal.into())
                     .await
             })
             .await?;
@@ -195,7 +203,7 @@ impl TransferService for Storage {
 
     async fn export_thread_ownerships(&self, after: Option<&str>, limit: u32) -> Result<Vec<ThreadOwnership>> {
         let name = "export_thread_ownerships";
-        self.list(name, convert::thread_ownerships, ownerships, async |Entry { plugin, store }| {
+        self.list(name, unpack_ownerships, ownerships, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_transfer().call_export_thread_ownerships(store, after, limit).await
         })
         .await
@@ -206,12 +214,12 @@ impl TransferService for Storage {
         rows: &[ThreadOwnership],
         on_equal: OnEqual,
     ) -> Result<ImportOutcome> {
-        let columns = ThreadOwnershipColumns::new(rows).map_err(too_large)?;
+        let columns = ThreadOwnershipColumns::pack(rows).map_err(too_large)?;
         let outcome = self
             .operate("import_thread_ownerships", self.timeouts().list, one, async |Entry { plugin, store }| {
                 plugin
                     .cofferdam_storage_transfer()
-                    .call_import_thread_ownerships(store, columns.param(), on_equal.into())
+                    .call_import_thread_ownerships(store, (&columns).into(), on_equal.into())
                     .await
             })
             .await?;

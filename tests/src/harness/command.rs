@@ -83,7 +83,7 @@ fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--bin", "cofferdam", "--features", "cofferdam/command", "--quiet"])
+        .args(["build", "--bin", "cofferdam", "--quiet"])
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));

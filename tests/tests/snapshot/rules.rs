@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use async_trait::async_trait;
-use cofferdam::migrate::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
+use cofferdam::snapshot::{self, Compression, Header, OnBrokenRule, SnapshotError, Verified};
 use cofferdam::{
     Error, ErrorKind, ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, TransferService,
 };

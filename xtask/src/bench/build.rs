@@ -27,7 +27,7 @@ pub struct Programs {
 pub fn build() -> Result<Programs> {
     let plugins = build::plugins()?;
     // One invocation for all, so that cargo takes the features of all and compiles wasmtime once.
-    let mut host = cargo(["build", "--release", "--features", "cofferdam/command"]);
+    let mut host = cargo(["build", "--release"]);
     host.args(["--bin", "cofferdam", "--bin", "probes", "--bench", "backends"]);
     let mut built =
         executables("Building the benchmarks (the first time compiles wasmtime, optimised, for some minutes)", host)?;
@@ -47,7 +47,7 @@ pub fn build() -> Result<Programs> {
 
 /// Builds what counts instructions, with the features of everything else.
 pub fn instructions() -> Result<PathBuf> {
-    let build = cargo(["build", "--release", "--features", "cofferdam/command", "--bench", "instructions"]);
+    let build = cargo(["build", "--release", "--bench", "instructions"]);
     // Cargo builds the package's programs along with its benches.
     let built = executables("Building (the first time compiles wasmtime, optimised, for some minutes)", build)?;
     let found = built.into_iter().find(|(name, _)| name == "instructions");

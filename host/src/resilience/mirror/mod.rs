@@ -15,7 +15,6 @@ mod flight;
 mod shadow;
 mod worker;
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -32,16 +31,11 @@ use super::status::{LastError, MirrorStatus, age};
 use super::{ResilientStorage, lock};
 use crate::config::{MirrorConfig, OnUnavailable, SpoolConfig};
 use crate::error::Error;
-use crate::files::with_suffix;
+use crate::files::marks_beside;
 use crate::service::StorageService;
 
 /// How long an operation waits for its mark to be on the disk. It goes on after that, and the mark is on its way.
 const MARK_WAIT: Duration = Duration::from_millis(100);
-
-/// The file of the marks that belong to a spool.
-pub fn marks_beside(spool: &Path) -> PathBuf {
-    with_suffix(spool, ".mirror")
-}
 
 pub(super) struct Mirror {
     secondary: ResilientStorage,

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::error::SpoolError;
-use super::file::{Content, create, keep_log, read};
-use super::salvage;
+use super::tables::{Content, create, keep_log, move_aside, read, remove};
 use crate::files::with_suffix;
 
 /// Where the copy of the spool at `path` is.
@@ -62,7 +61,7 @@ impl SpoolCopy {
             drop(connection);
             tracing::error!(error = %SpoolError::sqlite(&file, &error), "{WITHOUT}");
             // It would be taken for the copy of what the spool holds later.
-            if let Err(error) = salvage::remove(&file) {
+            if let Err(error) = remove(&file) {
                 tracing::error!(file = %file.display(), %error, "the file cannot be removed");
             }
         }
@@ -85,13 +84,13 @@ fn open(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
         {
             drop(connection);
             tracing::info!(file = %file.display(), "the copy of the spool is behind: it is made anew");
-            salvage::remove(file).map_err(failed)?;
+            remove(file).map_err(failed)?;
             make(file, content)?
         }
         // May be worth a look.
         found => {
             drop(found);
-            if let Some(kept) = salvage::move_aside(file).map_err(failed)? {
+            if let Some(kept) = move_aside(file).map_err(failed)? {
                 tracing::warn!(
                     file = %file.display(), kept = %kept.display(),
                     "the copy of the spool is not what the spool holds: it is made anew"

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
-use super::file::{self, Content, SpoolFile};
+use super::file::{self, SpoolFile};
+use super::tables::{self, Content};
 use super::times::Times;
 use super::view::{Key, View};
 use crate::config::SpoolConfig;
@@ -341,7 +342,7 @@ impl Writer {
 
     /// What the file holds. Where it cannot be read, what it held: better too much than to forget a write.
     fn reload(&self, before: View) -> View {
-        match file::read_all(&self.file.connection) {
+        match tables::read_all(&self.file.connection) {
             Ok(content) => {
                 self.refused.set(&content.rejected);
                 view_of(content)
@@ -404,7 +405,7 @@ impl Writer {
     /// The limit does not count: these were in the spool before.
     fn restore(&self, view: &mut View) -> rusqlite::Result<i64> {
         let mut refused = Vec::new();
-        file::read_rejected(&self.file.connection, &mut refused)?;
+        tables::read_rejected(&self.file.connection, &mut refused)?;
         let mut restored = 0;
         for (entry, _) in refused {
             if view.has_later(&entry) {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::file::PAGE;
+use super::tables::PAGE;
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;

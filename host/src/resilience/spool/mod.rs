@@ -6,7 +6,7 @@
 //! newer row that somebody else has written meanwhile stays.
 //!
 //! - `copy` is a second file with the same writes, so that a disk which damages one of them costs nothing.
-//! - `file` opens it; `journal` is the thread that writes it.
+//! - `tables` is what both are made of; `file` opens the spool; `journal` is the thread that writes it.
 //! - `salvage` saves what can be read of a damaged one, with `log` what is in its log.
 //! - `view` is what it holds, for those who read.
 //! - `replay` puts it into the database; `times` knows the order of writes also where the clock was wrong.
@@ -19,12 +19,13 @@ mod journal;
 mod log;
 mod replay;
 mod salvage;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod times;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use self::entry::{SpoolEntry, SpooledWrite};
 pub use self::error::SpoolError;
@@ -32,21 +33,7 @@ pub(super) use self::journal::Journal;
 pub(super) use self::replay::{Replay, ReplayCounts, age_until};
 pub(super) use self::times::is_future;
 pub(super) use self::view::Key;
-use crate::files::{Whereabouts, of_sqlite, with_suffix};
-
-/// The files of a spool at this path: itself, its copy, its lock, what is made while a damaged one is renewed, and the same of
-/// the marks of a mirror.
-pub(crate) fn files_of(path: &Path) -> Vec<PathBuf> {
-    let path = Whereabouts::of(path).path();
-    let mut files = Vec::new();
-    for spool in [super::marks_beside(&path), path] {
-        files.push(with_suffix(&spool, "-lock"));
-        for part in ["", "-copy", ".new", ".fresh", ".salvage"] {
-            files.extend(of_sqlite(&with_suffix(&spool, part)));
-        }
-    }
-    files
-}
+use crate::files::Whereabouts;
 
 /// What is in a spool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +52,6 @@ pub struct SpoolContent {
 ///
 /// There is none, the file is something else or damaged, or the system does not let it be read.
 pub fn inspect(path: &Path) -> Result<SpoolContent, SpoolError> {
-    let file::Content { entries, rejected, unreadable, .. } = file::inspect(&Whereabouts::of(path).path())?;
+    let tables::Content { entries, rejected, unreadable, .. } = file::inspect(&Whereabouts::of(path).path())?;
     Ok(SpoolContent { entries, rejected, unreadable })
 }

@@ -10,8 +10,10 @@ use rusqlite::Connection;
 use super::copy;
 use super::entry::SpoolEntry;
 use super::error::SpoolError;
-use super::file::{COLUMNS, Content, Damaged, PAGE, connect, create, entry, last_number, read_rejected};
 use super::log;
+use super::tables::{
+    COLUMNS, Content, Damaged, PAGE, connect, create, entry, last_number, move_aside, read_rejected, remove,
+};
 use super::view::View;
 use crate::files::with_suffix;
 
@@ -66,34 +68,6 @@ pub(super) fn finish_renewal(path: &Path) -> Result<(), SpoolError> {
 
 fn new_of(path: &Path) -> PathBuf {
     with_suffix(path, ".new")
-}
-
-/// Removes a file with its log.
-pub(super) fn remove(file: &Path) -> std::io::Result<()> {
-    for suffix in ["-wal", "-shm", "-journal", ""] {
-        match std::fs::remove_file(with_suffix(file, suffix)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Keeps a file with its log under another name, which is returned; `None` where there is none.
-pub(super) fn move_aside(path: &Path) -> std::io::Result<Option<PathBuf>> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let aside = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
-    let mut kept = None;
-    for suffix in ["-wal", ""] {
-        let from = with_suffix(path, suffix);
-        if from.is_file() {
-            std::fs::rename(&from, with_suffix(&aside, suffix))?;
-            kept = Some(aside.clone());
-        }
-    }
-    // An index of the log that no longer belongs to it.
-    let _ = std::fs::remove_file(with_suffix(path, "-shm"));
-    Ok(kept)
 }
 
 /// Reads what can be read of damaged files, from copies of them: with its own first page or a new one, and with its log as

@@ -28,7 +28,7 @@ use self::connection::MysqlConnection;
 use self::pool::{Pool, SchemaChanges};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::error::Result;
-use crate::sql::{Access, Connection, Database, Engine, Obstacles, PoolStatus, Server};
+use crate::sql::{Access, Connection, Database, Engine, Obstacles, PoolStatus, Purpose, ReadOnly, Server};
 
 /// A pool of connections to a MySQL or MariaDB server, or to several that hold the same database. Connects when the first
 /// connection is wanted.
@@ -38,17 +38,15 @@ use crate::sql::{Access, Connection, Database, Engine, Obstacles, PoolStatus, Se
 /// [`ErrorKind::Other`](crate::sql::ErrorKind::Other) where the file with the authorities to trust cannot be used, or no
 /// server is named.
 pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, SchemaChanges::Wait)?))))
+    open_for(config, pool, Purpose::Serve)
 }
 
-/// As [`open`], for writing much at a time beside others: a change of the schema that waits for somebody who uses the table
-/// holds up all who come after it, and gives up after two seconds within a transaction, where nothing is tried again.
-///
-/// # Errors
-///
-/// As [`open`].
-pub fn open_bulk(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    Ok(Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, SchemaChanges::GiveWay)?))))
+/// As [`open`]. Who writes much at a time beside others gives way: a change of the schema that waits for somebody who uses the
+/// table holds up all who come after it, and gives up after two seconds within a transaction, where nothing is tried again.
+pub(super) fn open_for(config: &MysqlConfig, pool: &PoolConfig, purpose: Purpose) -> Result<Arc<dyn Database>> {
+    let changes = if purpose == Purpose::Bulk { SchemaChanges::GiveWay } else { SchemaChanges::Wait };
+    let database = Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, changes)?)));
+    Ok(if purpose == Purpose::Read { Arc::new(ReadOnly::new(database)) } else { database })
 }
 
 struct MysqlDatabase(Arc<Pool>);

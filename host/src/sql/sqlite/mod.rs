@@ -33,7 +33,8 @@ use crate::config::{PoolConfig, SqliteConfig};
 use crate::files::{FilePath, FileUse, Hazard, hazard};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{
-    Access, Connection, Database, Engine, PoolStatus, ReadOnly, ResultLimits, Rows, Server, Statement, Value, Work,
+    Access, Connection, Database, Engine, PoolStatus, Purpose, ReadOnly, ResultLimits, Rows, Server, Statement, Value,
+    Work,
 };
 
 /// Opens a SQLite file. Creates it and its folder where they are missing. The first write switches it to write-ahead
@@ -47,19 +48,20 @@ use crate::sql::{
 /// [`ErrorKind::Unavailable`] for one that cannot be created or written, [`ErrorKind::CorruptData`] for one that is
 /// no database. Each names the path.
 pub fn open(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    open_for(config, pool, Role::Writer)
+    open_for(config, pool, Purpose::Serve)
 }
 
-/// As [`open`], for writing much at a time: the writer has a cache of 32 MiB instead of 4.
-///
-/// # Errors
-///
-/// As [`open`].
-pub fn open_bulk(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    open_for(config, pool, Role::BulkWriter)
-}
-
-fn open_for(config: &SqliteConfig, pool: &PoolConfig, writer: Role) -> Result<Arc<dyn Database>> {
+/// As [`open`]. For writing much at a time the writer has a cache of 32 MiB instead of 4. For reading alone the file has to be there,
+/// and nothing of it is changed.
+pub(super) fn open_for(config: &SqliteConfig, pool: &PoolConfig, purpose: Purpose) -> Result<Arc<dyn Database>> {
+    let writer = match purpose {
+        Purpose::Serve => Role::Writer,
+        Purpose::Bulk => Role::BulkWriter,
+        Purpose::Read => {
+            let pool = Pool::open_read_only(judged(&config.path, FileUse::Source)?, *pool)?;
+            return Ok(Arc::new(ReadOnly::new(Arc::new(SqliteDatabase(Arc::new(pool))))));
+        }
+    };
     let path = &judged(&config.path, FileUse::Database)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -84,17 +86,6 @@ fn judged(path: &Path, usage: FileUse) -> Result<PathBuf> {
         let kind = if hazard(path).is_some() { ErrorKind::Unavailable } else { ErrorKind::Other };
         SqlError::new(kind, format!("the name of the database file {error}"))
     })
-}
-
-/// Opens a SQLite file that is there, for reading alone: nothing of the file is changed, not even by opening it. Leases
-/// that write are refused.
-///
-/// # Errors
-///
-/// As [`open`], and [`ErrorKind::Unavailable`] where there is no such file.
-pub fn open_read_only(config: &SqliteConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>> {
-    let path = judged(&config.path, FileUse::Source)?;
-    Ok(Arc::new(ReadOnly::new(Arc::new(SqliteDatabase(Arc::new(Pool::open_read_only(path, *pool)?))))))
 }
 
 struct SqliteDatabase(Arc<Pool>);

@@ -1,0 +1,328 @@
+//! `cofferdam check`
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use cofferdam::config::{DatabaseConfig, MirrorConfig, OnUnavailable, SpoolConfig, format_duration, misspelt};
+use cofferdam::files::{Whereabouts, marks_beside};
+use cofferdam::resilience::Status;
+use cofferdam::resilience::spool::{SpoolContent, inspect};
+use cofferdam::sql::Server;
+use cofferdam::sql::sqlite::remark_on_log;
+use cofferdam::{ResilientStorage, StorageService};
+use serde_json::{Value, json};
+
+use crate::arguments::positive_duration;
+use crate::failure::Failure;
+use crate::{open, output, spool};
+
+/// Loads the plugin, initialises the database, and asks whether operations would work.
+///
+/// Initialising creates missing tables and upgrades an older schema, as a starting bot does. A probe that runs beside
+/// another version of the bot must not do that: give it --no-upgrade.
+///
+/// It fails where the database is away, unless COFFERDAM_ON_UNAVAILABLE=degrade says that a bot goes on without: then it
+/// reports what is wrong and succeeds, as a liveness probe should. The circuit breaker and the pool are this process's own;
+/// the spool is the bot's. A mirror is asked too, without being changed, and reported: a bot works without it.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cofferdam check
+  cofferdam check --json
+  cofferdam check --no-upgrade --timeout 3s     as a container's readiness probe
+
+Exit codes, with the cause in one line on standard error:
+  0  healthy
+  1  unhealthy
+  2  wrong usage, environment or plugin
+  3  the database is away or too slow
+  4  there is no database yet, and --no-upgrade was given")]
+pub struct Check {
+    /// The longest that everything together may take, such as 500ms or 1m
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
+    timeout: Duration,
+    /// Fail where the schema is missing or older, instead of creating or upgrading it
+    #[arg(long)]
+    no_upgrade: bool,
+    /// Print a JSON document, also when it fails
+    #[arg(long)]
+    json: bool,
+}
+
+struct Report {
+    storage: ResilientStorage,
+    /// What the database said; an error where it is away and that is no failure.
+    database: Result<Answers, Failure>,
+    status: Status,
+    spool: Option<(PathBuf, SpoolContent)>,
+    mirror: Option<Mirror>,
+    load: Duration,
+}
+
+/// The database in COFFERDAM_MIRROR.
+struct Mirror {
+    name: String,
+    health: Result<(), Failure>,
+    /// Rows that the bot has still to bring over, where it has a spool to keep them in.
+    waiting: Option<usize>,
+}
+
+/// What the check has just made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// The file, with its tables.
+    File,
+    Tables,
+    /// The tables, from those of this version.
+    Upgrade(u32),
+}
+
+struct Answers {
+    server: Server,
+    schema_version: Option<u32>,
+    made: Option<Made>,
+    remarks: Vec<String>,
+    initialize: Duration,
+    health: Duration,
+}
+
+impl Check {
+    pub async fn run(self) -> Result<(), Failure> {
+        let late = || {
+            let limit = format_duration(self.timeout);
+            Failure::unavailable(format!(
+                "no answer within {limit}; check that the database answers, or give it longer with --timeout"
+            ))
+        };
+        let result = tokio::time::timeout(self.timeout, self.check()).await.unwrap_or_else(|_| Err(late()));
+        match result {
+            Ok(report) if self.json => output::print_json(&report.json()),
+            Ok(report) => output::print(&report.text()),
+            Err(failure) => {
+                let failure = failure.in_one_line();
+                if self.json {
+                    let database = open::config_for_check().ok().map(|config| place_json(&config.database));
+                    output::print_json(&json!({ "ok": false, "database": database, "error": failure.json() }))?;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<Report, Failure> {
+        let mut config = open::config_for_check()?;
+        // Where the time is short, the storage's own deadlines say better what was too slow.
+        let limit = self.timeout.mul_f64(0.9);
+        for timeout in [&mut config.timeouts.initialize, &mut config.timeouts.operation, &mut config.timeouts.list] {
+            *timeout = limit.min(*timeout);
+        }
+        let may_be_away = config.resilience.on_unavailable == OnUnavailable::Degrade;
+        config.resilience.on_unavailable = OnUnavailable::Fail;
+        let spool_path = config.resilience.spool.as_ref().map(|spool| spool.path.clone());
+        // The bot has the spool open; here it is only looked at.
+        let spool = match config.resilience.spool.take().filter(|spool| spool.path.exists()) {
+            Some(SpoolConfig { path, .. }) => {
+                let content = inspect(&path).map_err(|error| Failure::failed(error.to_string()))?;
+                Some((path, content))
+            }
+            None => None,
+        };
+        // Here nothing is written that would have to be mirrored.
+        let mirror = match config.mirror.take() {
+            Some(mirror) => Some(self.ask_mirror(mirror, spool_path.as_deref()).await),
+            None => None,
+        };
+
+        let start = Instant::now();
+        let storage = open::load_resilient(config).await?;
+        let load = start.elapsed();
+        let asked = self.ask(&storage).await;
+        let status = storage.status();
+        let mut database = match asked {
+            Err(failure) if !(may_be_away && failure.is_unavailable()) => return Err(failure.with_remedy()),
+            asked => asked,
+        };
+        if let (Ok(answers), Some(spool)) = (&mut database, &spool_path) {
+            answers.remarks.extend([spool.clone(), marks_beside(spool)].iter().filter_map(|file| remark_on_log(file)));
+        }
+        storage.close().await.map_err(|error| Failure::from(error).with_remedy())?;
+        Ok(Report { storage, database, status, spool, mirror, load })
+    }
+
+    async fn ask_mirror(&self, mirror: MirrorConfig, spool: Option<&Path>) -> Mirror {
+        let health = async {
+            let storage = open::load_to_read(*mirror.config).await?;
+            storage.attach().await?;
+            storage.health_check().await?;
+            Ok(storage.close().await?)
+        };
+        let limit = self.timeout / 2;
+        let health = tokio::time::timeout(limit, health)
+            .await
+            .unwrap_or_else(|_| Err(Failure::unavailable(format!("no answer within {}", format_duration(limit)))));
+        let marks = spool.map(marks_beside).filter(|marks| marks.exists());
+        let waiting = marks.and_then(|marks| inspect(&marks).ok()).map(|content| content.entries.len());
+        Mirror { name: mirror.name, health, waiting }
+    }
+
+    async fn ask(&self, storage: &ResilientStorage) -> Result<Answers, Failure> {
+        let start = Instant::now();
+        let database = storage.storage().config().database.clone();
+        if self.no_upgrade {
+            open::initialize_existing(storage.storage(), &database).await?;
+        }
+        let before = match &database {
+            DatabaseConfig::Sqlite(sqlite) if !sqlite.path.exists() => Err(Made::File),
+            _ => storage.storage().schema_version().await?.ok_or(Made::Tables),
+        };
+        storage.initialize().await?;
+        let initialize = start.elapsed();
+        let start = Instant::now();
+        storage.health_check().await?;
+        let health = start.elapsed();
+        let server = storage.storage().server().await?;
+        let schema_version = storage.storage().schema_version().await?;
+        let made = match before {
+            Err(made) => Some(made),
+            Ok(before) if schema_version != Some(before) => Some(Made::Upgrade(before)),
+            Ok(_) => None,
+        };
+        let mut remarks = storage.storage().remarks().await?;
+        let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+        let misspelt = misspelt(names.iter().map(String::as_str));
+        remarks.extend(
+            misspelt
+                .iter()
+                .map(|(name, meant)| format!("{name} is set and means nothing: if {meant} is meant, set that")),
+        );
+        Ok(Answers { server, schema_version, made, remarks, initialize, health })
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let backend = self.storage.storage().backend();
+        let pool = match self.status.storage.pool {
+            Some(pool) => format!("{} of {} connections open, {} idle", pool.open, pool.max, pool.idle),
+            None => "closed".into(),
+        };
+        let mut lines =
+            vec![("plugin", format!("{} {}", output::escaped(&backend.name), output::escaped(&backend.version)))];
+        let place = open::place(&self.storage.storage().config().database);
+        let made = match self.database.as_ref().ok().and_then(|database| database.made) {
+            None => String::new(),
+            Some(Made::File) => ", made just now".into(),
+            Some(Made::Tables) => ", its tables made just now".into(),
+            Some(Made::Upgrade(before)) => format!(", upgraded just now from schema version {before}"),
+        };
+        lines.push(("database", format!("{}{made}", output::escaped(&place))));
+        match &self.database {
+            Ok(database) => {
+                let schema = match database.schema_version {
+                    Some(version) => format!("version {version}"),
+                    None => "none".into(),
+                };
+                let server = &database.server;
+                lines.extend([
+                    ("server", format!("{} {}", server.engine.name(), output::escaped(&server.version))),
+                    ("schema", schema),
+                    ("pool", pool),
+                    ("load", milliseconds(self.load)),
+                    ("initialize", milliseconds(database.initialize)),
+                    ("health", format!("ok, {}", milliseconds(database.health))),
+                ]);
+                lines.extend(database.remarks.iter().map(|remark| ("remark", output::escaped(remark))));
+            }
+            Err(failure) => {
+                lines.extend([("load", milliseconds(self.load)), ("health", format!("degraded: {}", failure.line()))])
+            }
+        }
+        if let Some((_, content)) = &self.spool {
+            lines.push(("spool", format!("{} writes wait", content.entries.len())));
+        }
+        if let Some(mirror) = &self.mirror {
+            let health = match &mirror.health {
+                Ok(()) => "ok".into(),
+                Err(failure) => format!("away: {}", failure.line()),
+            };
+            let waiting = mirror.waiting.map(|waiting| format!("; {waiting} rows wait")).unwrap_or_default();
+            lines.push(("mirror", format!("{}: {health}{waiting}", output::escaped(&mirror.name))));
+        }
+        let mut columns = output::Columns::new(&[], &[]);
+        for (name, value) in lines {
+            columns.add([name.to_owned(), value]);
+        }
+        columns.text()
+    }
+
+    fn json(&self) -> Value {
+        let backend = self.storage.storage().backend();
+        let Status { breaker, storage, last_error, .. } = &self.status;
+        let database = self.database.as_ref().ok();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        json!({
+            "ok": true,
+            "readiness": if database.is_some() { "ready" } else { "degraded" },
+            "error": self.database.as_ref().err().map(Failure::json),
+            "plugin": { "name": backend.name, "version": backend.version },
+            "server": database.map(|database| json!({
+                "engine": database.server.engine.name(), "version": database.server.version,
+            })),
+            "database": place_json(&self.storage.storage().config().database),
+            "made": database.and_then(|database| database.made).map(|made| match made {
+                Made::File => "file",
+                Made::Tables => "tables",
+                Made::Upgrade(_) => "upgrade",
+            }),
+            "upgraded_from": database.and_then(|database| match database.made {
+                Some(Made::Upgrade(before)) => Some(before),
+                _ => None,
+            }),
+            "schema_version": database.and_then(|database| database.schema_version),
+            "remarks": database.map(|database| &database.remarks),
+            "breaker": {
+                "state": breaker.state.name(),
+                "failures": breaker.failures,
+                "opened": breaker.opened,
+                "next_probe_seconds": seconds(breaker.next_probe),
+            },
+            "pool": storage.pool.map(|pool| json!({
+                "max": pool.max, "open": pool.open, "idle": pool.idle, "waiting": pool.waiting,
+            })),
+            "spool": self.spool.as_ref().map(|(path, content)| spool::summary(path, content)),
+            "mirror": self.mirror.as_ref().map(|mirror| json!({
+                "name": mirror.name,
+                "ok": mirror.health.is_ok(),
+                "error": mirror.health.as_ref().err().map(Failure::json),
+                "waiting": mirror.waiting,
+            })),
+            "last_error": last_error.as_ref().map(|last| json!({
+                "kind": last.error.kind().name(),
+                "code": last.error.code(),
+                "message": last.error.message(),
+                "seconds_ago": last.age.as_secs_f64(),
+            })),
+            "plugin_restarts": storage.discarded_instances,
+            "seconds": {
+                "load": self.load.as_secs_f64(),
+                "initialize": seconds(database.map(|database| database.initialize)),
+                "health": seconds(database.map(|database| database.health)),
+            },
+        })
+    }
+}
+
+/// Where a database is, for scripts.
+fn place_json(database: &DatabaseConfig) -> Value {
+    match database {
+        DatabaseConfig::Sqlite(sqlite) => json!({ "path": Whereabouts::of(&sqlite.path).path().to_string_lossy() }),
+        DatabaseConfig::Mysql(mysql) => json!({
+            "hosts": mysql.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": mysql.database,
+        }),
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}

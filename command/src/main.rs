@@ -1,0 +1,168 @@
+//! The `cofferdam` command.
+// They panic where nobody can be told.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+mod arguments;
+mod bench;
+mod check;
+mod demo;
+mod export;
+mod failure;
+mod import;
+mod integrity;
+mod machine;
+mod migrate;
+mod open;
+mod output;
+mod plugin;
+mod signals;
+mod snapshot;
+mod spool;
+mod state;
+mod terminal;
+mod thread;
+
+use std::io::IsTerminal;
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use cofferdam::config::VARIABLES;
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+use crate::signals::Signals;
+
+/// Keeps a chat bot's state in SQLite or MySQL, through a sandboxed storage plugin.
+///
+/// The database and the plugin come from environment variables; `cofferdam --help` lists them.
+#[derive(Parser)]
+#[command(name = "cofferdam", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    #[command(subcommand)]
+    Plugin(plugin::Plugin),
+    #[command(subcommand)]
+    State(state::State),
+    #[command(subcommand)]
+    Thread(thread::Thread),
+    Export(export::Export),
+    Import(import::Import),
+    #[command(subcommand)]
+    Spool(spool::Spool),
+    Migrate(migrate::Migrate),
+    Bench(bench::Bench),
+    Demo(demo::Demo),
+    #[command(hide = true)]
+    DemoBot(demo::DemoBot),
+}
+
+impl Command {
+    async fn run(self, signals: &mut Signals) -> Result<(), Failure> {
+        match self {
+            Self::Check(command) => signals.or(command.run()).await,
+            Self::Plugin(command) => signals.or(command.run()).await,
+            Self::State(command) => signals.or(command.run()).await,
+            Self::Thread(command) => signals.or(command.run()).await,
+            Self::Export(command) => signals.or(command.run()).await,
+            Self::Import(command) => signals.or(command.run()).await,
+            Self::Spool(command) => signals.or(command.run()).await,
+            Self::Migrate(command) => signals.or(command.run()).await,
+            // Removes databases in the end, for which it must wait.
+            Self::Bench(command) => command.run(signals).await,
+            Self::Demo(command) => signals.or(command.run()).await,
+            Self::DemoBot(command) => signals.or(command.run()).await,
+        }
+    }
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it worked
+  1  it failed
+  2  the command line, the environment or a file that they name is wrong
+  3  the database is away, too slow or too busy: worth another try
+  4  what was asked for is not there
+  5  bench has measured, and operations failed or were answered wrongly
+  6  migrate or import is through, but for rows that cannot be moved, or that a rollback did not touch
+  7  migrate has compared, and both sides differ
+  8  a snapshot is truncated or damaged, or has a row that breaks a rule";
+
+fn main() -> ExitCode {
+    machine::prepare();
+    machine::report_panics();
+    // What a panic was has been said by then.
+    match catch_unwind(|| machine::with_stack(begin)) {
+        Ok(ended) => ended.unwrap_or_else(Failure::report),
+        Err(_) => ExitCode::from(failure::FAILED),
+    }
+}
+
+fn begin() -> ExitCode {
+    let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    log_to_stderr()?;
+    machine::examine()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(cli.command, Command::Bench(_)) {
+        builder.worker_threads(2);
+    }
+    if matches!(cli.command, Command::Migrate(_)) {
+        // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
+        builder.max_blocking_threads(4);
+        machine::share_memory();
+    }
+    let runtime = builder
+        .enable_all()
+        // The reserved one stays.
+        .thread_keep_alive(Duration::from_secs(u32::MAX.into()))
+        .build()
+        .map_err(|error| Failure::from(error).while_doing("the asynchronous runtime does not start"))?;
+    machine::reserve_thread(&runtime)?;
+    let result = runtime.block_on(async { cli.command.run(&mut Signals::listen()?).await });
+    // A component that is still being compiled, or a read of standard input, must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+fn log_to_stderr() -> Result<(), Failure> {
+    let (name, filter) = ["COFFERDAM_LOG", "RUST_LOG"]
+        .into_iter()
+        .find_map(|name| Some((name, std::env::var(name).ok().filter(|filter| !filter.is_empty())?)))
+        .unwrap_or(("COFFERDAM_LOG", "warn".into()));
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        Failure::usage(format!("{name} is {filter:?}: {error}; use for example warn, info or cofferdam=debug"))
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| machine::Stderr)
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+fn long_help() -> String {
+    let mut text =
+        format!("{EXIT_CODES}\n  129, 130 and 143  ended by SIGHUP, SIGINT or SIGTERM\n\nEnvironment variables:\n");
+    for variable in VARIABLES {
+        let meaning = variable.meaning.replace('`', "");
+        let default = variable.default.trim_start_matches('(').trim_end_matches(')');
+        text.push_str(&format!("  {} [{default}]\n      {meaning}\n", variable.name));
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! `cofferdam state`
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use cofferdam::{MessageState, StorageService};
+
+use crate::arguments::positive_duration;
+use crate::failure::Failure;
+use crate::open::{self, EXIT_CODES};
+use crate::output;
+
+/// Looks at message states, the last message processed in a channel or thread, and sets them.
+#[derive(Subcommand)]
+pub enum State {
+    Get(Get),
+    List(List),
+    Put(Put),
+}
+
+impl State {
+    pub async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Get(command) => command.run().await,
+            Self::List(command) => command.run().await,
+            Self::Put(command) => command.run().await,
+        }
+    }
+}
+
+/// Prints the state of one channel, or of one thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  cofferdam state get 1300000000000000001
+  cofferdam state get 1300000000000000002 1300000000000000002 --json
+
+A thread of a bot is stored with its own id as the channel and as the thread.
+
+{EXIT_CODES}"))]
+pub struct Get {
+    /// The channel's id
+    channel: String,
+    /// The thread's id; without it, the state of the channel itself
+    thread: Option<String>,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Get {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.get_message_state(&self.channel, self.thread.as_deref()).await;
+        let found = open::close(storage, result).await?;
+        output::print_row(found, self.json, || missing(&self.channel, self.thread.as_deref()))
+    }
+}
+
+fn missing(channel: &str, thread: Option<&str>) -> String {
+    let thread = thread.map_or_else(|| "no thread".into(), |thread| format!("thread {thread}"));
+    format!("no state of channel {channel} and {thread}")
+}
+
+/// Prints states, the most recently seen first.
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  cofferdam state list --limit 20
+  cofferdam state list --window 5m --json     what a bot that starts now would recover
+
+{EXIT_CODES}; an empty list is none of it"))]
+pub struct List {
+    /// Only states seen within this time, such as 5m or 24h
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    window: Option<Duration>,
+    /// No more than so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = match self.window {
+            Some(window) => storage.get_message_states_within_window(window).await,
+            None => storage.get_all_message_states().await,
+        };
+        let states = open::close(storage, result).await?;
+        output::print_rows(&states, self.limit, self.json)
+    }
+}
+
+/// Inserts or updates the state of one channel or thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Examples:
+  cofferdam state put 1300000000000000001 --message 1300000000000000077
+  cofferdam state put 1300000000000000001 --message 1300000000000000078 --seen 2026-01-31T12:00:00Z
+
+{EXIT_CODES}"))]
+pub struct Put {
+    /// The channel's id
+    channel: String,
+    /// The thread's id
+    thread: Option<String>,
+    /// The id of the last message that was processed
+    #[arg(long, value_name = "ID")]
+    message: String,
+    /// When it was processed: RFC 3339 or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIMESTAMP", value_parser = output::parse_time, allow_hyphen_values = true)]
+    seen: Option<i64>,
+    /// Print the stored state as a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Put {
+    async fn run(self) -> Result<(), Failure> {
+        let seen = self.seen.unwrap_or_else(output::now);
+        let state = MessageState::new(self.channel, self.thread.as_deref(), self.message, seen);
+        let storage = open::existing().await?;
+        let result = match storage.upsert_message_state(&state).await {
+            Ok(_) => storage.get_message_state(&state.channel_id, state.thread_id.as_deref()).await,
+            Err(error) => Err(error),
+        };
+        let stored = open::close(storage, result).await?;
+        output::print_row(stored, self.json, || missing(&state.channel_id, state.thread_id.as_deref()))
+    }
+}

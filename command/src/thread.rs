@@ -1,0 +1,152 @@
+//! `cofferdam thread`
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use cofferdam::{StorageService, ThreadOwnership};
+use serde_json::json;
+
+use crate::arguments::positive_duration;
+use crate::failure::Failure;
+use crate::open::{self, EXIT_CODES};
+use crate::output;
+
+/// Looks at thread ownerships, the threads in which the bot answers unasked, sets and removes them.
+#[derive(Subcommand)]
+pub enum Thread {
+    Get(Get),
+    List(List),
+    Put(Put),
+    Cleanup(Cleanup),
+}
+
+impl Thread {
+    pub async fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Get(command) => command.run().await,
+            Self::List(command) => command.run().await,
+            Self::Put(command) => command.run().await,
+            Self::Cleanup(command) => command.run().await,
+        }
+    }
+}
+
+/// Prints the ownership of one thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread get 1300000000000000002 --json
+
+{EXIT_CODES}"))]
+pub struct Get {
+    /// The thread's id
+    thread: String,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl Get {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.get_thread_ownership(&self.thread).await;
+        let found = open::close(storage, result).await?;
+        output::print_row(found, self.json, || missing(&self.thread))
+    }
+}
+
+fn missing(thread: &str) -> String {
+    format!("no ownership of thread {thread}")
+}
+
+/// Prints ownerships, the newest threads first.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread list --limit 20
+
+{EXIT_CODES}; an empty list is none of it"))]
+pub struct List {
+    /// No more than so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Print a JSON document, times in seconds since 1970
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.get_all_thread_ownerships().await;
+        let ownerships = open::close(storage, result).await?;
+        output::print_rows(&ownerships, self.limit, self.json)
+    }
+}
+
+/// Inserts or updates the ownership of one thread.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread put 1300000000000000002 --user 1300000000000000009 --bot 1300000000000000010
+
+{EXIT_CODES}"))]
+pub struct Put {
+    /// The thread's id
+    thread: String,
+    /// The user for whom the thread was made
+    #[arg(long, value_name = "ID")]
+    user: String,
+    /// The bot's own user id
+    #[arg(long, value_name = "ID")]
+    bot: String,
+    /// When the thread was made: RFC 3339 or seconds since 1970 [default: now]
+    #[arg(long, value_name = "TIMESTAMP", value_parser = output::parse_time, allow_hyphen_values = true)]
+    made: Option<i64>,
+    /// Print the stored ownership as a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Put {
+    async fn run(self) -> Result<(), Failure> {
+        let made = self.made.unwrap_or_else(output::now);
+        let ownership = ThreadOwnership::new(self.thread, self.user, self.bot, made);
+        let storage = open::existing().await?;
+        let result = match storage.upsert_thread_ownership(&ownership).await {
+            Ok(_) => storage.get_thread_ownership(&ownership.thread_id).await,
+            Err(error) => Err(error),
+        };
+        let stored = open::close(storage, result).await?;
+        output::print_row(stored, self.json, || missing(&ownership.thread_id))
+    }
+}
+
+/// Removes the ownerships of threads older than this and says how many went.
+#[derive(Args)]
+#[command(after_help = format!("\
+Example:
+  cofferdam thread cleanup --older-than 720h     threads made more than 30 days ago
+
+{EXIT_CODES}"))]
+pub struct Cleanup {
+    /// How long ago a thread must have been made, such as 720h
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    older_than: Duration,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cleanup {
+    async fn run(self) -> Result<(), Failure> {
+        let storage = open::existing().await?;
+        let result = storage.cleanup_old_thread_ownerships(self.older_than).await;
+        // A storage without a spool stores.
+        let removed = open::close(storage, result).await?.stored().unwrap_or_default();
+        match self.json {
+            true => output::print_json(&json!({ "removed": removed })),
+            false => output::print(&format!("{removed} ownerships removed")),
+        }
+    }
+}
