@@ -1,6 +1,7 @@
 //! Spools that fill up, and spools that somebody damages after their host was killed.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -227,6 +228,13 @@ const ROWS: u64 = 100;
 const PAGE: usize = 4096;
 const HEADER: usize = 100;
 
+/// The length of a log's header, and of a page in it with a header of its own.
+const LOG_HEADER: usize = 32;
+const FRAME: usize = 24 + PAGE;
+
+/// The pages of a log that is damaged: enough for a middle, and not so many that it begins anew before its host is killed.
+const LOG_PAGES: Range<usize> = 100..700;
+
 /// What is done to the files of a spool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Damage {
@@ -240,6 +248,12 @@ enum Damage {
     LogTail,
     /// One byte in the middle of the log is changed.
     LogMiddle,
+}
+
+impl Damage {
+    fn is_of_log(self) -> bool {
+        matches!(self, Self::LogTail | Self::LogMiddle)
+    }
 }
 
 pub(super) async fn header(name: &'static str, run: Run) -> Result<Verdict> {
@@ -287,7 +301,10 @@ async fn damaged_once(name: &'static str, damage: Damage, random: &mut fastrand:
     let host = Host::start_with_rows(&config, 0, ROWS)?;
     host.listen_until(&ledger, ENOUGH, |tally| tally.acknowledged > CALLERS as u64 * ROWS)?;
     server.set_away(true).await?;
-    host.listen_until(&ledger, ENOUGH, |tally| tally.spooled > 2 * CALLERS as u64 * ROWS)?;
+    let log = with_suffix(&spool.path, "-wal");
+    host.listen_until(&ledger, ENOUGH, |tally| {
+        tally.spooled > 2 * CALLERS as u64 * ROWS && (!damage.is_of_log() || LOG_PAGES.contains(&frames(&log).len()))
+    })?;
     host.kill(&ledger)?;
     // As the next host would find it, were it not for the damage.
     let whole = copy_of(&spool.path)?;
@@ -337,16 +354,14 @@ fn copy_of(spool: &Path) -> Result<SqliteFolder> {
 
 /// Does damage to the files of a spool that nobody has open.
 fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<()> {
-    let log = with_suffix(spool, "-wal");
-    if matches!(damage, Damage::LogTail | Damage::LogMiddle) {
+    if damage.is_of_log() {
+        let log = with_suffix(spool, "-wal");
         let mut bytes = std::fs::read(&log)?;
-        ensure!(bytes.len() > 40 * PAGE, "the log is too short: {} bytes", bytes.len());
+        let frames = frames(&log);
+        ensure!(frames.len() > 40, "the log is too short: {} pages", frames.len());
         match damage {
-            Damage::LogTail => bytes.truncate(bytes.len() - 20 * PAGE - 7),
-            _ => {
-                let middle = bytes.len() / 2 + random.usize(..PAGE);
-                bytes[middle] ^= 0x55;
-            }
+            Damage::LogTail => bytes.truncate(frames[frames.len() - 20] - 7),
+            _ => bytes[frames[frames.len() / 2] + random.usize(..FRAME)] ^= 0x55,
         }
         std::fs::write(&log, bytes)?;
         return Ok(());
@@ -380,6 +395,17 @@ fn apply(damage: Damage, spool: &Path, random: &mut fastrand::Rng) -> Result<()>
     }
     std::fs::write(spool, bytes)?;
     Ok(())
+}
+
+/// Where the pages of a log begin, without those that are left from before it began anew.
+/// <https://sqlite.org/fileformat2.html#the_write_ahead_log>
+fn frames(log: &Path) -> Vec<usize> {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let (Some(header), whole) = (bytes.get(16..24), bytes.len().saturating_sub(LOG_HEADER) / FRAME) else {
+        return Vec::new();
+    };
+    let starts = (0..whole).map(|number| LOG_HEADER + number * FRAME);
+    starts.take_while(|start| &bytes[start + 8..start + 16] == header).collect()
 }
 
 /// A row in a page.
