@@ -36,7 +36,8 @@ static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 fn noted(given: *mut u8, size: usize) -> *mut u8 {
     if given.is_null() {
         if size < LITTLE {
-            end_without_memory();
+            // Rust may be in the middle of a line about what another thread was refused.
+            end_without_memory(if IS_REFUSED.load(Ordering::Relaxed) { "\n" } else { "" });
         }
         IS_REFUSED.store(true, Ordering::Relaxed);
     }
@@ -44,10 +45,18 @@ fn noted(given: *mut u8, size: usize) -> *mut u8 {
 }
 
 /// Takes no memory, and may be called in a handler of signals.
-fn end_without_memory() -> ! {
-    for text in ["cofferdam: ", limit::MEMORY, "\n"] {
-        // SAFETY: `write` reads no more than these bytes.
-        unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+fn end_without_memory(before: &str) -> ! {
+    static IS_TOLD: AtomicBool = AtomicBool::new(false);
+    if !IS_TOLD.swap(true, Ordering::Relaxed) {
+        let line = [before, "cofferdam: ", limit::MEMORY, "\n"]
+            .map(|text| libc::iovec { iov_base: text.as_ptr().cast_mut().cast(), iov_len: text.len() });
+        // In one call, so that no other thread's words come in between.
+        // SAFETY: `writev` reads as many slices as there are, and no more of each than its bytes.
+        unsafe { libc::writev(2, line.as_ptr(), line.len() as libc::c_int) };
+    } else {
+        // Another thread is telling it, and ends the process.
+        // SAFETY: `sleep` takes a number.
+        unsafe { libc::sleep(1) };
     }
     // SAFETY: `_exit` ends the process, whatever its state.
     unsafe { libc::_exit(crate::failure::FAILED.into()) }
@@ -79,7 +88,7 @@ unsafe impl GlobalAlloc for Memory {
 /// Ends the process with a sentence where Rust aborts it for want of memory, and as it was otherwise.
 extern "C" fn aborted(signal: libc::c_int) {
     if IS_REFUSED.load(Ordering::Relaxed) {
-        end_without_memory();
+        end_without_memory("");
     }
     // SAFETY: both may be called in a handler of signals; the second time the signal ends the process.
     unsafe {

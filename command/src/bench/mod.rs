@@ -216,7 +216,8 @@ impl Bench {
         for line in report::problems(contestants) {
             output::say(&line);
         }
-        Err(Failure::faulty(format!("{errors} operations or rows failed or were wrong; the lines above say how")))
+        let most_often = report::most_often(contestants);
+        Err(Failure::faulty(format!("{errors} operations or rows failed or were wrong, most of them of {most_often}")))
     }
 
     /// How many of a hundred operations read.

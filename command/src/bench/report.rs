@@ -57,6 +57,18 @@ pub fn problems(contestants: &[Contestant]) -> Vec<String> {
     lines
 }
 
+/// What went wrong most often: a plugin and its problem.
+pub fn most_often(contestants: &[Contestant]) -> String {
+    let problems = contestants.iter().flat_map(|Contestant { name, tally, .. }| {
+        let wrong = (tally.wrong_rows, "rows were missing or wrong in the end");
+        let noted = tally.problems.iter().map(|(problem, count)| (*count, problem.as_str()));
+        noted.chain([wrong]).map(move |(count, problem)| (count, name, problem))
+    });
+    problems
+        .max_by_key(|(count, ..)| *count)
+        .map_or_else(String::new, |(_, name, problem)| format!("{}: {}", escaped(name), escaped(problem)))
+}
+
 pub fn json(bench: &Bench, contestants: &[Contestant]) -> Result<Value, Failure> {
     let mut list = Vec::new();
     for contestant in contestants {

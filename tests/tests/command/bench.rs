@@ -333,5 +333,8 @@ fn wrong_answers_are_counted_and_shown() {
     for problem in ["a row was not found", "a row holds parts of two writes"] {
         assert!(stderr.contains(problem), "{stderr}");
     }
+    // The last sentence says what happened most often, for who reads no more than that.
+    let last = stderr.lines().last().unwrap();
+    assert!(last.starts_with("cofferdam: ") && last.contains("most of them of sqlite: a row "), "{stderr}");
     assert_eq!(place.left(), Vec::<PathBuf>::new());
 }
