@@ -1,29 +1,29 @@
 # Thin names over `cargo xtask`, which does the work.
 
-# Run the demo on SQLite.
+# Build and run the demo on SQLite.
 demo *arguments:
     cargo xtask demo {{arguments}}
 
-# Install what is missing and run every test.
+# Install missing dependencies of the tests and run all tests.
 test filter="":
     cargo xtask test {{filter}}
 
-# Check formatting, floors, clippy and documentation.
+# Check formatting, the layers of the library, clippy and rustdoc.
 lint:
     cargo xtask lint
 
-# Measure the plugins beside the bare drivers and sqlx, and compare the figures with the goals.
+# Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
 bench *arguments:
     cargo xtask bench {{arguments}}
 
-# Provoke faults under load, and look for every answered write.
+# Inject faults under load and verify that no acknowledged write is lost.
 faults *arguments:
     cargo xtask faults {{arguments}}
 
-# Measure moving a bot's state from SQLite to MariaDB and back.
+# Benchmark migrations from SQLite to MariaDB and back.
 moves *arguments:
     cargo xtask moves {{arguments}}
 
-# Put the optimised command and plugins into dist/.
+# Build the optimised command and plugins into dist/.
 dist:
     cargo xtask dist

@@ -17,14 +17,14 @@ use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::{open, output, spool};
 
-/// Loads the plugin, initialises the database, and asks whether operations would work.
+/// Load the plugin, initialise the database and run a health check.
 ///
-/// Initialising creates missing tables and upgrades an older schema, as a starting bot does. A probe that runs beside
-/// another version of the bot must not do that: give it --no-upgrade.
+/// Initialising creates missing tables and upgrades an older schema, as a starting bot does. A probe must not do that
+/// while another version of the bot runs: give it --no-upgrade.
 ///
-/// It fails where the database is away, unless COFFERDAM_ON_UNAVAILABLE=degrade says that a bot goes on without: then it
-/// reports what is wrong and succeeds, as a liveness probe should. The circuit breaker and the pool are this process's own;
-/// the spool is the bot's. A mirror is asked too, without being changed, and reported: a bot works without it.
+/// An unavailable database is a failure. With COFFERDAM_ON_UNAVAILABLE=degrade it is not: the check reports it and exits
+/// with 0, as a liveness probe should. The circuit breaker and the connection pool in the report belong to this process,
+/// the spool to the bot. A mirror is checked too, but never changed, and its failure does not fail the check.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -32,20 +32,20 @@ Examples:
   cofferdam check --json
   cofferdam check --no-upgrade --timeout 3s     as a container's readiness probe
 
-Exit codes, with the cause in one line on standard error:
+Exit codes (standard error names the cause in one line):
   0  healthy
   1  unhealthy
   2  wrong usage, environment or plugin
-  3  the database is away or too slow
-  4  there is no database yet, and --no-upgrade was given")]
+  3  the database is unavailable or too slow
+  4  the database does not exist yet, and --no-upgrade was given")]
 pub struct Check {
-    /// The longest that everything together may take, such as 500ms or 1m
+    /// Deadline for the whole check, such as 500ms or 1m
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = positive_duration)]
     timeout: Duration,
-    /// Fail where the schema is missing or older, instead of creating or upgrading it
+    /// Fail on a missing or older schema instead of creating or upgrading it
     #[arg(long)]
     no_upgrade: bool,
-    /// Print a JSON document, also when it fails
+    /// Print a JSON document, also on failure
     #[arg(long)]
     json: bool,
 }

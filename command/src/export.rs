@@ -14,14 +14,13 @@ use crate::failure::Failure;
 use crate::snapshot::{Events, Watch, broken_json, reported, warn_of};
 use crate::{integrity, open, output};
 
-/// Writes all states and ownerships into a file: a backup, and the way to anything else.
+/// Export all states and ownerships to a file, as a backup or for other programs.
 ///
-/// The file is text, a JSON object on each line, and compressed by zstd where its name ends in .zst. Until it is whole
-/// it has another name, which ends in .partial: an export that was interrupted leaves no file that looks like a backup. The
-/// bot may go on meanwhile; rows that it writes are exported as they were before or after.
+/// The file is NDJSON: one JSON object per line. It is compressed with zstd if its name ends in .zst. Until it is
+/// complete and durable, its name ends in .partial, so an interrupted export leaves nothing that looks like a backup. The
+/// bot may keep running; a row that it writes meanwhile is exported as it was before or after that write.
 ///
-/// A SQLite file is looked through for damage first, and rows that are read are compared with rows that are there: an export
-/// that misses some fails.
+/// A SQLite file is checked for damage first. The export counts the rows in the database and fails if it read fewer.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -30,24 +29,24 @@ Examples:
   cofferdam export - --zstd | ssh backup 'cat > bot.ndjson.zst'
 
 Exit codes:
-  0  it worked
-  1  it failed, such as on a full disk
-  2  wrong usage, environment or plugin, or a file that is there
-  3  the database is away or too slow
-  4  there is no database")]
+  0  success
+  1  failure, such as a full disk
+  2  wrong usage, environment or plugin, or the file exists already
+  3  the database is unavailable or too slow
+  4  the database does not exist")]
 pub struct Export {
-    /// The file, or - for standard output
+    /// File to write, or - for standard output
     file: PathBuf,
-    /// Compress by zstd, whatever the file's name
+    /// Compress with zstd, whatever the file name
     #[arg(long)]
     zstd: bool,
-    /// Replace a file that is there; never a database, a spool or a component
+    /// Replace an existing file, but never a database, a spool or a component
     #[arg(long)]
     force: bool,
-    /// Do not look through a SQLite file for damage first, which takes as long as it is large
+    /// Skip the integrity check of a SQLite file, which reads the whole file
     #[arg(long)]
     skip_integrity_check: bool,
-    /// Print events, a JSON document a line, on standard error where the snapshot goes to standard output
+    /// Print events as NDJSON; to standard error if the snapshot goes to standard output
     #[arg(long)]
     json: bool,
 }

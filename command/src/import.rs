@@ -14,40 +14,41 @@ use crate::failure::Failure;
 use crate::snapshot::{Events, Watch, broken_json, reported, warn_of};
 use crate::{open, output};
 
-/// Reads states and ownerships from a file that `cofferdam export` wrote.
+/// Import states and ownerships from a file that `cofferdam export` wrote.
 ///
-/// The whole file is read first: one that is truncated, damaged or of a newer version changes nothing. Every value is
-/// kept. For a row that is on both sides the one with the greater updated_at wins, equal keeps the database's. The bot may
-/// go on meanwhile, and an import that was interrupted may simply be repeated.
+/// The whole file is verified first: a truncated or damaged file, or one of a newer version, changes nothing. Every value
+/// is kept. If a key is on both sides, the row with the greater updated_at wins; if they are equal, the database keeps its
+/// own. The import is idempotent: repeat it after an interruption. The bot may keep running.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   cofferdam import backup.ndjson.zst
-  cofferdam import backup.ndjson --dry-run      is this backup good?
+  cofferdam import backup.ndjson --dry-run      verify a backup
   cofferdam import backup.ndjson --create       into a new database
   ssh backup cat bot.ndjson.zst | cofferdam import -
 
 Exit codes:
-  0  it worked
-  1  it failed
-  2  wrong usage, environment or plugin, or a file that cannot be read or is no snapshot
-  3  the database is away or too slow: import again
-  4  there is no database, and --create was not given
-  6  it worked, but rows were left out by --skip-broken
-  8  the snapshot is truncated or damaged, or has a row that breaks a rule; nothing was imported")]
+  0  success
+  1  failure
+  2  wrong usage, environment or plugin; the file is unreadable or not a snapshot
+  3  the database is unavailable or too slow: import again
+  4  the database does not exist, and --create was not given
+  6  success, except for rows that --skip-broken left out
+  8  the snapshot is truncated or damaged, or a row in it breaks a rule;
+     nothing was imported")]
 pub struct Import {
-    /// The file, or - for standard input; compression is told by its contents
+    /// File to read, or - for standard input; compression is detected from its content
     file: PathBuf,
-    /// Read and check the whole file, and import nothing; needs no database
+    /// Verify the whole file and import nothing; needs no database
     #[arg(long)]
     dry_run: bool,
-    /// Leave out rows that break a rule, such as an empty thread id of the original bot, instead of importing nothing
+    /// Leave out rows that break a rule, such as an empty thread id, instead of importing nothing
     #[arg(long)]
     skip_broken: bool,
-    /// Create the database's tables where they are missing and upgrade older ones, as a starting bot does
+    /// Create missing tables and upgrade older ones first, as a starting bot does
     #[arg(long)]
     create: bool,
-    /// Print events, a JSON document a line
+    /// Print events as NDJSON
     #[arg(long)]
     json: bool,
 }

@@ -34,9 +34,9 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::Failure;
 use crate::signals::Signals;
 
-/// Keeps a chat bot's state in SQLite or MySQL, through a sandboxed storage plugin.
+/// Operate a chat bot's state in SQLite or MySQL, through a sandboxed storage plugin.
 ///
-/// The database and the plugin come from environment variables; `cofferdam --help` lists them.
+/// Environment variables name the database and the plugin. `cofferdam --help` lists them.
 #[derive(Parser)]
 #[command(name = "cofferdam", version, arg_required_else_help = true, disable_help_subcommand = true)]
 struct Cli {
@@ -85,15 +85,15 @@ impl Command {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it worked
-  1  it failed
+  0  success
+  1  failure
   2  the command line, the environment or a file that they name is wrong
-  3  the database is away, too slow or too busy: worth another try
-  4  what was asked for is not there
-  5  bench has measured, and operations failed or were answered wrongly
-  6  migrate or import is through, but for rows that cannot be moved, or that a rollback did not touch
-  7  migrate has compared, and both sides differ
-  8  a snapshot is truncated or damaged, or has a row that breaks a rule";
+  3  the database is unavailable, too slow or too busy: retry
+  4  not found: a row, a database, a file
+  5  bench finished, but operations failed or returned wrong answers
+  6  migrate or import finished, except for rows that it lists
+  7  migrate compared both sides, and they differ
+  8  a snapshot is truncated or damaged, or a row in it breaks a rule";
 
 fn main() -> ExitCode {
     machine::prepare();

@@ -12,10 +12,10 @@ use crate::failure::Failure;
 /// What a command that opens an existing database ends with.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  it worked
-  1  it failed
+  0  success
+  1  failure
   2  wrong usage, environment or plugin
-  3  the database is away or too slow
+  3  the database is unavailable or too slow
   4  not found";
 
 /// The environment's configuration for a command that an operator watches: a connection that fails is reported at

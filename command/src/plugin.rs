@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::{open, output};
 
-/// Looks at storage plugins.
+/// Inspect storage plugins.
 #[derive(Subcommand)]
 pub enum Plugin {
     Inspect(Inspect),
@@ -24,7 +24,7 @@ impl Plugin {
     }
 }
 
-/// Says what a plugin is: its contract, what it imports and exports, its backend. Needs no database.
+/// Print what a plugin is: its contract version, imports, exports and backend. Needs no database.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -32,10 +32,10 @@ Examples:
   cofferdam plugin inspect plugins/mysql.wasm --json | jq -r .sha256
 
 Exit codes:
-  0  this host can use it
+  0  this host can run the plugin
   2  it cannot, or the file cannot be read")]
 pub struct Inspect {
-    /// The component's file
+    /// The component file
     file: PathBuf,
     /// Print a JSON document
     #[arg(long)]

@@ -17,9 +17,9 @@ use crate::failure::Failure;
 use crate::output::Row;
 use crate::{open, output};
 
-/// Looks at the writes that wait for a database that is away, and puts them there.
+/// Inspect and replay the spool: the local file of writes that wait for the database.
 ///
-/// A host with COFFERDAM_SPOOL does that by itself; this is for one that has ended with writes in its spool.
+/// A running bot with COFFERDAM_SPOOL replays its spool by itself. Use this after a bot has ended with writes in its spool.
 #[derive(Subcommand)]
 pub enum Spool {
     Status(Status),
@@ -39,7 +39,7 @@ impl Spool {
 
 #[derive(Args)]
 struct File {
-    /// The spool's file
+    /// The spool file
     #[arg(env = "COFFERDAM_SPOOL", value_name = "FILE")]
     file: PathBuf,
 }
@@ -50,7 +50,7 @@ impl File {
     }
 }
 
-/// Says how much waits, and for how long. A host may be using the spool meanwhile.
+/// Print how many writes wait, and for how long. Works while a bot uses the spool.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -58,10 +58,10 @@ Examples:
   cofferdam spool status /var/lib/bot/spool --json
 
 Exit codes:
-  0  it worked
-  1  the file cannot be read, or some of it is damaged
+  0  success
+  1  the file cannot be read, or part of it is damaged
   2  wrong usage
-  4  there is no such file")]
+  4  the file does not exist")]
 pub struct Status {
     #[command(flatten)]
     spool: File,
@@ -142,17 +142,17 @@ fn whole(path: &Path, content: &SpoolContent) -> Result<(), Failure> {
     }
 }
 
-/// Prints what waits, a JSON document on each line, the oldest first, and then what the database has refused.
+/// Print waiting writes as NDJSON, oldest first, followed by the writes that the database refused.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   cofferdam spool export > waiting.ndjson
 
 Exit codes:
-  0  it worked
-  1  the file cannot be read, or some of it is damaged: the rest was printed
+  0  success
+  1  the file cannot be read, or part of it is damaged: the rest was printed
   2  wrong usage
-  4  there is no such file")]
+  4  the file does not exist")]
 pub struct Export {
     #[command(flatten)]
     spool: File,
@@ -189,10 +189,10 @@ fn line(entry: &SpoolEntry, rejected: Option<&str>) -> Value {
     line
 }
 
-/// Puts what waits into the database that the environment names.
+/// Replay waiting writes into the database that the environment names.
 ///
-/// A row that is newer there stays. A host that is using the spool must have ended; it does the same by itself. A write that
-/// the database refuses is put aside where others go through; otherwise it waits.
+/// A newer row in the database is kept. Stop the bot first: a running bot replays its spool by itself. If the database
+/// refuses a write but accepts others, the write is set aside. If it refuses all of them, they stay in the spool.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -202,17 +202,17 @@ Examples:
 
 Exit codes:
   0  the spool is empty
-  1  it failed, or the database refuses writes: they stay in the file
+  1  failure, or the database refuses writes: they stay in the file
   2  wrong usage, environment or plugin
-  3  the database is away or too slow, or another process uses the spool
-  4  there is no such file, or no database")]
+  3  the database is unavailable or too slow, or another process uses the spool
+  4  the file or the database does not exist")]
 pub struct Replay {
     #[command(flatten)]
     spool: File,
-    /// The longest that it may take, such as 30s or 10m
+    /// Deadline for the replay, such as 30s or 10m
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = positive_duration)]
     timeout: Duration,
-    /// Try those again too that the database has refused, but for rows that have a later write
+    /// Also retry refused writes, except those that a later write of the same row replaced
     #[arg(long)]
     refused: bool,
     /// Print a JSON document

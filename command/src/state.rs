@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::open::{self, EXIT_CODES};
 use crate::output;
 
-/// Looks at message states, the last message processed in a channel or thread, and sets them.
+/// Read and write message states: the last message processed in a channel or thread.
 #[derive(Subcommand)]
 pub enum State {
     Get(Get),
@@ -28,22 +28,22 @@ impl State {
     }
 }
 
-/// Prints the state of one channel, or of one thread.
+/// Print the state of one channel or thread.
 #[derive(Args)]
 #[command(after_help = format!("\
 Examples:
   cofferdam state get 1300000000000000001
   cofferdam state get 1300000000000000002 1300000000000000002 --json
 
-A thread of a bot is stored with its own id as the channel and as the thread.
+A bot stores a thread with the thread's id as both channel and thread.
 
 {EXIT_CODES}"))]
 pub struct Get {
-    /// The channel's id
+    /// Channel id
     channel: String,
-    /// The thread's id; without it, the state of the channel itself
+    /// Thread id; without it, the state of the channel itself
     thread: Option<String>,
-    /// Print a JSON document, times in seconds since 1970
+    /// Print a JSON document; times are Unix seconds
     #[arg(long)]
     json: bool,
 }
@@ -62,22 +62,22 @@ fn missing(channel: &str, thread: Option<&str>) -> String {
     format!("no state of channel {channel} and {thread}")
 }
 
-/// Prints states, the most recently seen first.
+/// Print states, most recently seen first.
 #[derive(Args)]
 #[command(after_help = format!("\
 Examples:
   cofferdam state list --limit 20
-  cofferdam state list --window 5m --json     what a bot that starts now would recover
+  cofferdam state list --window 5m --json     what a bot would recover on start
 
-{EXIT_CODES}; an empty list is none of it"))]
+{EXIT_CODES} (an empty list is success)"))]
 pub struct List {
-    /// Only states seen within this time, such as 5m or 24h
+    /// Print only states seen within this time, such as 5m or 24h
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     window: Option<Duration>,
-    /// No more than so many
+    /// Print at most this many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Print a JSON document, times in seconds since 1970
+    /// Print a JSON document; times are Unix seconds
     #[arg(long)]
     json: bool,
 }
@@ -94,7 +94,7 @@ impl List {
     }
 }
 
-/// Inserts or updates the state of one channel or thread.
+/// Insert or update the state of one channel or thread.
 #[derive(Args)]
 #[command(after_help = format!("\
 Examples:
@@ -103,14 +103,14 @@ Examples:
 
 {EXIT_CODES}"))]
 pub struct Put {
-    /// The channel's id
+    /// Channel id
     channel: String,
-    /// The thread's id
+    /// Thread id
     thread: Option<String>,
-    /// The id of the last message that was processed
+    /// Id of the last processed message
     #[arg(long, value_name = "ID")]
     message: String,
-    /// When it was processed: RFC 3339 or seconds since 1970 [default: now]
+    /// Time at which it was processed: RFC 3339 or Unix seconds [default: now]
     #[arg(long, value_name = "TIMESTAMP", value_parser = output::parse_time, allow_hyphen_values = true)]
     seen: Option<i64>,
     /// Print the stored state as a JSON document

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::open::{self, EXIT_CODES};
 use crate::output;
 
-/// Looks at thread ownerships, the threads in which the bot answers unasked, sets and removes them.
+/// Read, write and clean up thread ownerships: the threads in which the bot answers without being mentioned.
 #[derive(Subcommand)]
 pub enum Thread {
     Get(Get),
@@ -31,7 +31,7 @@ impl Thread {
     }
 }
 
-/// Prints the ownership of one thread.
+/// Print the ownership of one thread.
 #[derive(Args)]
 #[command(after_help = format!("\
 Example:
@@ -39,9 +39,9 @@ Example:
 
 {EXIT_CODES}"))]
 pub struct Get {
-    /// The thread's id
+    /// Thread id
     thread: String,
-    /// Print a JSON document, times in seconds since 1970
+    /// Print a JSON document; times are Unix seconds
     #[arg(long)]
     json: bool,
 }
@@ -59,18 +59,18 @@ fn missing(thread: &str) -> String {
     format!("no ownership of thread {thread}")
 }
 
-/// Prints ownerships, the newest threads first.
+/// Print ownerships, newest threads first.
 #[derive(Args)]
 #[command(after_help = format!("\
 Example:
   cofferdam thread list --limit 20
 
-{EXIT_CODES}; an empty list is none of it"))]
+{EXIT_CODES} (an empty list is success)"))]
 pub struct List {
-    /// No more than so many
+    /// Print at most this many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Print a JSON document, times in seconds since 1970
+    /// Print a JSON document; times are Unix seconds
     #[arg(long)]
     json: bool,
 }
@@ -84,7 +84,7 @@ impl List {
     }
 }
 
-/// Inserts or updates the ownership of one thread.
+/// Insert or update the ownership of one thread.
 #[derive(Args)]
 #[command(after_help = format!("\
 Example:
@@ -92,15 +92,15 @@ Example:
 
 {EXIT_CODES}"))]
 pub struct Put {
-    /// The thread's id
+    /// Thread id
     thread: String,
-    /// The user for whom the thread was made
+    /// Id of the user for whom the thread was created
     #[arg(long, value_name = "ID")]
     user: String,
-    /// The bot's own user id
+    /// User id of the bot
     #[arg(long, value_name = "ID")]
     bot: String,
-    /// When the thread was made: RFC 3339 or seconds since 1970 [default: now]
+    /// Time at which the thread was created: RFC 3339 or Unix seconds [default: now]
     #[arg(long, value_name = "TIMESTAMP", value_parser = output::parse_time, allow_hyphen_values = true)]
     made: Option<i64>,
     /// Print the stored ownership as a JSON document
@@ -122,7 +122,7 @@ impl Put {
     }
 }
 
-/// Removes the ownerships of threads older than this and says how many went.
+/// Delete the ownerships of old threads and print how many were deleted.
 #[derive(Args)]
 #[command(after_help = format!("\
 Example:
@@ -130,7 +130,7 @@ Example:
 
 {EXIT_CODES}"))]
 pub struct Cleanup {
-    /// How long ago a thread must have been made, such as 720h
+    /// Minimum age of a thread, such as 720h
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     older_than: Duration,
     /// Print a JSON document

@@ -16,19 +16,19 @@ const END: &str = "<!-- end -->";
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Only faults whose name contains this, such as mysql/kill or sqlite.
+    /// Run only faults whose name contains this, such as mysql/kill or sqlite.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// As often and as long as is promised, instead of only enough to test a change.
+    /// Run each fault as often and as long as the guarantees claim, instead of only enough to test a change.
     #[arg(long)]
     full: bool,
-    /// Print JSON to standard output instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// What everything random goes by; each run prints its own.
+    /// Seed of the random choices; each run prints its seed.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Put the table of this run into docs/reliability.md.
+    /// Write the table of this run to docs/reliability.md.
     #[arg(long, conflicts_with = "filter")]
     write_docs: bool,
 }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Builds, tests and packs Cofferdam.
+/// Build, test, measure and package Cofferdam.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
@@ -26,56 +26,58 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build what is needed and run the demo: a bot that is killed and loses nothing.
+    /// Build and run the demo: a bot is killed, restarts and loses nothing.
     ///
-    /// On SQLite in a scratch folder; with DATABASE_TYPE=mysql and a server, there.
+    /// Uses SQLite in a scratch folder, or the server that DATABASE_TYPE=mysql and the MYSQL_ variables name.
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --events my-events.ndjson")]
     Demo {
         /// Passed on to `cofferdam demo`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Install what the tests need where it is missing, and run them all.
+    /// Install missing dependencies of the tests and run all tests.
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test races\n  cargo xtask test --full migrate"
     )]
     Test {
-        /// What is random as often as is promised, such as 200 killed migrations, instead of only enough to test a change.
+        /// Run every randomized test for its full number of iterations, such as 200 killed migrations.
         #[arg(long)]
         full: bool,
-        /// Only the tests of this file or folder of tests/tests, or those whose name contains this.
+        /// Run only this file or folder of tests/tests, or only tests whose name contains this.
         filter: Option<String>,
     },
-    /// Check formatting, the floors of the library, clippy and documentation of host and guests; warnings are errors.
+    /// Check formatting, the layers of the library, clippy and rustdoc, for host and guests; warnings are errors.
     Lint,
-    /// Put the optimised command and plugins into dist/, ready to be copied to another machine.
+    /// Build the optimised command and plugins into dist/, ready to copy to another machine.
     Dist,
-    /// Measure the plugins beside the bare drivers and sqlx, and compare the figures with the goals.
+    /// Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
     ///
-    /// Prints tables and writes report.md, report.json and plots to bench/ in the target folder. Leave the machine alone
-    /// meanwhile.
+    /// Prints tables and writes report.md, report.json and plots to bench/ in the target folder. Run it on an otherwise
+    /// idle machine.
     #[command(
-        after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is \
-        missed or was not measured\n\n\
-        Examples:\n  cargo xtask bench --quick\n  cargo xtask bench --check\n  cargo xtask bench --filter sqlite/get --rounds 5"
+        after_help = "Exit codes: 0 success; 1 failure; 2 wrong command line; 3 with --check, a goal was missed \
+        or not measured\n\n\
+        Examples:\n  cargo xtask bench --quick\n  cargo xtask bench --check\n  cargo xtask bench --filter sqlite/get \
+        --rounds 5"
     )]
     Bench(bench::Arguments),
-    /// Provoke real faults under load, and check that nothing that was acknowledged is lost.
+    /// Inject faults under load and verify that no acknowledged write is lost.
     ///
-    /// Starts and stops MariaDB servers of its own, and mounts small file systems, for which it has to be root. Takes two
-    /// minutes, and with --full half an hour.
+    /// Starts and stops its own MariaDB servers and mounts small file systems, which needs root. Takes two minutes, or half
+    /// an hour with --full.
     #[command(
-        after_help = "Exit codes: 0 every promise held; 1 a fault could not be provoked; 2 wrong command line; 3 a promise \
-        was broken\n\n\
-        Examples:\n  cargo xtask faults\n  cargo xtask faults --filter mysql/kill\n  cargo xtask faults --full --write-docs"
+        after_help = "Exit codes: 0 every guarantee held; 1 a fault could not be injected; 2 wrong command line; 3 a \
+        guarantee was broken\n\n\
+        Examples:\n  cargo xtask faults\n  cargo xtask faults --filter mysql/kill\n  cargo xtask faults --full \
+        --write-docs"
     )]
     Faults(faults::Arguments),
-    /// Measure moving a bot's state from SQLite to MariaDB and back, and compare the figures with the goals.
+    /// Benchmark migrations from SQLite to MariaDB and back, and compare the results with the goals.
     ///
-    /// Fills a SQLite file, starts a MariaDB of its own with its default settings, and runs the optimised command. Leave the
-    /// machine alone meanwhile. A million states take a minute, and some 600 MB in the folder for temporary files.
+    /// Fills a SQLite file, starts its own MariaDB with default settings, and runs the optimised command. Run it on an
+    /// otherwise idle machine. A million states take a minute, and some 600 MB in the folder for temporary files.
     #[command(
-        after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is missed\n\n\
+        after_help = "Exit codes: 0 success; 1 failure; 2 wrong command line; 3 with --check, a goal was missed\n\n\
         Examples:\n  cargo xtask moves --check\n  cargo xtask moves --states 5000000 --buffer-pool 2048"
     )]
     Moves(moves::Arguments),

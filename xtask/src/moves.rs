@@ -11,20 +11,20 @@ use crate::setup;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// How many message states there are; a tenth as many ownerships come on top.
+    /// Number of message states; a tenth as many ownerships come on top.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     states: u64,
-    /// MariaDB's buffer pool in MiB, by default as MariaDB has it. Of tables that do not fit, pages that are touched at random
-    /// are read from the disk.
+    /// Size of MariaDB's buffer pool in MiB; the default is MariaDB's own. Random access to tables that do not fit reads from
+    /// the disk.
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     buffer_pool: u64,
-    /// How often everything is measured; the medians are told.
+    /// Number of rounds; the report has their medians.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// Print JSON to standard output instead of tables.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
-    /// End with exit code 3 where a goal is missed.
+    /// Exit with 3 if a goal is missed.
     #[arg(long)]
     check: bool,
 }

@@ -28,22 +28,21 @@ const LONGEST_SLICE: Duration = Duration::from_secs(1);
 /// However short the run is, each plugin has so many turns.
 const FEWEST_SLICES: u32 = 5;
 
-/// Measures plugins side by side: throughput, latencies and errors of reads and writes in a mix of your choice.
+/// Benchmark plugins side by side: throughput, latency percentiles and errors for a mix of reads and writes.
 ///
-/// Every plugin gets a database of its own that is removed afterwards, also after an error, Ctrl-C, SIGTERM and SIGHUP; the
-/// databases that DATABASE_PATH and MYSQL_DATABASE name are not touched. A SQLite plugin gets a file in a new folder: what
-/// that folder's disk does is measured too. A MySQL plugin gets a database named cofferdam_bench_ and 16 random digits on
-/// the server that the MYSQL_ variables name, whose account must have the right to make it. Pools and deadlines are those
-/// of the environment.
+/// Each plugin gets its own scratch database, which is removed at the end, also after an error, Ctrl-C, SIGTERM or SIGHUP.
+/// The databases that DATABASE_PATH and MYSQL_DATABASE name are not touched. A SQLite plugin gets a file in a new folder,
+/// so the disk of that folder is part of the measurement. A MySQL plugin gets a database named cofferdam_bench_ and 16
+/// random digits on the server that the MYSQL_ variables name; the account needs the right to create it. Connection pool
+/// and deadlines come from the environment.
 ///
-/// The plugins take turns of a second or less, in alternating order, so that whatever else the machine does hits all of
-/// them alike. Each caller makes one operation after the other and waits for its answer (a closed loop): while a plugin
-/// is slow it is asked less, so the percentiles do not tell how long requests that arrive at a fixed rate would wait.
-/// Throughput and percentiles are of operations that were answered rightly.
+/// Plugins take turns of a second or less, in alternating order, so that other load on the machine affects all of them.
+/// Callers run a closed loop: each sends its next operation after the answer to the last one. A slow plugin therefore gets
+/// fewer requests, and the percentiles do not show how long requests at a fixed rate would wait. Throughput and percentiles
+/// count correct answers only.
 ///
-/// A read gets the state of a random channel or thread, a write updates one. Every answer is checked: it must be the row
-/// that was asked for, whole, and no older than the last write that had been answered before. In the end every row is
-/// read and checked again.
+/// A read gets the state of a random channel or thread, and a write updates one. Every answer is verified: it must be the
+/// requested row, complete, and no older than the last acknowledged write. At the end every row is read and verified again.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -51,45 +50,48 @@ Examples:
   cofferdam bench sqlite mysql --reads 95 --callers 64 --seconds 30
   cofferdam bench plugins/sqlite.wasm build/sqlite.wasm --writes 100 --folder /var/lib/bot --json
 
-A killed run can leave a folder or a database whose name begins with cofferdam_bench_; it may be removed.
+A killed run can leave a folder or a database whose name begins with
+cofferdam_bench_. Remove it by hand.
 
 Exit codes:
-  0  every operation was answered rightly
-  1  it could not be measured, or a scratch database could not be made or removed
+  0  every operation returned a correct answer
+  1  the measurement failed, or a scratch database could not be created or
+     removed
   2  wrong usage, environment or plugin
-  3  the database is away or too slow
-  5  it was measured, and operations failed or were answered wrongly
-  129, 130 and 143  ended by SIGHUP, SIGINT or SIGTERM; the scratch databases are removed, unless a second one comes")]
+  3  the database is unavailable or too slow
+  5  the measurement finished, but operations failed or returned wrong answers
+  129, 130 and 143  ended by SIGHUP, SIGINT or SIGTERM; scratch databases are
+     removed unless a second signal arrives")]
 pub struct Bench {
-    /// The plugins: component files, or sqlite and mysql for those that a bot would load. One that is named twice
-    /// shows how much two runs of the same differ
+    /// Component files, or sqlite and mysql for the plugins that a bot would load. Name a plugin twice to see how much two
+    /// runs of it differ
     #[arg(value_name = "PLUGIN", required = true)]
     plugins: Vec<PathBuf>,
-    /// How many of a hundred operations read [default: 80]
+    /// Percentage of operations that read [default: 80]
     #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "writes")]
     reads: Option<u8>,
-    /// How many of a hundred operations write [default: 20]
+    /// Percentage of operations that write [default: 20]
     #[arg(long, allow_negative_numbers = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
     writes: Option<u8>,
-    /// How many call at the same time
+    /// Number of concurrent callers
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: u32,
-    /// How many rows there are
+    /// Number of rows
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=rows::MOST_ROWS))]
     rows: u64,
-    /// How long each plugin is measured, such as 30 or 0.5
+    /// Time to measure each plugin, such as 30 or 0.5
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "10", value_parser = positive_seconds)]
     seconds: Duration,
-    /// How long each plugin is called before that
+    /// Time to warm up each plugin before the measurement
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     warm_up: Duration,
-    /// What the random choices come from: the same seed makes each caller choose the same
+    /// Seed of the random choices: with the same seed, each caller makes the same choices
     #[arg(long, allow_negative_numbers = true, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
-    /// Where the folder with the SQLite file is made [default: the system's folder for temporary files]
+    /// Folder in which to create the SQLite file [default: the system's folder for temporary files]
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Print the settings and results as a JSON document
+    /// Print settings and results as a JSON document
     #[arg(long)]
     json: bool,
 }

@@ -21,7 +21,7 @@ use super::wire::{self, Call, FromBot, PAGE, Recovered, Reply, Started, ToBot};
 use crate::failure::Failure;
 use crate::{open, output};
 
-/// The bot of `cofferdam demo`, which starts it and speaks with it over standard input and output.
+/// Run the bot of `cofferdam demo`, which talks to it over standard input and output.
 #[derive(Args)]
 pub struct DemoBot {}
 

@@ -30,17 +30,16 @@ use crate::{open, output};
 /// The events that are played where no others are given; `command/demo/make_events.py` made them.
 const EVENTS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/events.ndjson"));
 
-/// Plays half an hour of a chat server to a bot, kills the bot half-way, starts it again, and proves from the database
-/// and the replies that no message was lost or answered twice.
+/// Run a demo: kill a bot while it works, restart it, and verify that no message was lost or answered twice.
 ///
-/// The bot is a process of its own with a storage of its own; the kill is a SIGKILL. It answers messages that mention it
-/// and all in threads that it made. It replies first and then records the message; a reply that was under way when
-/// the bot was killed is asked for again under the same nonce, and Discord's `enforce_nonce` keeps it from being
-/// created twice.
+/// The demo plays half an hour of a chat server to the bot. The bot is a separate process, and it is killed with SIGKILL. It
+/// answers messages that mention it, and all messages in threads that it created. It replies first and records the message
+/// afterwards. After a kill it repeats the reply whose outcome is unknown, with the same nonce; Discord's `enforce_nonce`
+/// makes that idempotent. At the end the demo verifies the replies and the rows in the database.
 ///
 /// The database is a SQLite file in a folder that is removed afterwards, or the server that DATABASE_TYPE=mysql and the
-/// MYSQL_ variables name. There the rows stay: their ids are new in every run, and no other row is touched. The events are
-/// moved in time so that the last one happens now.
+/// MYSQL_ variables name. On a server the rows stay; every run uses new ids and touches no other row. The events are moved
+/// in time so that the last one happens now.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -49,36 +48,36 @@ Examples:
   cofferdam demo --events captured.ndjson --database demo.db --json
   python3 command/demo/make_events.py | cofferdam demo --events -
 
-Events are Discord's gateway events, one JSON document a line, a READY first:
+Events are Discord gateway events as NDJSON, beginning with a READY:
   {\"op\":0,\"t\":\"READY\",\"d\":{\"user\":{\"id\":\"9\"}}}
   {\"op\":0,\"t\":\"MESSAGE_CREATE\",\"d\":{\"id\":\"1\",\"channel_id\":\"2\",...}}
   {\"op\":0,\"t\":\"THREAD_CREATE\",\"d\":{\"id\":\"3\",\"parent_id\":\"2\",...}}
 
 Exit codes:
-  0  all of it holds
-  1  it does not, or it could not be shown
+  0  verified: no message was lost or answered twice
+  1  verification failed, or the demo could not run
   2  wrong usage, environment, plugin or events
-  3  the database is away or too slow")]
+  3  the database is unavailable or too slow")]
 pub struct Demo {
-    /// Play these events instead of the demo's own; - is standard input
+    /// Play these events instead of the built-in ones; - is standard input
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Use this SQLite file and keep it
     #[arg(long, value_name = "PATH")]
     database: Option<PathBuf>,
-    /// Keep the folder with the replies and the database, and say where it is
+    /// Keep the folder with the replies and the database, and print its path
     #[arg(long)]
     keep: bool,
     /// Kill the bot at these events, counted from 1 [default: half-way]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     kill_at: Vec<usize>,
-    /// The moment of the kill
+    /// When to kill the bot
     #[arg(long, value_enum, default_value_t = KillWhen::Reply)]
     kill_when: KillWhen,
-    /// How many events pass before the bot is started again [default: an eighth of all]
+    /// Number of events between the kill and the restart [default: an eighth of all]
     #[arg(long, value_name = "N")]
     outage: Option<usize>,
-    /// Print the report as a JSON document, and what happens on standard error
+    /// Print the report as a JSON document, and the progress to standard error
     #[arg(long)]
     json: bool,
 }
@@ -89,9 +88,9 @@ pub type Environment = Vec<(&'static str, OsString)>;
 /// The moment of a kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KillWhen {
-    /// As soon as the event has been sent, whatever the bot is doing
+    /// Right after the event was sent, whatever the bot is doing
     Event,
-    /// At the next reply: it has been created, and the bot does not know yet
+    /// At the next reply, after it was created and before the bot knows
     Reply,
 }
 

@@ -23,17 +23,16 @@ use crate::failure::Failure;
 use crate::integrity;
 use crate::output::print;
 
-/// Moves everything from one database to another, exactly and with a way back.
+/// Migrate all rows from one database to another, exactly and with a rollback.
 ///
-/// Without --execute it only tells what is on both sides and what would happen. With it, it creates or upgrades the
-/// destination's schema, moves all rows, and compares both sides. The source is never changed. Interrupted at any moment,
-/// the same command goes on where it stopped. For a key on both sides the row with the greater updated_at wins, and equal
-/// keeps the destination's. A SQLite file on either side is looked through for damage first, since a damaged index leads past
-/// rows without a word.
+/// Without --execute, print a plan and write nothing. With --execute, create or upgrade the destination's schema, copy all
+/// rows and verify both sides. The source is never changed. After an interruption, the same command resumes. If a key is
+/// on both sides, the row with the greater updated_at wins; if they are equal, the destination keeps its own. A SQLite
+/// file on either side is checked for damage first, because reads through a damaged index miss rows without an error.
 ///
-/// A SPEC is sqlite:PATH, mysql://user@host:port/database, or plugin:FILE, whose database comes from the environment as a
-/// bot's does. Passwords come from MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or for one side alone from
-/// COFFERDAM_FROM_PASSWORD, COFFERDAM_TO_PASSWORD and the same with _FILE; never from the command line.
+/// A SPEC is sqlite:PATH, mysql://user@host:port/database or plugin:FILE. The database of a plugin: side comes from the
+/// same variables as a bot's. Passwords come from MYSQL_PASSWORD or MYSQL_PASSWORD_FILE, or for one side from
+/// COFFERDAM_FROM_PASSWORD or COFFERDAM_TO_PASSWORD, or the same with _FILE; never from the command line.
 #[derive(Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -46,14 +45,16 @@ Examples:
   cofferdam migrate rollback --to mysql://bot@db:3306/bot
 
 Exit codes:
-  0  planned, or everything was moved
-  1  it failed
+  0  the plan was printed, or all rows were migrated
+  1  failure
   2  wrong usage, environment, plugin or file
-  3  a database is away or too slow, or another migration is running: the same command goes on later
-  4  there is no such file
-  6  everything was moved but for the rows in the file of rejects; with --stop-on-reject, stopped before the first
-  7  rows were not moved, as the comparison at the end or the count of rows tells, or the source was written meanwhile: run it
-     again"
+  3  a database is unavailable or too slow, or another migration is running:
+     the same command resumes later
+  4  the file does not exist
+  6  all rows were migrated except those in the file of rejects;
+     with --stop-on-reject, the run stopped before the first of them
+  7  the final comparison or the count found missing rows, or the source was
+     written meanwhile: run it again"
 )]
 pub struct Migrate {
     #[command(subcommand)]
@@ -74,38 +75,38 @@ enum Command {
 /// Both sides.
 #[derive(Args)]
 struct Sides {
-    /// The database to read
+    /// Source database
     #[arg(long, value_name = "SPEC")]
     from: String,
-    /// The database to write
+    /// Destination database
     #[arg(long, value_name = "SPEC")]
     to: String,
 }
 
 #[derive(Args)]
 struct RunOptions {
-    /// Do it, instead of only telling what would happen
+    /// Execute the migration instead of printing the plan
     #[arg(long)]
     execute: bool,
-    /// Stop before the first page with a row that cannot be moved
+    /// Stop before the first page with a row that cannot be migrated
     #[arg(long)]
     stop_on_reject: bool,
-    /// Do not compare both sides at the end
+    /// Skip the comparison of both sides at the end
     #[arg(long)]
     no_verify: bool,
-    /// Do not look through SQLite files for damage first, which takes as long as they are large
+    /// Skip the integrity check of SQLite files, which reads them whole
     #[arg(long)]
     skip_integrity_check: bool,
-    /// Where rows are listed that cannot be moved, a line of JSON each
+    /// NDJSON file for rows that cannot be migrated
     #[arg(long, value_name = "FILE", default_value = "cofferdam-migrate-rejects.ndjson")]
     rejects: PathBuf,
-    /// Where rows are listed that gave way to a newer one of the same channel, a line of JSON each
+    /// NDJSON file for rows that were merged into a newer row of the same channel
     #[arg(long, value_name = "FILE", default_value = "cofferdam-migrate-report.ndjson")]
     report: PathBuf,
-    /// How long to keep trying while a database is away or too busy
+    /// How long to retry while a database is unavailable or too busy
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = patience)]
     patience: Duration,
-    /// Print events as JSON, one a line
+    /// Print events as NDJSON
     #[arg(long)]
     json: bool,
 }

@@ -12,33 +12,36 @@ use super::progress::{Progress, event, failed};
 use crate::failure::Failure;
 use crate::output::{escaped, print};
 
-/// Brings a destination back to what it was before the newest run into it, also one that was interrupted.
+/// Roll back the newest migration into a destination, finished or interrupted.
 ///
-/// Rows that the run inserted are removed, rows that it replaced get their old values. A row that somebody changed since is
-/// not touched, and is listed. Tables that the run created stay, and so does an upgraded schema, on which older bots work.
+/// Rows that the migration inserted are deleted, and rows that it replaced get their old values. A row that was changed
+/// since is listed and left as it is. Tables that the migration created stay. An upgraded schema stays too; older bots work
+/// on it.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
   cofferdam migrate rollback --to mysql://bot@db:3306/bot
 
 Exit codes:
-  0  the destination is what it was before, or no run is known there
-  1  it failed
+  0  the destination is as it was before, or it has no recorded migration
+  1  failure
   2  wrong usage, environment, plugin or file
-  3  a database is away or too slow, or a migration is running: the same command goes on later
-  4  there is no such file
-  6  it is what it was before, but for the listed rows that somebody changed since")]
+  3  a database is unavailable or too slow, or a migration is running:
+     the same command resumes later
+  4  the file does not exist
+  6  the destination is as it was before, except for the listed rows,
+     which were changed since")]
 pub struct Rollback {
-    /// The database to bring back
+    /// Database to roll back
     #[arg(long, value_name = "SPEC")]
     to: String,
-    /// Undo every run that was not forgotten, not only the newest
+    /// Roll back every recorded migration, not only the newest
     #[arg(long)]
     all: bool,
-    /// Where rows are listed that were not touched, a line of JSON each
+    /// NDJSON file for rows that were left as they are
     #[arg(long, value_name = "FILE", default_value = "cofferdam-migrate-left.ndjson")]
     left: PathBuf,
-    /// Print events as JSON, one a line
+    /// Print events as NDJSON
     #[arg(long)]
     json: bool,
 }
@@ -105,7 +108,7 @@ impl Rollback {
     }
 }
 
-/// Gives up the way back: drops the tables in which a destination remembers its runs.
+/// Drop the tables that record migrations in a destination. After that, no rollback is possible.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
@@ -113,7 +116,7 @@ Example:
 
 Exit codes: those of `migrate rollback`")]
 pub struct Forget {
-    /// The database that runs were written to
+    /// Database that was migrated to
     #[arg(long, value_name = "SPEC")]
     to: String,
 }

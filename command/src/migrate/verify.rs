@@ -22,9 +22,10 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// With more differences than this, everything is compared again rather than each of them.
 const FEW: usize = 10_000;
 
-/// Compares both sides, field by field but for ids. Writes nothing to either.
+/// Verify that both sides hold the same rows, field by field except for ids. Writes nothing.
 ///
-/// A source of an older schema is compared as it would be moved: the newest of several rows of one channel counts.
+/// If the source has an older schema, it is compared as it would be migrated: of several rows for one channel the newest
+/// counts.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -33,25 +34,25 @@ Examples:
 
 Exit codes:
   0  both sides are equal
-  1  it failed
+  1  failure
   2  wrong usage, environment, plugin or file
-  3  a database is away or too slow
-  4  there is no such file
-  6  equal, but for rows of the source that cannot be moved
-  7  they differ")]
+  3  a database is unavailable or too slow
+  4  the file does not exist
+  6  equal, except for rows of the source that cannot be migrated
+  7  both sides differ, or not all rows of a side were read")]
 pub struct Verify {
     #[command(flatten)]
     sides: Sides,
-    /// Let the destination have rows of its own and newer ones: everything was moved that is to be moved
+    /// Accept additional and newer rows in the destination
     #[arg(long)]
     complete: bool,
-    /// While a bot writes to both sides: look at what differs again and again until it is equal, for at most this long
+    /// Compare differing rows again until they are equal, for at most this long; for use while a bot writes to both sides
     #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     wait: Option<Duration>,
-    /// How long to keep trying while a database is away or too busy
+    /// How long to retry while a database is unavailable or too busy
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = super::patience)]
     patience: Duration,
-    /// Print events as JSON, one a line
+    /// Print events as NDJSON
     #[arg(long)]
     json: bool,
 }

@@ -11,33 +11,33 @@ use cofferdam_tests::faults::{FAULTS, Fault, Run};
 /// Ends with this code where a promise was broken. 1 is a fault that could not be provoked, 2 a wrong command line.
 const BROKEN: u8 = 3;
 
-/// Provokes real faults under load, and checks that nothing that was acknowledged is lost.
+/// Inject faults under load and verify that no acknowledged write is lost.
 #[derive(Parser)]
 #[command(
     name = "cofferdam-faults",
-    after_help = "Exit codes: 0 every promise held; 1 a fault could not be provoked; 2 wrong command line; 3 a promise was \
-    broken"
+    after_help = "Exit codes: 0 every guarantee held; 1 a fault could not be injected; 2 wrong command line; 3 a \
+    guarantee was broken"
 )]
 struct Arguments {
-    /// Only faults whose name contains one of these, such as mysql/kill or sqlite.
+    /// Run only faults whose name contains one of these, such as mysql/kill or sqlite.
     #[arg(value_name = "FAULT")]
     names: Vec<String>,
-    /// Only faults whose name contains this.
+    /// Run only faults whose name contains this.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// As often and as long as is promised, instead of only enough to test a change.
+    /// Run each fault as often and as long as the guarantees claim, instead of only enough to test a change.
     #[arg(long)]
     full: bool,
-    /// Print JSON to standard output instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// Also write the table in Markdown to this file.
+    /// Also write the table as Markdown to this file.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// What everything random goes by; it is printed, so that a run can be repeated.
+    /// Seed of the random choices; each run prints its seed, so that it can be repeated.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
-    /// Print the names of the faults and what they are.
+    /// Print the name and description of each fault.
     #[arg(long)]
     list: bool,
 }

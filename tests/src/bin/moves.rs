@@ -27,33 +27,33 @@ const DEFAULTS: [&str; 3] =
 /// For how long rows are upserted one by one.
 const ONE_BY_ONE: Duration = Duration::from_secs(5);
 
-/// Measures moving a bot's state from SQLite to MariaDB and back.
+/// Benchmark migrations from SQLite to MariaDB and back.
 #[derive(Parser)]
 #[command(
     name = "cofferdam-moves",
-    after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is missed"
+    after_help = "Exit codes: 0 success; 1 failure; 2 wrong command line; 3 with --check, a goal was missed"
 )]
 struct Arguments {
-    /// The optimised command.
+    /// Path of the optimised command.
     #[arg(long, value_name = "FILE")]
     command: PathBuf,
-    /// The folder of the plugins.
+    /// Folder of the plugins.
     #[arg(long, value_name = "FOLDER")]
     plugins: PathBuf,
-    /// How many message states there are; a tenth as many ownerships come on top.
+    /// Number of message states; a tenth as many ownerships come on top.
     #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000)]
     states: u64,
-    /// MariaDB's buffer pool in MiB, by default as MariaDB has it. Of tables that do not fit, pages that are touched at random
-    /// are read from the disk.
+    /// Size of MariaDB's buffer pool in MiB; the default is MariaDB's own. Random access to tables that do not fit reads from
+    /// the disk.
     #[arg(long, value_name = "MIB", default_value_t = 128)]
     buffer_pool: u64,
-    /// How often everything is measured; the medians are told.
+    /// Number of rounds; the report has their medians.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
-    /// Print JSON to standard output instead of tables.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
-    /// End with exit code 3 where a goal is missed.
+    /// Exit with 3 if a goal is missed.
     #[arg(long)]
     check: bool,
 }
@@ -191,7 +191,8 @@ fn fill(file: &Path, states: u64) -> Result<()> {
     let transaction = connection.transaction()?;
     {
         let mut insert = transaction.prepare(
-            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, \
+             updated_at) \
              VALUES (?, ?, ?, ?, ?, ?)",
         )?;
         for number in 0..states as i64 {
@@ -207,7 +208,8 @@ fn fill(file: &Path, states: u64) -> Result<()> {
             ])?;
         }
         let mut insert = transaction.prepare(
-            "INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at) \
+            "INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, \
+             updated_at) \
              VALUES (?, ?, ?, ?, ?, ?)",
         )?;
         for number in 0..(states / 10) as i64 {
@@ -301,7 +303,8 @@ async fn with_the_driver(server: &MysqlServer, source: &Path) -> Result<f64> {
     let mut connection = database.connect().await?;
     let upsert = connection
         .prep(
-            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
+            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, \
+             updated_at) \
              VALUES (?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE last_message_id = VALUES(last_message_id), \
              last_seen_timestamp = VALUES(last_seen_timestamp), updated_at = VALUES(updated_at)",
         )
@@ -309,7 +312,8 @@ async fn with_the_driver(server: &MysqlServer, source: &Path) -> Result<f64> {
     type Cells = (String, Option<String>, String, i64, i64, i64);
     let rows: Vec<Cells> = rusqlite::Connection::open(source)?
         .prepare(
-            "SELECT channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM message_states \
+            "SELECT channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at FROM \
+             message_states \
              ORDER BY channel_id, thread_id LIMIT 200000",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?)))?

@@ -128,43 +128,43 @@ macro_rules! faults {
 
 faults! {
     "mysql/kill", "the server is killed and started again", mysql::kill;
-    "mysql/hang", "the server is stopped with SIGSTOP and goes on", mysql::hang;
-    "mysql/kill-connection", "KILL CONNECTION in mid-query, again and again", mysql::kill_connection;
-    "mysql/max-connections", "others take every connection", mysql::max_connections;
-    "mysql/hostile-globals", "the global variables become what would harm a session", mysql::hostile_globals;
+    "mysql/hang", "the server is stopped with SIGSTOP and resumes", mysql::hang;
+    "mysql/kill-connection", "connections are killed in the middle of a query, repeatedly", mysql::kill_connection;
+    "mysql/max-connections", "another program takes every connection", mysql::max_connections;
+    "mysql/hostile-globals", "the global variables are changed to values that would break a session", mysql::hostile_globals;
     "mysql/read-only", "the server is made read-only and writable again", mysql::read_only;
     "mysql/password", "the password is changed and changed back", mysql::password;
     "mysql/disk-full", "the server's disk fills up and is enlarged", mysql::disk_full;
-    "mysql/network", "the network cuts, resets, swallows and delays at random bytes", network::random;
+    "mysql/network", "the network cuts, resets, drops and delays at random bytes", network::random;
     "mysql/refuse", "the port refuses connections for a while", network::refuse;
-    "mysql/outage", "the server is away for long, at 500 writes a second", outage::long;
-    "mysql/host-killed", "hosts are killed at random moments, also while the server is away", hosts::mysql;
-    "mysql/soak", "faults of network and server at random, for long", outage::soak;
+    "mysql/outage", "a long outage of the server, at 500 writes a second", outage::long;
+    "mysql/host-killed", "hosts are killed at random moments, also during an outage of the server", hosts::mysql;
+    "mysql/soak", "random faults of network and server, for a long time", outage::soak;
     "sqlite/host-killed", "hosts are killed at random moments, also while the file is locked", hosts::sqlite;
-    "sqlite/traps", "the backend traps now and then, before its work or after", sqlite::traps;
+    "sqlite/traps", "the backend traps occasionally, before or after its work", sqlite::traps;
     "sqlite/disk-full", "the disk fills up and is enlarged", sqlite::disk_full;
     "sqlite/locked-briefly", "another process locks the file for less than the deadline", sqlite::locked_briefly;
     "sqlite/locked", "another process locks the file for longer than the deadline", sqlite::locked;
-    "sqlite/long-reader", "another process reads the file without ending, then ends", sqlite::long_reader;
+    "sqlite/long-reader", "another process keeps a read transaction open, then ends it", sqlite::long_reader;
     "sqlite/removed", "the file is removed while it is open, and put back", sqlite::removed;
     "sqlite/log-removed", "the write-ahead log is removed while it is open", sqlite::log_removed;
-    "sqlite/replaced", "a copy takes the place of the open file", sqlite::replaced;
+    "sqlite/replaced", "the open file is replaced by a copy", sqlite::replaced;
     "sqlite/read-only", "file and log are made immutable and writable again", sqlite::read_only;
     "sqlite/read-only-at-start", "the disk is read-only at first", sqlite::read_only_at_start;
     "sqlite/corrupt", "pages in the middle of the open file are overwritten, and restored", sqlite::corrupt;
     "sqlite/corrupt-header", "the header of the open file is overwritten, and restored", sqlite::corrupt_header;
     "sqlite/corrupt-at-start", "pages and header are overwritten before the file is opened", sqlite::corrupt_at_start;
     "galera/node-killed", "one of three nodes is killed, and joins again", galera::node_killed;
-    "galera/node-hung", "one of three nodes is stopped with SIGSTOP, and goes on", galera::node_hung;
+    "galera/node-hung", "one of three nodes is stopped with SIGSTOP, and resumes", galera::node_hung;
     "galera/quorum-lost", "two of three nodes are killed, and started again", galera::quorum_lost;
 
     of spools:
-    "mysql/spool-full", "the server is away until the spool is full, and beyond", spool::full_mysql;
-    "sqlite/spool-full", "the file is away until the spool is full, and beyond", spool::full_sqlite;
-    "mysql/spool-refused", "the server is away, and then refuses every row by a rule of its own for a while", spool::refused;
+    "mysql/spool-full", "an outage of the server lasts until the spool is full, and longer", spool::full_mysql;
+    "sqlite/spool-full", "the file is missing until the spool is full, and longer", spool::full_sqlite;
+    "mysql/spool-refused", "after an outage the server refuses every row by a constraint for a while", spool::refused;
     "mysql/spool-header", "the host is killed during an outage, and its spool's header overwritten", spool::header;
     "mysql/spool-middle", "the host is killed during an outage, and a byte of its spool changed", spool::middle;
-    "mysql/spool-tail", "the host is killed during an outage, and its spool cut off", spool::tail;
+    "mysql/spool-tail", "the host is killed during an outage, and its spool truncated", spool::tail;
     "mysql/spool-log-middle", "the host is killed during an outage, and a byte of its spool's log changed", spool::log_middle;
-    "mysql/spool-log-tail", "the host is killed during an outage, and its spool's log cut off", spool::log_tail;
+    "mysql/spool-log-tail", "the host is killed during an outage, and its spool's log truncated", spool::log_tail;
 }

@@ -67,7 +67,7 @@ pub fn remarks(verdicts: &[Verdict]) -> String {
     let mut text = format!("{checked} acknowledged writes checked: {lost} lost, {duplicated} duplicated.\n");
     for Verdict { fault, notes, broken, .. } in verdicts {
         notes.iter().for_each(|note| text += &format!("\n{fault}: {note}.\n"));
-        broken.iter().for_each(|broken| text += &format!("\n{fault}: a promise was broken: {broken}.\n"));
+        broken.iter().for_each(|broken| text += &format!("\n{fault}: a guarantee was broken: {broken}.\n"));
     }
     text
 }

@@ -88,7 +88,7 @@ impl Verdict {
             }
         }
         if duplicated > 0 {
-            broken.push(format!("{duplicated} rows are there twice"));
+            broken.push(format!("{duplicated} rows are duplicated"));
         }
         if tally.late > 0 {
             let deadline = ledger.limit();

@@ -37,26 +37,26 @@ const ROUNDS: u32 = 3;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Only benchmarks and probes whose name contains this, such as sqlite/get or memory.
+    /// Run only benchmarks and probes whose name contains this, such as sqlite/get or memory.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// One short round, which ends within three minutes once everything is built.
+    /// Run one short round, which takes less than three minutes once everything is built.
     #[arg(long)]
     quick: bool,
-    /// How often everything is measured; the median of the rounds' medians counts [default: 3; with --quick 1].
+    /// Number of rounds; the result is the median of their medians [default: 3; with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// End with exit code 3, and name the goals, where one is missed or was not measured. With --instructions, where
-    /// a count has grown by more than 3 %.
+    /// Exit with 3 if a goal is missed or not measured, and name it. With --instructions, exit with 3 if a count has grown by
+    /// more than 3 %.
     #[arg(long)]
     check: bool,
-    /// Put the tables of this run into docs/performance.md.
+    /// Write the tables of this run to docs/performance.md.
     #[arg(long, conflicts_with = "filter")]
     write_docs: bool,
-    /// Count instructions on SQLite instead of taking times, and show the change against benches/instructions.json.
+    /// Count instructions on SQLite instead of measuring time, and compare them with benches/instructions.json.
     #[arg(long, conflicts_with_all = ["filter", "quick", "rounds", "write_docs"])]
     instructions: bool,
-    /// Make the counts of this run the new benches/instructions.json.
+    /// Save the counts of this run to benches/instructions.json.
     #[arg(long, requires = "instructions", conflicts_with = "check")]
     save_baseline: bool,
 }
