@@ -191,11 +191,12 @@ impl Check {
         let mut remarks = storage.storage().remarks().await?;
         let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
         let misspelt = misspelt(names.iter().map(String::as_str));
-        remarks.extend(
-            misspelt
-                .iter()
-                .map(|(name, meant)| format!("{name} is set and means nothing: if {meant} is meant, set that")),
-        );
+        remarks.extend(misspelt.iter().map(|(name, meant)| {
+            format!(
+                "{name} is set, but is not a variable of Cofferdam: set {meant} if that \
+                    is meant"
+            )
+        }));
         Ok(Answers { server, schema_version, made, remarks, initialize, health })
     }
 }
@@ -212,9 +213,9 @@ impl Report {
         let place = open::place(&self.storage.storage().config().database);
         let made = match self.database.as_ref().ok().and_then(|database| database.made) {
             None => String::new(),
-            Some(Made::File) => ", made just now".into(),
-            Some(Made::Tables) => ", its tables made just now".into(),
-            Some(Made::Upgrade(before)) => format!(", upgraded just now from schema version {before}"),
+            Some(Made::File) => ", just created".into(),
+            Some(Made::Tables) => ", tables just created".into(),
+            Some(Made::Upgrade(before)) => format!(", just upgraded from schema version {before}"),
         };
         lines.push(("database", format!("{}{made}", output::escaped(&place))));
         match &self.database {

@@ -87,9 +87,10 @@ impl Import {
         }
         match imported.skipped {
             0 => Ok(()),
-            skipped => {
-                Err(Failure::incomplete(format!("{skipped} rows break a rule and were left out; all others are in")))
-            }
+            skipped => Err(Failure::incomplete(format!(
+                "{skipped} rows break a rule and were left out; all others were \
+                    imported"
+            ))),
         }
     }
 
@@ -116,7 +117,10 @@ impl Import {
     fn failure(&self, error: SnapshotError) -> Failure {
         let advice = match &error {
             SnapshotError::Row { .. } => Some("nothing was imported; --skip-broken leaves such rows out"),
-            SnapshotError::Batch { .. } => Some("what comes before is imported, and importing again is harmless"),
+            SnapshotError::Batch { .. } => Some(
+                "all lines before are imported; the import is idempotent, so run it \
+                again",
+            ),
             _ => None,
         };
         let name = match self.file == Path::new("-") {
@@ -135,7 +139,8 @@ fn contents_text(contents: &Contents) -> String {
     let Contents { header, message_states, thread_ownerships, .. } = contents;
     let backend = &header.backend;
     format!(
-        "whole: {message_states} states and {thread_ownerships} ownerships, exported {} by {} from {} {}, schema version {}",
+        "whole: {message_states} states and {thread_ownerships} ownerships, exported {} by {} from {} {}, schema \
+         version {}",
         output::time(header.created_at),
         output::escaped(&header.tool),
         output::escaped(&backend.name),

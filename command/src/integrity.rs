@@ -45,11 +45,11 @@ pub async fn shown(
             events(&json!({ "event": "integrity", "file": name, "seconds": seconds }))?;
         } else if std::io::stderr().is_terminal() {
             let bar = bar.get_or_insert_with(|| Spinner(ProgressBar::new_spinner()));
-            bar.0.set_message(format!("looking through {} for damage, {seconds} s", escaped(name)));
+            bar.0.set_message(format!("checking {} for damage, {seconds} s", escaped(name)));
             bar.0.tick();
         } else if seconds % LINE == 1 {
             // What cannot be shown keeps nothing from going on.
-            let _ = writeln!(std::io::stderr(), "looking through {} for damage, {seconds} s", escaped(name));
+            let _ = writeln!(std::io::stderr(), "checking {} for damage, {seconds} s", escaped(name));
         }
     }
 }
@@ -66,9 +66,9 @@ impl Drop for Spinner {
 /// For people; nothing of a server.
 pub fn words(integrity: Integrity) -> Option<&'static str> {
     match integrity {
-        Integrity::Sound => Some("was looked through and is whole"),
+        Integrity::Sound => Some("passed the integrity check"),
         Integrity::Skipped => {
-            Some("was not looked through for damage, as --skip-integrity-check or the environment wants it")
+            Some("was not checked for damage, because of --skip-integrity-check or COFFERDAM_INTEGRITY_CHECK")
         }
         Integrity::Nothing => None,
     }

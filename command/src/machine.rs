@@ -212,9 +212,6 @@ pub fn report_panics() {
             // SAFETY: `_exit` ends the process, whatever its state.
             unsafe { libc::_exit(crate::failure::FAILED.into()) }
         }
-        say(&format!(
-            "cofferdam: a mistake of its own, which should be reported: {}",
-            panic.to_string().replace('\n', " ")
-        ));
+        say(&format!("cofferdam: a bug, which should be reported: {}", panic.to_string().replace('\n', " ")));
     }));
 }

@@ -58,9 +58,9 @@ pub fn named_for_output(argument: &str, name: &Path, claims: &[Claim]) -> Result
     let path = named(argument, name, FileUse::Output)?;
     let environment = claims_of(&|name| std::env::var_os(name));
     match claimed(claims, &path).or_else(|| claimed(&environment, &path)) {
-        Some(variable) => Err(Failure::usage(format!(
-            "{argument} is {path:?}, which belongs to what {variable} names: name another file"
-        ))),
+        Some(variable) => {
+            Err(Failure::usage(format!("{argument} is {path:?}, which {variable} uses: name another file")))
+        }
         None => Ok(path),
     }
 }

@@ -50,7 +50,7 @@ impl Inspect {
             Ok::<_, plugin::PluginError>((inspection, plugin::describe(&file)?))
         });
         let (inspection, description) =
-            inspected.await.map_err(|error| Failure::failed(format!("looking at the plugin failed: {error}")))??;
+            inspected.await.map_err(|error| Failure::failed(format!("inspecting the plugin failed: {error}")))??;
         if self.json {
             return output::print_json(&json!({
                 "path": inspection.path.to_string_lossy(),

@@ -78,7 +78,7 @@ impl Status {
         } else {
             let mut columns = output::Columns::new(&[], &[]);
             let oldest = match oldest_seconds(&content) {
-                Some(seconds) => format!("waits since {} s", seconds),
+                Some(seconds) => format!("waiting for {} s", seconds),
                 None => "none".into(),
             };
             for (name, value) in [
@@ -135,8 +135,8 @@ fn whole(path: &Path, content: &SpoolContent) -> Result<(), Failure> {
     match content.unreadable {
         0 => Ok(()),
         damaged => Err(Failure::failed(format!(
-            "{damaged} writes in {} are damaged: the disk has changed them; the next host that opens the spool keeps the \
-             others and puts the file aside",
+            "{damaged} writes in {} are damaged: the disk changed them; the next host that opens the spool keeps the \
+             others and sets the file aside",
             path.display()
         ))),
     }
@@ -245,12 +245,12 @@ impl Replay {
         } else {
             let (stored, newer, waiting) = (spool.replayed, spool.superseded, spool.depth);
             output::print(&format!(
-                "{stored} stored, {newer} left out for what is there, {refused} refused, {waiting} waiting"
+                "{stored} stored, {newer} superseded by newer rows, {refused} refused, {waiting} waiting"
             ))?;
         }
         if !matches!(ended, Ok(true)) {
             let why = spool.paused.or(status.last_error.map(|last| last.error));
-            let text = why.as_ref().map_or_else(|| "there was not enough time".into(), ToString::to_string);
+            let text = why.as_ref().map_or_else(|| "the deadline passed".into(), ToString::to_string);
             let text = format!("{} writes still wait: {text}", spool.depth);
             return Err(match ended {
                 Ok(_) => Failure::failed(text),
@@ -260,7 +260,8 @@ impl Replay {
         match refused {
             0 => Ok(()),
             refused => Err(Failure::failed(format!(
-                "the database refused {refused} writes, which are kept aside; `cofferdam spool status` and `export` show the reasons, and \
+                "the database refused {refused} writes, which are set aside; `cofferdam spool status` and `export` \
+                 show the reasons, and \
                  `cofferdam spool replay --refused` tries them again"
             ))),
         }

@@ -27,16 +27,18 @@ pub fn of_code(code: i32) -> Option<&'static str> {
 }
 
 /// Of threads and processes.
-pub const PROCESSES: &str = "no further thread may be made: raise the limit of processes (ulimit -u, RLIMIT_NPROC; systemd TasksMax; \
+pub const PROCESSES: &str = "no more threads can be created: raise the limit of processes (ulimit -u, RLIMIT_NPROC; \
+    systemd TasksMax; \
      docker --pids-limit)";
 
 /// Of memory and addresses.
-pub const MEMORY: &str = "there is no memory left: raise the limit of address space (ulimit -v, RLIMIT_AS) or of memory (ulimit -d, RLIMIT_DATA; docker \
+pub const MEMORY: &str = "there is no memory left: raise the limit of address space (ulimit -v, RLIMIT_AS) or of \
+    memory (ulimit -d, RLIMIT_DATA; docker \
      --memory; systemd MemoryMax)";
 
 /// Of open files.
 pub const FILES: &str =
-    "no further file may be open: raise the limit of open files (ulimit -n, RLIMIT_NOFILE; systemd LimitNOFILE)";
+    "no more files can be opened: raise the limit of open files (ulimit -n, RLIMIT_NOFILE; systemd LimitNOFILE)";
 
 /// Of the size of a file.
 pub const FILE_SIZE: &str =
@@ -54,7 +56,8 @@ pub(crate) fn is_set(name: &str) -> bool {
 }
 
 /// Of memory that may be executed.
-pub const EXECUTABLE: &str = "this process may not make memory executable, which compiled components need: allow it (systemd MemoryDenyWriteExecute=no; no \
+pub const EXECUTABLE: &str = "this process may not make memory executable, which compiled components need: allow it \
+    (systemd MemoryDenyWriteExecute=no; no \
      PR_SET_MDWE; SELinux execmem)";
 
 /// The limit behind an error of the engine of components, which has the system's error among its words. Where it may not, it could

@@ -46,7 +46,7 @@ impl<T> Future for Task<T> {
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
     let (job, task) = prepare(work);
     if let Err((job, error)) = POOL.begin(job) {
-        tracing::debug!(%error, "no thread can be made: what blocks runs in its caller's");
+        tracing::debug!(%error, "no thread can be created: blocking work runs on the thread of its caller");
         run_slow(|| run(job));
     }
     task

@@ -78,7 +78,7 @@ fn a_killed_bot_loses_nothing_and_leaves_nothing_behind() {
     assert_eq!(row("lost"), ["0", "ok"]);
     assert_eq!(row("answered twice"), ["0", "ok"]);
     // The first bot was killed between a reply and its record.
-    assert_eq!(row("replies kept single by their nonce"), ["1"]);
+    assert_eq!(row("replies deduplicated by nonce"), ["1"]);
     assert_ne!(row("after recovery"), ["0"]);
     assert_eq!(place.left(), Vec::<PathBuf>::new());
 }

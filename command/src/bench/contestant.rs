@@ -43,7 +43,7 @@ impl Contestant {
         let described = file.clone();
         let description = threads::spawn(move || plugin::describe(&described))
             .await
-            .map_err(|error| Failure::failed(format!("looking at the plugin failed: {error}")))??;
+            .map_err(|error| Failure::failed(format!("inspecting the plugin failed: {error}")))??;
         Ok(Self {
             name: argument.display().to_string(),
             file,
@@ -192,7 +192,7 @@ impl Contestant {
         if let Some(storage) = &self.storage
             && let Err(error) = storage.close().await
         {
-            tracing::warn!(plugin = self.name, %error, "a storage was not closed in order");
+            tracing::warn!(plugin = self.name, %error, "a storage did not close cleanly");
         }
         match self.scratch.take() {
             Some(scratch) => scratch.remove().await,

@@ -115,7 +115,7 @@ async fn remove(
                 failure = signals.next() => {
                     if is_over {
                         let names = left.join(", ");
-                        return Err(failure.with_advice(&format!("left behind, to be removed by hand: {names}")));
+                        return Err(failure.with_advice(&format!("left behind; remove by hand: {names}")));
                     }
                     is_over = true;
                 }

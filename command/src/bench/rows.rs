@@ -95,7 +95,7 @@ impl Rows {
     pub fn check(&self, row: usize, found: Option<&MessageState>, oldest: u64) -> Result<(), &'static str> {
         let found = found.ok_or("wrong answer: a row was not found")?;
         let message = found.last_message_id.parse::<u64>().ok().and_then(|message| message.checked_sub(MESSAGES));
-        let Some(message) = message else { return Err("wrong answer: a row holds what nobody wrote") };
+        let Some(message) = message else { return Err("wrong answer: a row holds values that were never written") };
         let (write, of) = (message >> ROW_BITS, message % MOST_ROWS);
         let expected = Self::state(row, write);
         if (&found.channel_id, &found.thread_id) != (&expected.channel_id, &expected.thread_id) || of != row as u64 {
@@ -105,7 +105,7 @@ impl Rows {
             return Err("wrong answer: a row holds parts of two writes");
         }
         if write > self.writes.load(Ordering::Relaxed) {
-            return Err("wrong answer: a row holds what nobody wrote");
+            return Err("wrong answer: a row holds values that were never written");
         }
         if write < oldest {
             return Err("wrong answer: a row holds what was overwritten before");

@@ -19,7 +19,7 @@ const PREFIX: &str = "cofferdam_bench_";
 /// The longest that making or removing a database may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-const GRANT: &str = r"as an administrator, let the account of MYSQL_USERNAME make and drop databases with such names: GRANT ALL ON `cofferdam\_bench\_%`.* TO it";
+const GRANT: &str = r"as an administrator, allow the account of MYSQL_USERNAME to create and drop such databases: GRANT ALL ON `cofferdam\_bench\_%`.* TO it";
 
 /// A place for one plugin's rows and nothing else.
 pub enum Scratch {
@@ -35,7 +35,7 @@ impl Scratch {
         let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent);
         made.map(Self::Folder).map_err(|error| {
             Failure::usage(format!(
-                "no folder can be made in {}: {}; name another one with --folder",
+                "cannot create a folder in {}: {}; name another one with --folder",
                 parent.display(),
                 limit::explain(&error)
             ))
@@ -126,7 +126,7 @@ impl ScratchDatabase {
 
     fn not_made(&self, error: SqlError) -> Failure {
         Failure::from(cofferdam::Error::from(error))
-            .while_doing(&format!("no scratch database can be made on {}", self.address))
+            .while_doing(&format!("cannot create a scratch database on {}", self.address))
     }
 
     fn created(&mut self, outcome: Result<Result<u64, SqlError>, tokio::task::JoinError>) -> Result<(), SqlError> {

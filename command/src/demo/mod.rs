@@ -201,7 +201,7 @@ impl Demo {
             narrator.say(
                 "warning",
                 &format!(
-                    "the bot looks back {} minutes and may be away for {}: it can lose messages",
+                    "the bot looks back {} minutes and may be down for {}: it can lose messages",
                     minutes(config.message_recovery_window),
                     minutes(needed)
                 ),

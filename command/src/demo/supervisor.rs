@@ -103,7 +103,7 @@ impl Supervisor {
             match self.live(&mut bot, &name, kill.copied()).await? {
                 Some(moment) => {
                     bot.child.0.start_kill().context("the bot cannot be killed")?;
-                    bot.child.0.wait().await.context("the bot does not end")?;
+                    bot.child.0.wait().await.context("the bot does not exit")?;
                     let killed =
                         format!("process {} with SIGKILL at event {}, {moment}", bot.number, self.gateway.position);
                     self.narrator.say("killed", &killed)?;
@@ -149,7 +149,7 @@ impl Supervisor {
         loop {
             let due = bot.ready && kill.is_some_and(|kill| self.gateway.position >= kill);
             if due && self.plan.when == KillWhen::Event {
-                return Ok(Some(format!("with {} events sent and not yet dealt with", bot.pending.len())));
+                return Ok(Some(format!("with {} events sent and not yet handled", bot.pending.len())));
             }
             if bot.ready && self.gateway.is_over() && bot.pending.is_empty() {
                 return Ok(kill.map(|_| "when there was nothing left to reply to".into()));
@@ -173,7 +173,7 @@ impl Supervisor {
                 Step::Went => {}
                 Step::Kill(moment) => return Ok(Some(moment)),
                 Step::Gone => {
-                    let status = bot.child.0.wait().await.context("the bot does not end")?;
+                    let status = bot.child.0.wait().await.context("the bot does not exit")?;
                     return Err(died(name, status));
                 }
             }
@@ -233,11 +233,11 @@ impl Supervisor {
     async fn end(&self, bot: Bot, name: &str) -> Result<(), Failure> {
         let Bot { mut child, number, to, .. } = bot;
         drop(to);
-        let status = child.0.wait().await.context("the bot does not end")?;
+        let status = child.0.wait().await.context("the bot does not exit")?;
         if !status.success() {
             return Err(died(name, status));
         }
-        self.narrator.say(name, &format!("process {number} has dealt with everything and ended"))
+        self.narrator.say(name, &format!("process {number} has handled everything and ended"))
     }
 }
 

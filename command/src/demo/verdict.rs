@@ -184,9 +184,9 @@ impl Report {
     pub fn result(&self) -> Result<(), Failure> {
         match self.holds() {
             true => Ok(()),
-            false => Err(Failure::failed(
-                "messages were lost, or answered twice, or the database is not right: see the report",
-            )),
+            false => {
+                Err(Failure::failed("messages were lost, or answered twice, or the database is wrong: see the report"))
+            }
         }
     }
 
@@ -206,7 +206,7 @@ impl Report {
             ("answered twice", self.twice.to_string(), zero(self.twice)),
             ("answered unasked", self.unasked.to_string(), zero(self.unasked)),
             ("answered out of order", self.out_of_order.to_string(), zero(self.out_of_order)),
-            ("replies kept single by their nonce", self.repeated.to_string(), ""),
+            ("replies deduplicated by nonce", self.repeated.to_string(), ""),
             ("states as last answered", of(&self.states), all(&self.states)),
             ("threads owned", of(&self.ownerships), all(&self.ownerships)),
         ] {

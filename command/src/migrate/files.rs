@@ -28,7 +28,7 @@ impl Lines {
             open::named_for_output(argument, path, claims)?;
             if !is_list(path) {
                 return Err(Failure::usage(format!(
-                    "{argument}: {path:?} is there, and is no list that `cofferdam migrate` wrote: name another file"
+                    "{argument}: {path:?} exists, and is not a list that `cofferdam migrate` wrote: name another file"
                 )));
             }
         }

@@ -43,12 +43,12 @@ fn lines(plan: &Plan, from: &Side, to: &Side, integrity: [Integrity; 2]) -> Vec<
     }
     lines.extend(plan.remarks.iter().map(|remark| format!("Remark on {}", escaped(remark))));
     if let Some(obstacle) = &plan.obstacle {
-        lines.push(format!("A run would be refused: {obstacle}."));
+        lines.push(format!("A migration would be refused: {obstacle}."));
         return lines;
     }
     if plan.resumes {
         let read = plan.to.last_run.as_ref().map_or(0, |run| run.tally.read);
-        lines.push(format!("An interrupted run would go on after {read} rows."));
+        lines.push(format!("The interrupted migration would resume after {read} rows."));
     }
     if plan.needs_upgrade {
         let known = to.known_schema_version();
@@ -62,13 +62,13 @@ fn lines(plan: &Plan, from: &Side, to: &Side, integrity: [Integrity; 2]) -> Vec<
     }
     let rows = plan.from.rows() - plan.from.message_states.duplicates - plan.unfit();
     lines.push(format!(
-        "About {rows} rows would be offered to the destination, in about {}; where it has a key already, the greater \
+        "About {rows} rows would be copied, in about {}; for a key that the destination already has, the greater \
          updated_at wins.",
         format_duration(Duration::from_secs(plan.estimate.as_secs() + 1))
     ));
     if plan.from.message_states.duplicates > 0 {
         lines.push(format!(
-            "{} states of the source give way to a newer one of the same channel and would be listed.",
+            "{} states of the source would be merged into a newer one of the same channel and listed.",
             plan.from.message_states.duplicates
         ));
     }
@@ -76,7 +76,7 @@ fn lines(plan: &Plan, from: &Side, to: &Side, integrity: [Integrity; 2]) -> Vec<
         lines.push(format!("{} rows of the source cannot be moved and would be listed.", plan.unfit()));
     }
     lines.push(format!("{} would not be changed.", from.label()));
-    lines.push("Nothing was written: this is the plan. Do it with --execute.".into());
+    lines.push("This is the plan: nothing was written. Run it with --execute.".into());
     lines
 }
 

@@ -56,9 +56,9 @@ impl Rollback {
             if self.json {
                 return event("rolled-back", json!({ "runs": [] }));
             }
-            print("No run into this database is known: there is nothing to undo.")?;
+            print("No migration into this database is recorded: there is nothing to roll back.")?;
             if overview.remembers {
-                print("Tables of runs are left: `cofferdam migrate forget` drops them.")?;
+                print("The tables that record migrations are still there: `cofferdam migrate forget` drops them.")?;
             }
             return Ok(());
         };
@@ -79,7 +79,7 @@ impl Rollback {
         match done.left {
             0 => Ok(()),
             left => Err(Failure::incomplete(format!(
-                "{left} rows were changed since and not touched: {} lists them",
+                "{left} rows were changed since and left as they are: {} lists them",
                 self.left.display()
             ))),
         }
@@ -94,13 +94,17 @@ impl Rollback {
             });
             return event("rolled-back", fields);
         }
-        print(&format!("{removed} rows removed, {restored} restored, {left} left as somebody changed them since"))?;
+        print(&format!(
+            "{removed} rows removed, {restored} restored, {left} left as they are, since they were changed \
+            meanwhile"
+        ))?;
         if *more_runs {
-            print("An earlier run can still be undone: run this again, or with --all.")?;
+            print("An earlier migration can still be rolled back: run this again, or with --all.")?;
         }
         if let Some(error) = not_forgotten {
             print(&format!(
-                "The tables in which runs are remembered stay: {}; `cofferdam migrate forget` drops them, by an account that may",
+                "The tables that record migrations were not dropped: {}; run `cofferdam migrate forget` with an \
+                 account that has the right to",
                 escaped(&error.to_string())
             ))?;
         }
@@ -127,6 +131,11 @@ impl Forget {
         let forgot = migrate::forget(&to).await;
         let forgot = forgot?;
         to.close().await?;
-        print(if forgot { "Forgotten: there is no way back any more." } else { "No run into this database is known." })
+        print(if forgot {
+            "The record of migrations was dropped: a rollback is no longer possible."
+        } else {
+            "No \
+            migration into this database is recorded."
+        })
     }
 }

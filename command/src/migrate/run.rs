@@ -57,7 +57,8 @@ pub async fn run(sides: &Sides, options: &RunOptions) -> Result<(), Failure> {
     from.close().await?;
     if verdict.is_some_and(|verdict| !verdict.is_complete()) {
         return Err(Failure::different(
-            "rows of the source are not in the destination: it was written meanwhile; the same command moves them",
+            "rows of the source are missing in the destination, because the source was written meanwhile: the same \
+             command moves them",
         ));
     }
     match run.tally.rejected {
@@ -86,7 +87,7 @@ impl Watch {
         let report = Lines::new("--report", &options.report, claims)?;
         let rejects = Lines::new("--rejects", &options.rejects, claims)?;
         if is_same(report.path(), rejects.path()) {
-            return Err(Failure::usage("--rejects and --report lead to the same file: give each a file of its own"));
+            return Err(Failure::usage("--rejects and --report are the same file: give each its own file"));
         }
         Ok(Self {
             progress: Progress::new(options.json),
@@ -119,7 +120,7 @@ impl Watch {
             rows as f64 / seconds.max(0.001)
         ))?;
         if let Some(path) = &files[0] {
-            print(&format!("{merged} rows gave way to a newer one of the same channel: see {}", path.display()))?;
+            print(&format!("{merged} rows were merged into a newer one of the same channel: see {}", path.display()))?;
         }
         if let Some(path) = &files[1] {
             print(&format!("{rejected} rows cannot be moved: see {}", path.display()))?;

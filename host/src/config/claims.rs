@@ -116,5 +116,5 @@ impl Config {
 
 /// What is said of a variable that names the file of another one.
 pub(super) fn of_conflict(other: &str) -> String {
-    format!("and {other} lead to the same file: give each a file of its own")
+    format!("and {other} are the same file: give each its own file")
 }

@@ -37,7 +37,7 @@ impl Config {
     pub fn from_env() -> Result<Self, ConfigError> {
         let names: Vec<_> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
         for (name, meant) in misspelt(names.iter().map(String::as_str)) {
-            tracing::warn!("{name} is set and means nothing: if {meant} is meant, set that");
+            tracing::warn!("{name} is set, but is not a variable of Cofferdam: set {meant} if that is meant");
         }
         Self::from_lookup(&|name| std::env::var_os(name))
     }

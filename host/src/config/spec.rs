@@ -39,7 +39,8 @@ pub enum SpecError {
     Password,
     /// It is none of the three forms.
     #[error(
-        "it begins with none of sqlite:, mysql:// and plugin:; write sqlite:PATH, mysql://user@host:port/database or plugin:FILE"
+        "it begins with none of sqlite:, mysql:// and plugin:; write sqlite:PATH, mysql://user@host:port/database or \
+         plugin:FILE"
     )]
     Scheme,
     /// A file's name is missing.

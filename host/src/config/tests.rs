@@ -488,7 +488,7 @@ fn every_file_has_a_name_that_can_be_meant() {
             ("file:///x", "a URL"),
             ("$X/x", "a variable"),
             ("x?mode=ro", "write x"),
-            ("C:\\x", "as on Windows"),
+            ("C:\\x", "a Windows path"),
         ] {
             one_mistake(path(name, value), name, part);
         }
@@ -523,7 +523,7 @@ fn no_file_is_two_things() {
         all.insert(name, value);
         let mistakes = read(&all.into_iter().collect::<Vec<_>>()).expect_err(value).0;
         let names = [name, other].iter().all(|name| mistakes[0].contains(name));
-        assert!(mistakes.len() == 1 && names && mistakes[0].contains("lead to the same file"), "{mistakes:?}");
+        assert!(mistakes.len() == 1 && names && mistakes[0].contains("are the same file"), "{mistakes:?}");
     }
     let both = [("DATABASE_PATH", &*database), ("COFFERDAM_MIRROR", &*linked)];
     one_mistake(read(&both), "COFFERDAM_MIRROR", "own database");

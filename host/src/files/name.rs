@@ -92,7 +92,7 @@ pub struct FileNameError {
 impl FileNameError {
     fn remedy(&self) -> String {
         match &self.meant {
-            Some(meant) if self.is_there => format!("write {meant}, which is there"),
+            Some(meant) if self.is_there => format!("write {meant}, which exists"),
             Some(meant) => format!("write {meant}"),
             None => self.problem.remedy().to_owned(),
         }
@@ -105,41 +105,44 @@ enum Problem {
     Slip(Slip),
     #[error("is empty")]
     Empty,
-    #[error("is a switch and no name")]
+    #[error("is a switch, not a name")]
     Switch,
     #[error("is a URL")]
     Url,
     #[error("is the address of a server")]
     Server,
-    #[error("has a driver's options behind it")]
+    #[error("ends with a driver's options")]
     Options,
     #[error("is a database in memory, which a pool of connections cannot share")]
     Memory,
-    #[error("begins with a colon, as names do that SQLite keeps for itself")]
+    #[error("begins with a colon, which SQLite reserves")]
     Colon,
     #[error("begins with two slashes, as a URL does")]
     Slashes,
-    #[error("has a ~ in it that nobody has replaced by a home folder")]
+    #[error("contains a ~ that was not replaced by a home folder")]
     Home,
-    #[error("is written as on Windows")]
+    #[error("is a Windows path")]
     Windows,
-    #[error("has %20 or %2F in it, as a URL has")]
+    #[error("contains %20 or %2F, as a URL does")]
     Encoded,
-    #[error("is a pattern that nobody has replaced by a name")]
+    #[error("is a pattern that was not replaced by a name")]
     Pattern,
-    #[error("has a comma or a semicolon behind it")]
+    #[error("ends with a comma or a semicolon")]
     Punctuation,
-    #[error("is the name of a log that SQLite keeps beside a database")]
+    #[error("is the name of a log file that SQLite keeps beside a database")]
     Log,
     #[error("is a folder")]
     Folder,
     #[error("is a file")]
     File,
-    #[error("is no ordinary file, and cannot be replaced by one")]
+    #[error("is not a regular file, and cannot be replaced by one")]
     Special,
-    #[error("has {0} names (hard links), and each of them would have a log of its own")]
+    #[error("has {0} names (hard links), and each of them would have its own write-ahead log")]
     Links(u64),
-    #[error("is mounted by itself, so that its log would lie outside, where nobody else sees it")]
+    #[error(
+        "is mounted by itself, so that its write-ahead log would be outside the mount, where no other host sees \
+        it"
+    )]
     Mount,
 }
 
@@ -513,14 +516,14 @@ mod tests {
             ("bo\x1b[31mt.db", "a line break", "write the path"),
             ("./bot.db # the bot's", "a comment", "write ./bot.db"),
             ("DATABASE_PATH=./bot.db", "the name of a variable", "write ./bot.db"),
-            ("undefined", "word for nothing", "leave it unset"),
-            ("None", "word for nothing", "leave it unset"),
-            ("/srv/undefined/bot.db", "word for nothing", "leave it unset"),
+            ("undefined", "word for no value", "leave it unset"),
+            ("None", "word for no value", "leave it unset"),
+            ("/srv/undefined/bot.db", "word for no value", "leave it unset"),
             ("off", "is a switch", "leave it unset"),
             ("-", "is a switch", "leave it unset"),
-            ("C:\\bot\\bot.db", "as on Windows", "write the path"),
-            ("C:/bot/bot.db", "as on Windows", "write the path"),
-            ("data\\bot.db", "as on Windows", "write data/bot.db"),
+            ("C:\\bot\\bot.db", "a Windows path", "write the path"),
+            ("C:/bot/bot.db", "a Windows path", "write the path"),
+            ("data\\bot.db", "a Windows path", "write data/bot.db"),
             ("/srv/my%20bot.db", "%20", "write /srv/my bot.db"),
             ("data/*.db", "a pattern", "write the path"),
             ("bot.db,", "a comma", "write bot.db"),
@@ -533,10 +536,10 @@ mod tests {
             ("/", "is a folder", "name a file"),
             ("data/", "is a folder", "name a file"),
             ("data/.", "is a folder", "name a file"),
-            ("/dev/null", "no ordinary file", "name another file"),
-            ("/dev/nothing", "no ordinary file", "name another file"),
-            ("/dev/./shm/../nothing", "no ordinary file", "name another file"),
-            ("/proc/nothing", "no ordinary file", "name another file"),
+            ("/dev/null", "not a regular file", "name another file"),
+            ("/dev/nothing", "not a regular file", "name another file"),
+            ("/dev/./shm/../nothing", "not a regular file", "name another file"),
+            ("/proc/nothing", "not a regular file", "name another file"),
         ] {
             let message = refused(name);
             assert!(message.contains(problem) && message.contains(remedy), "{name:?}: {message}");
@@ -602,7 +605,7 @@ mod tests {
         judge(FileUse::Database).unwrap();
         std::fs::write(at("bot.db"), "").unwrap();
         let message = judge(FileUse::Database).unwrap_err().to_string();
-        assert!(message.ends_with("bot.db, which is there"), "{message}");
+        assert!(message.ends_with("bot.db, which exists"), "{message}");
         std::fs::write(at("bot.db-wal"), "log").unwrap();
         for usage in [FileUse::Database, FileUse::Source, FileUse::Output] {
             assert!(FilePath::new(at("bot.db-wal"), usage, None).is_err());

@@ -18,14 +18,14 @@ pub(crate) enum Slip {
 impl fmt::Display for Slip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nul => "has a NUL character in it",
-            Self::Quotes => "has a quote at one of its ends, which a shell or an env file has kept",
-            Self::Blank => "has a blank or an invisible character at one of its ends",
-            Self::Invisible => "has a line break, a tab or another invisible character in it",
-            Self::Comment => "has a comment behind it, which an env file has kept",
-            Self::Assignment => "has the name of a variable and = before it",
-            Self::Variable => "has a variable or a placeholder in it that nobody has replaced",
-            Self::Word => "is a program's word for nothing",
+            Self::Nul => "contains a NUL character",
+            Self::Quotes => "begins or ends with a quote, which a shell or an env file has kept",
+            Self::Blank => "begins or ends with a blank or an invisible character",
+            Self::Invisible => "contains a line break, a tab or another invisible character",
+            Self::Comment => "ends with a comment, which an env file has kept",
+            Self::Assignment => "begins with the name of a variable and =",
+            Self::Variable => "contains a variable or a placeholder that was not replaced",
+            Self::Word => "is a program's word for no value",
         })
     }
 }
@@ -70,10 +70,10 @@ pub(crate) fn of_secret(text: &str) -> Option<&'static str> {
         return Some("begins and ends with the same quote");
     }
     if is_blank(first) || is_blank(last) {
-        return Some("has a blank or an invisible character at one of its ends");
+        return Some("begins or ends with a blank or an invisible character");
     }
     (has_variable(text) && (text.starts_with('$') || text.starts_with("{{") || text.starts_with('%')))
-        .then_some("looks like a variable that nobody has replaced")
+        .then_some("looks like a variable that was not replaced")
 }
 
 fn is_quote(c: char) -> bool {

@@ -49,7 +49,7 @@ pub enum MigrateError {
         error: Error,
     },
     /// Both sides are one database.
-    #[error("{from} and {to} are the same database: name two")]
+    #[error("{from} and {to} are the same database: name two different ones")]
     SameDatabase {
         /// The source.
         from: String,
@@ -58,7 +58,7 @@ pub enum MigrateError {
     },
     /// Another process is writing to the destination.
     #[error(
-        "{side}: another migration is writing there ({owner}): let it end, or end it; then the same command goes on"
+        "{side}: another migration is writing there ({owner}): wait for it, or stop it; then the same command resumes"
     )]
     Taken {
         /// The destination.
@@ -78,7 +78,8 @@ pub enum MigrateError {
     },
     /// Not all rows were read, or some of them twice.
     #[error(
-        "{side}: {read} rows were read and there are {rows}, though nobody wrote meanwhile: its pages are cut short; look for a \
+        "{side}: {read} rows were read and there are {rows}, although nobody wrote meanwhile: its pages are \
+         truncated; look for a \
          setting that limits results"
     )]
     Miscounted {

@@ -70,7 +70,7 @@ impl Held {
     pub async fn release(self) {
         self.beating.abort();
         if let Err(error) = self.storage.drop_lease(&self.owner).await {
-            tracing::debug!(%error, "the lease of the destination was not given back; it ends by itself");
+            tracing::debug!(%error, "the lease of the destination was not released; it expires by itself");
         }
     }
 }

@@ -60,7 +60,7 @@ impl Plan {
                 RunState::Importing if last.source == from.label() => plan.resumes = true,
                 RunState::Importing => {
                     plan.obstacle = Some(format!(
-                        "a run from {} was interrupted in the destination: run it again to its end, or roll it back",
+                        "a run from {} was interrupted in the destination: run it again to finish it, or roll it back",
                         last.source
                     ));
                 }
@@ -92,8 +92,10 @@ fn from_the_future(side: &Side, overview: &Overview) -> Option<String> {
     let newest = overview.message_states.newest.max(overview.thread_ownerships.newest)?;
     (newest > now.saturating_add(AHEAD)).then(|| {
         format!(
-            "{}: it has rows with an updated_at more than an hour from now, up to {newest}: the clock of the host that wrote \
-             them was wrong, or this one's is; of two rows of one key the one with the greater updated_at stays",
+            "{}: it has rows with an updated_at more than an hour in the future, up to {newest}: the clock of the \
+             host that wrote \
+             them was wrong, or the clock of this host is; of two rows of one key the one with the greater updated_at \
+             stays",
             side.label()
         )
     })

@@ -86,7 +86,7 @@ impl Side {
             if let Some(variable) = claimed(&claims_of(lookup), path)
                 && !matches!(variable, "DATABASE_PATH" | "COFFERDAM_MIRROR")
             {
-                let message = format!("{} is what {variable} names: name a database", path.display());
+                let message = format!("{} is the file of {variable}, not a database: name a database", path.display());
                 return Err(MigrateError::Unusable { side: name, message, is_missing: false });
             }
             look(path)?;

@@ -111,5 +111,5 @@ fn check_advance<K: Ord>(after: Option<&K>, next: Option<&K>) -> Result<()> {
     if next.is_none() || next > after {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Internal, "the plugin's pages do not come on: its keys are out of order"))
+    Err(Error::new(ErrorKind::Internal, "the plugin's pages make no progress: its keys are out of order"))
 }

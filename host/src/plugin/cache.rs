@@ -73,7 +73,8 @@ impl Cache {
             component => component.and_then(Result::ok),
         };
         if component.is_none() {
-            tracing::warn!(file = %file.display(), "cached code is damaged or not this user's alone; compiling again");
+            tracing::warn!(file = %file.display(), "cached code is damaged or accessible to other users; compiling \
+                again");
             fs::remove_file(&file).ok();
         }
         component

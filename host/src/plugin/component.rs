@@ -39,12 +39,12 @@ fn compile(
 ) -> Result<Component, PluginError> {
     let cache = cache.and_then(|folder| {
         let unusable = |error: &std::io::Error| {
-            tracing::warn!(folder = %folder.display(), %error, "cannot keep compiled code: set COFFERDAM_CACHE");
+            tracing::warn!(folder = %folder.display(), %error, "cannot cache compiled code: set COFFERDAM_CACHE");
         };
         Cache::open(folder).inspect_err(unusable).ok()
     });
     if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &inspection.sha256)) {
-        tracing::debug!(plugin = %inspection.path.display(), "took compiled code from the cache");
+        tracing::debug!(plugin = %inspection.path.display(), "loaded compiled code from the cache");
         return Ok(component);
     }
     let component = engine.compile(bytes).map_err(|error| match limit::of_text(&format!("{error:#}")) {
@@ -54,7 +54,7 @@ fn compile(
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, &inspection.sha256, &component)
     {
-        tracing::warn!(%error, "cannot keep compiled code: the next start compiles again");
+        tracing::warn!(%error, "cannot cache compiled code: the next start compiles again");
     }
     Ok(component)
 }

@@ -133,7 +133,7 @@ fn make(limits: &Limits) -> Result<wasmtime::Engine, PluginError> {
     small_memories(&mut config);
     let engine = wasmtime::Engine::new(&config).map_err(PluginError::engine)?;
     if let Some(reason) = refused {
-        tracing::debug!(reason = format!("{reason:#}"), "there are few addresses: instances reserve none");
+        tracing::debug!(reason = format!("{reason:#}"), "the address space is limited: instances reserve none");
     }
     Ok(engine)
 }

@@ -20,7 +20,7 @@ pub enum PluginError {
     },
     /// The file's SHA-256 is not the one that was asked for.
     #[error(
-        "plugin {} has SHA-256 {actual}, but {expected} was asked for: use the file that was meant, or correct \
+        "plugin {} has SHA-256 {actual}, but {expected} is required: use the intended file, or correct \
          COFFERDAM_PLUGIN_SHA256",
         .path.display()
     )]
@@ -42,7 +42,8 @@ pub enum PluginError {
     },
     /// The component has nothing to do with `cofferdam:storage`.
     #[error(
-        "plugin {} is a component, but no storage backend: it does not export {missing}; build it with cofferdam-guest",
+        "plugin {} is a component, but not a storage backend: it does not export {missing}; build it with \
+         cofferdam-guest",
         .path.display()
     )]
     MissingExport {
@@ -53,7 +54,8 @@ pub enum PluginError {
     },
     /// The component speaks another version of the contract.
     #[error(
-        "plugin {} speaks cofferdam:storage {plugin}, this host speaks {host}: use a plugin built for {host}, or {remedy} the host",
+        "plugin {} speaks cofferdam:storage {plugin}, this host speaks {host}: use a plugin built for {host}, or \
+         {remedy} the host",
         .path.display()
     )]
     Version {
@@ -68,7 +70,8 @@ pub enum PluginError {
     },
     /// The component wants something that no backend is granted.
     #[error(
-        "plugin {} imports {import}, which this host grants to no backend: build it against cofferdam:storage and WASI 0.2 only",
+        "plugin {} imports {import}, which this host grants to no backend: build it against cofferdam:storage and \
+         WASI 0.2 only",
         .path.display()
     )]
     ForbiddenImport {
@@ -87,7 +90,8 @@ pub enum PluginError {
     },
     /// The component's types are not those of the contract that it names.
     #[error(
-        "plugin {} does not fit the contract that it names ({reason}): rebuild it with the wit/ of this host's version",
+        "plugin {} does not match the contract version that it names ({reason}): rebuild it with the wit/ of this \
+         host's version",
         .path.display()
     )]
     Incompatible {
@@ -97,7 +101,7 @@ pub enum PluginError {
         reason: String,
     },
     /// The component fails before it has answered anything.
-    #[error("plugin {} fails at once: {reason}", .path.display())]
+    #[error("plugin {} fails immediately: {reason}", .path.display())]
     Faulty {
         /// The file.
         path: PathBuf,
@@ -106,7 +110,8 @@ pub enum PluginError {
     },
     /// The component is for another kind of database.
     #[error(
-        "plugin {} is a backend for {plugin}, but DATABASE_TYPE is {configured}: name a plugin for {configured}, or change DATABASE_TYPE",
+        "plugin {} is a backend for {plugin}, but DATABASE_TYPE is {configured}: name a plugin for {configured}, or \
+         change DATABASE_TYPE",
         .path.display()
     )]
     Engine {

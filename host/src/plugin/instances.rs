@@ -244,7 +244,7 @@ impl Instances {
                 // Nor is that the plugin's fault.
                 Err(error) => match limit::of_text(&format!("{error:#}")) {
                     Some(limit) => {
-                        let message = format!("no instance of plugin {} can be made: {limit}", self.name);
+                        let message = format!("no instance of plugin {} can be created: {limit}", self.name);
                         return Err(Error::new(ErrorKind::Unavailable, message));
                     }
                     None => return Err(self.failed(reason(&error, store.data(), &self.limits))),
@@ -256,7 +256,7 @@ impl Instances {
     /// Waits until no operation runs, tells every instance to let go, and drops it.
     pub(crate) async fn close(&self, database: Option<Arc<dyn Database>>, deadline: Instant) -> Result<()> {
         let all = u32::try_from(self.limits.instances).unwrap_or(u32::MAX);
-        let late = || Error::new(ErrorKind::Timeout, "operations were still running when the deadline to close passed");
+        let late = || Error::new(ErrorKind::Timeout, "operations were still running at the deadline of close");
         let permits = timeout_at(deadline, self.permits.acquire_many(all)).await.map_err(|_| late())?;
         loop {
             let Some(mut instance) = self.idle.pop() else { break };
@@ -265,7 +265,7 @@ impl Instances {
             instance.begin(database.clone(), deadline);
             let closing = instance.plugin.cofferdam_storage_storage().call_close(&mut instance.store);
             if let Ok(Err(error)) = timeout_at(deadline, closing).await.unwrap_or(Ok(Ok(()))) {
-                tracing::warn!(backend = &*self.name, message = error.message, "the plugin could not close in order");
+                tracing::warn!(backend = &*self.name, message = error.message, "the plugin did not close cleanly");
             }
         }
         drop(permits);
@@ -284,7 +284,7 @@ impl Instances {
         }
         let Failures { in_a_row, last, .. } = &*failures;
         let message = format!(
-            "plugin {} failed {in_a_row} times in a row, the last time because {last}; it is tried again in {} ms",
+            "plugin {} failed {in_a_row} times in a row, the last time because {last}; the next attempt is in {} ms",
             self.name,
             left.as_millis().max(1)
         );

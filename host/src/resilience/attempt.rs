@@ -104,7 +104,7 @@ impl Shared {
                     && let Ok(write) = spooled()
                     && let Err(error) = journal.forget(&write).await
                 {
-                    tracing::warn!(%error, "an earlier write of a row, which was refused, cannot be forgotten");
+                    tracing::warn!(%error, "an earlier, refused write of a row cannot be removed from the spool");
                 }
                 return result;
             }

@@ -111,7 +111,7 @@ impl Breaker {
         self.troubled.store(false, Ordering::Relaxed);
         inner.failures = 0;
         if inner.open.take().is_some() {
-            tracing::info!("the database answers again: the circuit breaker closes");
+            tracing::info!("the database is available again: the circuit breaker closes");
         }
     }
 
@@ -126,7 +126,8 @@ impl Breaker {
         if let Some(open) = &mut inner.open {
             open.last = error.to_string();
         } else if self.config.failures > 0 && inner.failures >= self.config.failures {
-            tracing::error!(failures = inner.failures, %error, "the database is away: the circuit breaker opens");
+            tracing::error!(failures = inner.failures, %error, "the database is unavailable: the circuit breaker \
+                opens");
             inner.opened += 1;
             inner.open = Some(Open { probing: false, next_probe: self.next_probe(), last: error.to_string() });
             drop(inner);
@@ -183,15 +184,15 @@ impl Breaker {
 impl Open {
     fn refusal(&self, failures: u32) -> Error {
         let next = match self.next_probe.saturating_duration_since(Instant::now()) {
-            _ if self.probing => "it is being asked at this moment".to_owned(),
+            _ if self.probing => "a probe is running".to_owned(),
             // Whole milliseconds, and never 0.
             left => {
                 let left = Duration::from_millis(left.as_millis().max(1) as u64);
-                format!("it is asked again in {}", format_duration(left))
+                format!("the next probe is in {}", format_duration(left))
             }
         };
         let message = format!(
-            "the database is left alone after {failures} failures in a row; {next}; the last failure: {}",
+            "the circuit breaker is open after {failures} failures in a row; {next}; the last failure: {}",
             self.last
         );
         Error::new(ErrorKind::Unavailable, message)
@@ -224,7 +225,7 @@ mod tests {
         breaker.failed(&away());
         let error = breaker.check().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert!(error.message().contains("3 failures in a row; it is asked again in "), "{error}");
+        assert!(error.message().contains("3 failures in a row; the next probe is in "), "{error}");
         assert!(error.message().contains("[2002]"), "{error}");
         assert_eq!(breaker.status().state, BreakerState::Open);
         assert!(breaker.probe_due().is_some());

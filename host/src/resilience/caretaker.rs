@@ -63,15 +63,15 @@ impl Shared {
     fn initialized(&self, result: Result<()>) {
         match result {
             Ok(()) => {
-                tracing::info!("the database is there: the storage is initialised");
+                tracing::info!("the database is available: the storage is initialised");
                 self.breaker.succeeded();
                 self.set_phase(Phase::Ready);
             }
             Err(error) => {
                 if error.is_retryable() {
-                    tracing::warn!(%error, "the database is still away");
+                    tracing::warn!(%error, "the database is still unavailable");
                 } else {
-                    tracing::error!(%error, "the storage cannot be initialised, and is tried again");
+                    tracing::error!(%error, "the storage cannot be initialised: retrying");
                 }
                 self.note(&error);
                 self.set_phase(Phase::Degraded(error));
@@ -117,7 +117,7 @@ impl Shared {
         if self.breaker.probe_due().is_none() {
             let waiting = journal.depth();
             match is_known {
-                false => tracing::warn!(error = %failure, waiting, "the spool cannot be replayed, and is tried again"),
+                false => tracing::warn!(error = %failure, waiting, "the spool cannot be replayed: retrying"),
                 true => tracing::debug!(error = %failure, waiting, "the spool still cannot be replayed"),
             }
             // Who waited for a lock has waited already.

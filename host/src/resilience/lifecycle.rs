@@ -38,7 +38,7 @@ impl ResilientStorage {
         match result {
             Ok(()) => self.go_on(Phase::Ready, None),
             Err(error) if degrade && error.is_retryable() => {
-                tracing::error!(%error, "the database is away: starting without it");
+                tracing::error!(%error, "the database is unavailable: starting without it");
                 self.shared.note(&error);
                 self.go_on(Phase::Degraded(error), still_trying);
             }
@@ -88,7 +88,8 @@ impl ResilientStorage {
         let late = Error::new(ErrorKind::Timeout, "the deadline passed while the spool was being opened");
         let journal = opened(deadline, late, move || Journal::open(&config)).await?;
         if journal.depth() > 0 {
-            tracing::warn!(spool = %journal.path().display(), waiting = journal.depth(), "the spool has writes of an earlier run");
+            tracing::warn!(spool = %journal.path().display(), waiting = journal.depth(), "the spool holds writes of \
+                an earlier run");
         }
         self.shared.set_journal(Some(Arc::new(journal)));
         Ok(())
@@ -133,7 +134,7 @@ impl ResilientStorage {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => {
-                    tracing::warn!(%error, waiting = journal.depth(), "the spool stays for the next start");
+                    tracing::warn!(%error, waiting = journal.depth(), "the spool keeps its writes for the next start");
                     return;
                 }
             }

@@ -248,7 +248,8 @@ impl Shared {
             Phase::Degraded(error) => {
                 let interval = format_duration(self.config().breaker.probe_interval);
                 let message = format!(
-                    "the database has not been there since the start; it is asked again every {interval}; the last failure: {error}"
+                    "the database has been unavailable since the start; it is probed every {interval}; the last \
+                     failure: {error}"
                 );
                 Ok(Err(Error::new(ErrorKind::Unavailable, message)))
             }

@@ -46,13 +46,13 @@ pub enum SnapshotError {
         path: PathBuf,
     },
     /// A snapshot would replace a device, a pipe or a socket.
-    #[error("{} is no ordinary file, and cannot be replaced by one: name another", .path.display())]
+    #[error("{} is not a regular file, and cannot be replaced by one: name another", .path.display())]
     Special {
         /// What was named.
         path: PathBuf,
     },
-    /// A snapshot would replace a file that somebody needs.
-    #[error("{} is {what}, which no snapshot replaces: name another file", .path.display())]
+    /// A snapshot would replace a file of another purpose.
+    #[error("{} is {what}, which a snapshot never replaces: name another file", .path.display())]
     Needed {
         /// The file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum SnapshotError {
         what: &'static str,
     },
     /// The file is something else.
-    #[error("this is no snapshot ({reason}): name a file that `cofferdam export` wrote")]
+    #[error("this is not a snapshot ({reason}): name a file that `cofferdam export` wrote")]
     NotSnapshot {
         /// What it is instead.
         reason: String,
@@ -75,15 +75,15 @@ pub enum SnapshotError {
     },
     /// The file ends too early.
     #[error(
-        "the snapshot is truncated {}: take another copy of it",
+        "the snapshot is truncated {}: copy it again",
         match .line { 0 => "in its first line".to_owned(), line => format!("after line {line}") }
     )]
     Truncated {
         /// The last complete line, counted from 1.
         line: u64,
     },
-    /// The file is not as it was written.
-    #[error("line {line} is corrupted ({reason}): take another copy of the snapshot")]
+    /// The file is damaged.
+    #[error("line {line} is corrupted ({reason}): copy the snapshot again")]
     Corrupted {
         /// The line, counted from 1.
         line: u64,
@@ -104,7 +104,7 @@ pub enum SnapshotError {
         more: u64,
     },
     /// The file was written to while it was imported.
-    #[error("the snapshot changed while it was imported, so that what was imported is not all of it: import it again")]
+    #[error("the snapshot changed while it was imported, so the import is incomplete: import it again")]
     Changed,
 }
 

@@ -171,7 +171,8 @@ async fn fetch(
     {
         let (read, rows) = (read.0 + read.1, before.message_states + before.thread_ownerships);
         let message = format!(
-            "{read} rows were read and there are {rows}, though nobody wrote meanwhile: pages are cut short; look for a setting \
+            "{read} rows were read and there are {rows}, although nobody wrote meanwhile: pages are truncated; look \
+             for a setting \
              that limits results"
         );
         return Err(Error::new(ErrorKind::Internal, message));
@@ -181,5 +182,5 @@ async fn fetch(
 
 /// A page that does not go on where the one before ended: without an end, or with rows left out.
 fn disorder() -> Error {
-    Error::new(ErrorKind::Internal, "the backend exports rows out of the order of their keys: use a corrected plugin")
+    Error::new(ErrorKind::Internal, "the backend exports rows out of key order: use a corrected plugin")
 }

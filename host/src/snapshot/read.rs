@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         }
         if trailer.sha256 != self.sha256 {
             return Err(
-                self.corrupted("the trailer has not the checksum of the lines before it: one of them was changed")
+                self.corrupted("the trailer's checksum does not match the lines before it: one of them was changed")
             );
         }
         match self.read_line()? {

@@ -19,7 +19,7 @@ impl ReadOnly {
 }
 
 fn refused() -> SqlError {
-    SqlError::new(ErrorKind::PermissionDenied, "this database was opened for reading alone")
+    SqlError::new(ErrorKind::PermissionDenied, "this database was opened read-only")
 }
 
 fn check(access: Access) -> Result<()> {

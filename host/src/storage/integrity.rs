@@ -69,7 +69,7 @@ impl Storage {
             return Ok(());
         }
         let share = deadline.saturating_duration_since(Instant::now()) / SHARE;
-        tracing::info!(at_most = %format_duration(share), "looking through the database file before its upgrade");
+        tracing::info!(at_most = %format_duration(share), "checking the database file for damage before its upgrade");
         match database.check_integrity(Instant::now() + share).await {
             Err(error) if error.kind == sql::ErrorKind::Timeout => {
                 self.upgraded_unchecked.store(true, Ordering::Relaxed);
@@ -92,7 +92,7 @@ impl Storage {
                 })
             }
             Ok(()) => {
-                tracing::info!("the database file is whole");
+                tracing::info!("the database file is undamaged");
                 Ok(())
             }
         }
@@ -100,8 +100,8 @@ impl Storage {
 
     pub(super) fn remark_on_integrity(&self) -> Option<String> {
         self.upgraded_unchecked.load(Ordering::Relaxed).then(|| {
-            "the file was upgraded without a look through it for damage, which would have taken more than a quarter of \
-             COFFERDAM_INITIALIZE_TIMEOUT: look with `cofferdam export`, which does it first"
+            "the file was upgraded without an integrity check, which would have taken more than a quarter of \
+             COFFERDAM_INITIALIZE_TIMEOUT: run `cofferdam export`, which checks the file first"
                 .to_owned()
         })
     }

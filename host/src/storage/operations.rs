@@ -14,7 +14,7 @@ use crate::service::{MigrationService, StorageService, TransferService};
 use crate::wall::bindings::types;
 
 fn too_large(_: TooLarge) -> Error {
-    Error::new(ErrorKind::InvalidInput, "one import may hold 4 GiB of text in a column: import in smaller pieces")
+    Error::new(ErrorKind::InvalidInput, "one import may hold at most 4 GiB of text per column: import smaller batches")
 }
 
 pub(super) fn one<T>(_: &T) -> usize {

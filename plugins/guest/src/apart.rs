@@ -215,7 +215,7 @@ fn random(below: i64) -> i64 {
 /// Of this table alone, and for new rows alone: a full disk would keep every write in the spool.
 fn used_up(table: Table, error: sql::Error) -> Failure {
     let message = format!(
-        "the ids of {} are used up, and none is free: give its column id a larger type ({})",
+        "the ids of {} are exhausted, and none is free: give its column id a larger type ({})",
         table.name(),
         error.message
     );

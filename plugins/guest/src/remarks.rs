@@ -35,8 +35,9 @@ fn from_the_future<B: Backend>(session: &Session) -> Result<Vec<String>> {
         if count > 0 {
             let count = if count < 1000 { count.to_string() } else { "a thousand or more".to_owned() };
             remarks.push(format!(
-                "{count} rows of {table} have a {column} more than an hour from now: the clock of the host that wrote them was \
-                 wrong, or this one's is; they come first in lists until they are written again"
+                "{count} rows of {table} have a {column} more than an hour in the future: the clock of the host that \
+                 wrote them was wrong, or the clock of this host is; they come first in lists until they are written \
+                 again"
             ));
         }
     }
@@ -49,8 +50,8 @@ fn lacking_indexes<B: Backend>(session: &Session) -> Result<Vec<String>> {
     for (table, query) in B::LACKING_INDEXES {
         if session.query(query, &[])?.count > 0 {
             remarks.push(format!(
-                "the index over the keys of {table} leads to fewer rows than there are, so that rows are missed and made twice: \
-                 stop what writes, and rebuild it (REINDEX)"
+                "the index over the keys of {table} leads to fewer rows than the table has, so rows are missed and \
+                 duplicated: stop all writers, and rebuild it (REINDEX)"
             ));
         }
     }

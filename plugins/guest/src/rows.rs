@@ -155,7 +155,7 @@ impl<'a> Column<'a> {
                 Some(id) => {
                     (format!(" in the row with id {id}"), format!("correct or delete that row (WHERE id = {id})"))
                 }
-                None => (" in a row whose id is none".to_owned(), "give that row an id".to_owned()),
+                None => (" in a row without an integer id".to_owned(), "give that row an id".to_owned()),
             },
         };
         let message = format!(
@@ -508,8 +508,8 @@ mod tests {
         }
         let rows = ids(&[&[0]], &[b"\x03x"]);
         let mut reader = Reader::new("t", &rows);
-        assert!(failure(reader.next("id").unwrap().integers()).1.contains("in a row whose id is none"));
-        assert!(failure(reader.next("c").unwrap().integers()).1.contains("in a row whose id is none"));
+        assert!(failure(reader.next("id").unwrap().integers()).1.contains("in a row without an integer id"));
+        assert!(failure(reader.next("c").unwrap().integers()).1.contains("in a row without an integer id"));
     }
 
     #[test]

@@ -88,8 +88,8 @@ WHERE t.table_schema = DATABASE() AND @@lower_case_table_names = 0
     AND NOT EXISTS (SELECT 1 FROM information_schema.tables AS o WHERE o.table_schema = DATABASE()
         AND CAST(o.table_name AS BINARY) = CAST(LOWER(t.table_name) AS BINARY))
 UNION ALL
-SELECT CONVERT(table_name USING utf8mb4), 'fixed', 'keeps its history (SYSTEM VERSIONING), so that the server lets \
-nothing of it be changed: ALTER TABLE ... DROP SYSTEM VERSIONING'
+SELECT CONVERT(table_name USING utf8mb4), 'fixed', 'keeps its history (SYSTEM VERSIONING), so that the server \
+allows no change of it: ALTER TABLE ... DROP SYSTEM VERSIONING'
 FROM information_schema.tables
 WHERE table_schema = DATABASE() AND table_type = 'SYSTEM VERSIONED'
     AND table_name IN ('message_states', 'thread_ownerships', 'message_states_archive', 'schema_versions')
@@ -142,18 +142,18 @@ WHERE c.table_schema = DATABASE() AND c.table_name IN ('message_states', 'thread
 
 pub(crate) const REMARKS: &str = "\
 SELECT CONVERT(CONCAT('trigger ', trigger_name, ' of table ', event_object_table,
-    ' is not ours: it works with each write, which fails where it does') USING utf8mb4)
+    ' is not ours: it runs with each write, and the write fails if it fails') USING utf8mb4)
 FROM information_schema.triggers
 WHERE event_object_schema = DATABASE() AND event_object_table IN ('message_states', 'thread_ownerships')
 UNION ALL
 SELECT CONVERT(CONCAT('constraint ', constraint_name, ' of table ', table_name,
-    ' is not ours: a row that it does not let in cannot be written') USING utf8mb4)
+    ' is not ours: a row that breaks it cannot be written') USING utf8mb4)
 FROM information_schema.table_constraints
 WHERE table_schema = DATABASE() AND table_name IN ('message_states', 'thread_ownerships')
     AND constraint_type IN ('CHECK', 'FOREIGN KEY')
 UNION ALL
 SELECT DISTINCT CONVERT(CONCAT('foreign key ', constraint_name, ' of table ', table_name, ' refers to ',
-    referenced_table_name, ': a row that it holds cannot be deleted, or takes others along') USING utf8mb4)
+    referenced_table_name, ': a row that it refers to cannot be deleted, or the deletion cascades') USING utf8mb4)
 FROM information_schema.key_column_usage
 WHERE table_schema = DATABASE() AND referenced_table_schema = DATABASE()
     AND referenced_table_name IN ('message_states', 'thread_ownerships')

@@ -67,14 +67,14 @@ WHERE t.type = 'table' AND lower(t.name) IN ('message_states', 'thread_ownership
         OR EXISTS (SELECT 1 FROM pragma_index_list(t.name) AS k WHERE k.origin = 'pk')
         OR EXISTS (SELECT 1 FROM pragma_table_list(t.name) AS l WHERE l.schema = 'main' AND l.wr))
 UNION ALL
-SELECT lower(name), 'mend', 'settles conflicts of rows by a rule of its own (ON CONFLICT)'
+SELECT lower(name), 'mend', 'has its own rule for conflicting rows (ON CONFLICT)'
 FROM sqlite_master
 WHERE type = 'table' AND lower(name) IN ('message_states', 'thread_ownerships')
     AND replace(replace(replace(replace(upper(sql), ' ', ''), char(9), ''), char(10), ''), char(13), '')
         LIKE '%ONCONFLICT%'
 UNION ALL
 SELECT lower(tbl_name), 'unwritable',
-    'has trigger ' || name || ', which makes writes vanish without an error (RAISE(IGNORE)): drop it'
+    'has trigger ' || name || ', which silently discards writes (RAISE(IGNORE)): drop it'
 FROM sqlite_master
 WHERE type = 'trigger' AND lower(tbl_name) IN ('message_states', 'thread_ownerships')
     AND replace(replace(replace(replace(upper(sql), ' ', ''), char(9), ''), char(10), ''), char(13), '')
@@ -108,7 +108,7 @@ macro_rules! takes_writes {
             query: concat!("EXPLAIN ", $write),
             rows_count: false,
             grade: Grade::Unwritable,
-            what: "cannot be written here: drop or correct what stands in the way",
+            what: "cannot be written here: drop or correct what prevents it",
             unorders: false,
         }
     };
@@ -120,7 +120,8 @@ pub(crate) const LOOKS: &[Look] = &[
     compares_bytes!("thread_ownerships", "thread_id"),
     takes_writes!(
         "message_states",
-        "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+        "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, \
+         updated_at)
 VALUES ('', '', '', 0, 0, 0)"
     ),
     takes_writes!(
@@ -142,7 +143,7 @@ VALUES ('', '', '', 0, 0, 0)"
 
 pub(crate) const REMARKS: &str = "\
 SELECT 'trigger ' || name || ' of table ' || lower(tbl_name)
-    || ' is not ours: it works with each write, which fails where it does'
+    || ' is not ours: it runs with each write, and the write fails if it fails'
 FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) IN ('message_states', 'thread_ownerships')
 UNION ALL
 SELECT 'table ' || lower(name) || ' has a CHECK of its own: a row that it does not let in cannot be written'

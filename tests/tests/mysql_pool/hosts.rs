@@ -115,7 +115,7 @@ async fn a_server_that_is_read_only_is_passed_over_and_left() {
     let error = write(&*pool, "INSERT INTO t VALUES (3)").await.unwrap_err();
     assert_eq!((error.kind, &error.code), (ErrorKind::Unavailable, &None), "{error}");
     for port in two.ports {
-        assert!(error.message.contains(&format!("127.0.0.1:{port} is passed over: it is read-only")), "{error}");
+        assert!(error.message.contains(&format!("127.0.0.1:{port} is skipped: it is read-only")), "{error}");
     }
     two.servers[1].process().unwrap().stop().unwrap();
     let error = write(&*pool, "INSERT INTO t VALUES (3)").await.unwrap_err();

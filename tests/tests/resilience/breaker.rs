@@ -23,7 +23,7 @@ async fn it_answers_at_once_while_the_database_is_away_and_closes_by_itself() ->
     until_open(&storage).await?;
     let error = storage.get_message_state("c", None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("the database is left alone after "), "{error}");
+    assert!(error.message().contains("the circuit breaker is open after "), "{error}");
     assert!(storage.status().breaker.opened >= 1);
 
     rig.start_again().await?;

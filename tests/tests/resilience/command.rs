@@ -90,7 +90,7 @@ fn a_spool_that_is_not_there_or_none_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing");
     let (_, stderr) = run(on_sqlite(&["spool", "status"]).arg(&missing), 4);
-    assert!(stderr.contains("there is no spool") && stderr.contains("missing"), "{stderr}");
+    assert!(stderr.contains("does not exist") && stderr.contains("missing"), "{stderr}");
     let text = folder.path().join("text");
     std::fs::write(&text, "a text").unwrap();
     for arguments in [["spool", "status"], ["spool", "export"], ["spool", "replay"]] {

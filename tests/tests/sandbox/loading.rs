@@ -84,7 +84,7 @@ pub mod altered_types {
     #[test]
     fn are_refused() {
         let words =
-            ["does not fit the contract", "expected record of 4 fields, found 5 fields", "rebuild it with the wit/"];
+            ["does not match the contract", "expected record of 4 fields, found 5 fields", "rebuild it with the wit/"];
         assert_refused(Path::new(guests::ALTERED_TYPES), &words);
     }
 }
@@ -94,12 +94,12 @@ pub mod describe_traps {
 
     #[test]
     fn is_refused() {
-        assert_refused(Path::new(guests::DESCRIBE_TRAPS), &["fails at once", "it panicked"]);
+        assert_refused(Path::new(guests::DESCRIBE_TRAPS), &["fails immediately", "it panicked"]);
     }
 
     #[tokio::test]
     async fn is_refused_within_a_runtime() {
-        assert_refused(Path::new(guests::DESCRIBE_TRAPS), &["fails at once", "it panicked"]);
+        assert_refused(Path::new(guests::DESCRIBE_TRAPS), &["fails immediately", "it panicked"]);
     }
 }
 
@@ -109,7 +109,7 @@ pub mod describe_loops {
     #[test]
     fn is_refused() {
         let limits = Limits { compute: Duration::from_millis(200), ..LIMITS };
-        let words = ["fails at once", "computed for more than 200 ms"];
+        let words = ["fails immediately", "computed for more than 200 ms"];
         assert_refused_with(Path::new(guests::DESCRIBE_LOOPS), &words, limits, |_| {});
     }
 }
@@ -119,7 +119,7 @@ pub mod describe_lies {
 
     #[test]
     fn is_refused() {
-        assert_refused(Path::new(guests::DESCRIBE_LIES), &["fails at once", "its name"]);
+        assert_refused(Path::new(guests::DESCRIBE_LIES), &["fails immediately", "its name"]);
     }
 }
 

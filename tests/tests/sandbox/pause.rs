@@ -37,7 +37,7 @@ pub mod panics {
         let sandbox = Sandbox::new(guests::PANICS).await?;
         let error = until_paused(&sandbox).await;
         assert!(error.is_retryable());
-        for word in ["plugin guest_panics", "times in a row", "it panicked", "tried again in", " ms"] {
+        for word in ["plugin guest_panics", "times in a row", "it panicked", "the next attempt is in", " ms"] {
             assert!(error.message().contains(word), "{word:?} is not in: {error}");
         }
         let working = async || sandbox.storage.health_check().await.is_ok();

@@ -59,7 +59,7 @@ async fn a_truncated_file_changes_nothing() -> Result<()> {
             }
         }
         std::fs::write(&case.file, [])?;
-        run_wrong(&mut command(&case.homes[0], &["import", text(&case.file)]), 2, &["no snapshot", "empty"]);
+        run_wrong(&mut command(&case.homes[0], &["import", text(&case.file)]), 2, &["not a snapshot", "empty"]);
         case.assert_nothing_changed().await?;
     }
     Ok(())

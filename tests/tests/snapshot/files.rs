@@ -79,8 +79,8 @@ async fn what_cannot_be_written_is_said() -> Result<()> {
     for force in [&[][..], &["--force"]] {
         run_wrong(command(&home, &["export", folder]).args(force), 2, &[folder, "is a folder"]);
     }
-    run_wrong(&mut command(&home, &["export", "/dev/full", "--force"]), 2, &["/dev/full", "is no ordinary file"]);
-    run_wrong(&mut command(&home, &["export", "/proc/x"]), 2, &["/proc/x", "is no ordinary file"]);
+    run_wrong(&mut command(&home, &["export", "/dev/full", "--force"]), 2, &["/dev/full", "is not a regular file"]);
+    run_wrong(&mut command(&home, &["export", "/proc/x"]), 2, &["/proc/x", "is not a regular file"]);
     Ok(())
 }
 
@@ -94,10 +94,10 @@ async fn what_cannot_be_read_is_said() -> Result<()> {
         [("hello\n", "first line"), ("{\"format\":\"x\",\"version\":1}\n", "another format"), ("", "empty")]
     {
         fs::write(&file, content)?;
-        run_wrong(&mut command(&home, &["import", text(&file)]), 2, &[text(&file), "no snapshot", why]);
+        run_wrong(&mut command(&home, &["import", text(&file)]), 2, &[text(&file), "not a snapshot", why]);
     }
     let cofferdam::config::DatabaseConfig::Sqlite(sqlite) = home.config().database else { unreachable!() };
-    run_wrong(&mut command(&home, &["import", text(&sqlite.path)]), 2, &["no snapshot"]);
+    run_wrong(&mut command(&home, &["import", text(&sqlite.path)]), 2, &["not a snapshot"]);
     let failed = last_event(&mut command(&home, &["import", text(&file)]), 2);
     assert_eq!(failed["error"]["kind"], "not-a-snapshot");
     Ok(())

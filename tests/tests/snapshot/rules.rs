@@ -109,7 +109,7 @@ async fn only_rows_that_break_a_rule_are_no_rows() -> Result<()> {
 async fn a_backend_that_loses_its_place_is_found_out() -> Result<()> {
     match exported(&[("b", None, "m"), ("a", None, "m")]).await {
         Err(SnapshotError::Storage(error)) if error.kind() == ErrorKind::Internal => {
-            assert!(error.message().contains("order of their keys"), "{error}");
+            assert!(error.message().contains("out of key order"), "{error}");
         }
         other => panic!("{other:?}"),
     }

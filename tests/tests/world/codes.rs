@@ -270,7 +270,8 @@ impl Outage {
 /// Refuses what was spooled of every row whose channel matches, until it is dropped.
 fn refuse(pattern: &str) -> String {
     format!(
-        "ALTER TABLE message_states ADD CONSTRAINT refusal CHECK (last_message_id <> 'spooled' OR channel_id NOT LIKE '{pattern}')"
+        "ALTER TABLE message_states ADD CONSTRAINT refusal CHECK (last_message_id <> 'spooled' OR channel_id NOT LIKE \
+         '{pattern}')"
     )
 }
 
@@ -293,7 +294,7 @@ async fn a_fault_of_the_whole_server_costs_no_write_of_the_spool() -> Result<()>
     let spool = outage.storage.status().spool.context("a spool")?;
     assert_eq!((spool.depth, spool.rejected, spool.replayed), (30, 0, 0), "{before:?}");
     let error = outage.storage.status().last_error.context("an error")?.error;
-    assert_refusal(&error, ErrorKind::Refused, "4025", "no other row goes through at the moment");
+    assert_refusal(&error, ErrorKind::Refused, "4025", "the database accepts no other row at the moment");
     outage.administer(&[ACCEPT]).await?;
     until("the spool is empty", SOON, async || depth(&outage.storage) == 0).await?;
     assert_eq!(rejected(&outage.storage), 0);

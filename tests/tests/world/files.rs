@@ -137,7 +137,7 @@ fn an_export_replaces_no_file_that_somebody_needs() -> Result<()> {
         ("other.db", "a SQLite database that is in use"),
         ("other.db-wal", "the name of a log"),
         ("third.db", "a SQLite database"),
-        ("/dev/null", "no ordinary file"),
+        ("/dev/null", "not a regular file"),
         ("sub", "a folder"),
     ] {
         for compressed in [&[][..], &["--zstd"]] {
@@ -169,7 +169,8 @@ fn lists_of_a_migration_take_no_others_place() -> Result<()> {
     // A row that cannot be moved, so that there is a list.
     let old = rusqlite::Connection::open(place.join("x.db"))?;
     old.execute_batch(
-        "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
+        "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, \
+         updated_at)
          VALUES ('c', '', 'm', 1, 1, 1); PRAGMA wal_checkpoint(TRUNCATE)",
     )?;
     drop(old);
@@ -187,9 +188,9 @@ fn lists_of_a_migration_take_no_others_place() -> Result<()> {
         ("new.db", "--to names"),
         ("dangling", "--to names"),
         ("spool", "COFFERDAM_SPOOL"),
-        ("notes.txt", "no list that `cofferdam migrate` wrote"),
-        ("kept", "no list that `cofferdam migrate` wrote"),
-        ("/dev/null", "no ordinary file"),
+        ("notes.txt", "not a list that `cofferdam migrate` wrote"),
+        ("kept", "not a list that `cofferdam migrate` wrote"),
+        ("/dev/null", "not a regular file"),
         ("~/x", "a ~"),
         ("x\n", "a blank"),
     ] {
@@ -201,7 +202,7 @@ fn lists_of_a_migration_take_no_others_place() -> Result<()> {
         }
     }
     let both = [&sides[..], &["--rejects", "list", "--report", "./list"]].concat();
-    refused(place, &mut migrate(place, &both), 2, &["--rejects and --report lead to the same file"]);
+    refused(place, &mut migrate(place, &both), 2, &["--rejects and --report are the same file"]);
     refused(place, &mut migrate(place, &["rollback", "--to", "sqlite:x.db", "--left", "x.db"]), 2, &["--left"]);
     // What an earlier run wrote makes place for the next one.
     for _ in 0..3 {
@@ -228,7 +229,7 @@ fn one_file_is_not_two_things() -> Result<()> {
     let absolute = absolute.to_str().context("UTF-8")?;
     for spool in ["./x.db", "sub/../x.db", "folder/../x.db", "link", absolute, "x.db"] {
         let mut check = command(place, &["check"]);
-        let parts = ["COFFERDAM_SPOOL and DATABASE_PATH lead to the same file"];
+        let parts = ["COFFERDAM_SPOOL and DATABASE_PATH are the same file"];
         refused(place, check.env("COFFERDAM_SPOOL", spool), 2, &parts);
         let mut check = command(place, &["check"]);
         refused(
@@ -241,7 +242,7 @@ fn one_file_is_not_two_things() -> Result<()> {
     for database in ["x-copy", "x-lock", "x.mirror", "x.mirror-copy", "./x.new"] {
         let mut check = command(place, &["check"]);
         check.env("DATABASE_PATH", database).env("COFFERDAM_SPOOL", "x");
-        refused(place, &mut check, 2, &["lead to the same file"]);
+        refused(place, &mut check, 2, &["are the same file"]);
     }
     // Once it is there.
     run(&mut command(place, &["check"]), 0);
@@ -251,7 +252,7 @@ fn one_file_is_not_two_things() -> Result<()> {
             refused(place, &mut migrate(place, &[&sides[..], execute].concat()), 2, &["are the same database"]);
         }
     }
-    refused(place, &mut command(place, &["import", "link"]), 2, &["no snapshot"]);
+    refused(place, &mut command(place, &["import", "link"]), 2, &["not a snapshot"]);
     // A configuration that a program put together itself.
     let home = Home::sqlite()?;
     let mut config = home.config();
@@ -259,7 +260,7 @@ fn one_file_is_not_two_things() -> Result<()> {
     let path = sqlite.path.with_file_name(".").join(sqlite.path.file_name().context("a name")?);
     config.resilience.spool = Some(cofferdam::config::SpoolConfig { path, limit: 10 });
     let Err(StartError::Config(error)) = ResilientStorage::builder(config).build() else { panic!("it was built") };
-    assert!(error.to_string().contains("lead to the same file"), "{error}");
+    assert!(error.to_string().contains("are the same file"), "{error}");
     Ok(())
 }
 
@@ -272,17 +273,18 @@ fn a_spool_is_no_database_and_a_database_no_spool() -> Result<()> {
     run(&mut check, 0);
     // A bot makes its spool when it starts; `spool replay` opens what is there as one.
     rusqlite::Connection::open(place.join("spool"))?.execute_batch(
-        "CREATE TABLE spooled_writes (sequence INTEGER PRIMARY KEY); CREATE TABLE rejected_writes (sequence INTEGER PRIMARY KEY)",
+        "CREATE TABLE spooled_writes (sequence INTEGER PRIMARY KEY); CREATE TABLE rejected_writes (sequence INTEGER \
+         PRIMARY KEY)",
     )?;
     let mut check = command(place, &["check"]);
-    refused(place, check.env("DATABASE_PATH", "spool"), 1, &["is a spool, and no database"]);
+    refused(place, check.env("DATABASE_PATH", "spool"), 1, &["is a spool, not a database"]);
     for sides in
         [["--from", "sqlite:spool", "--to", "sqlite:new.db"], ["--from", "sqlite:x.db", "--to", "sqlite:spool"]]
     {
-        refused(place, &mut migrate(place, &sides), 1, &["is a spool, and no database"]);
-        refused(place, migrate(place, &sides).env("COFFERDAM_SPOOL", "./spool"), 2, &["COFFERDAM_SPOOL names"]);
+        refused(place, &mut migrate(place, &sides), 1, &["is a spool, not a database"]);
+        refused(place, migrate(place, &sides).env("COFFERDAM_SPOOL", "./spool"), 2, &["the file of COFFERDAM_SPOOL"]);
     }
-    refused(place, &mut command(place, &["spool", "status", "x.db"]), 1, &["is no spool"]);
+    refused(place, &mut command(place, &["spool", "status", "x.db"]), 1, &["is not a spool"]);
     Ok(())
 }
 
@@ -400,13 +402,16 @@ fn a_source_on_a_read_only_mount_is_read_or_said_how_to_get_at() -> Result<()> {
             migrate(place, &["--from", &source, "--to", "sqlite:new.db"])
         };
         let (_, stderr) = run(&mut plan(&killed), 1);
-        for part in ["has to be rolled back from the file -journal", "copy both files", "cofferdam check"] {
+        for part in ["has a hot rollback journal", "copy both files", "cofferdam check"] {
             assert!(stderr.contains(part), "{stderr}");
         }
         assert!(!stderr.contains("by this user") && !stderr.contains("name, password"), "{stderr}");
         if !writable {
             let (_, stderr) = run(&mut plan(&logged), 1);
-            assert!(stderr.contains("has rows in the log -wal") && stderr.contains("copy both files"), "{stderr}");
+            assert!(
+                stderr.contains("has rows in its write-ahead log") && stderr.contains("copy both files"),
+                "{stderr}"
+            );
             assert!(content(&mounted) == before);
         }
     }

@@ -74,12 +74,12 @@ const NAMES: [(&str, &str, &str); 44] = [
     ("\u{201c}x.db\u{201d}", "x.db", "a quote"),
     ("./x.db # the state", "\"./x.db # the state\"", "write ./x.db"),
     ("DATABASE_PATH=./x.db", "\"DATABASE_PATH=./x.db\"", "write ./x.db"),
-    ("$DATA/x.db", "\"$DATA/x.db\"", "nobody has replaced"),
-    ("${DATA:-/srv}/x.db", "\"${DATA:-/srv}/x.db\"", "nobody has replaced"),
-    ("$(pwd)/x.db", "\"$(pwd)/x.db\"", "nobody has replaced"),
-    ("srv/`pwd`/x.db", "\"srv/`pwd`/x.db\"", "nobody has replaced"),
-    ("%APPDATA%/x.db", "\"%APPDATA%/x.db\"", "nobody has replaced"),
-    ("{{ .Values.path }}/x.db", "\"{{ .Values.path }}/x.db\"", "nobody has replaced"),
+    ("$DATA/x.db", "\"$DATA/x.db\"", "was not replaced"),
+    ("${DATA:-/srv}/x.db", "\"${DATA:-/srv}/x.db\"", "was not replaced"),
+    ("$(pwd)/x.db", "\"$(pwd)/x.db\"", "was not replaced"),
+    ("srv/`pwd`/x.db", "\"srv/`pwd`/x.db\"", "was not replaced"),
+    ("%APPDATA%/x.db", "\"%APPDATA%/x.db\"", "was not replaced"),
+    ("{{ .Values.path }}/x.db", "\"{{ .Values.path }}/x.db\"", "was not replaced"),
     ("file:x.db", "\"file:x.db\"", "write x.db"),
     ("FILE:///srv/x.db?mode=rwc", "\"FILE:///srv/x.db?mode=rwc\"", "write /srv/x.db"),
     ("sqlite:x.db", "\"sqlite:x.db\"", "write x.db"),
@@ -93,8 +93,8 @@ const NAMES: [(&str, &str, &str); 44] = [
     ("file::memory:?cache=shared", "\"file::memory:?cache=shared\"", "in memory"),
     ("C:\\bot\\x.db", "\"C:\\\\bot\\\\x.db\"", "Windows"),
     ("data\\x.db", "\"data\\\\x.db\"", "write data/x.db"),
-    ("undefined", "\"undefined\"", "word for nothing"),
-    ("null", "\"null\"", "word for nothing"),
+    ("undefined", "\"undefined\"", "word for no value"),
+    ("null", "\"null\"", "word for no value"),
     ("off", "\"off\"", "a switch"),
     ("data/*.db", "\"data/*.db\"", "a pattern"),
     ("x.db-wal", "\"x.db-wal\"", "write x.db"),
@@ -116,12 +116,12 @@ fn a_database_of_a_name_that_nobody_meant_is_not_made() -> Result<()> {
         (".", "is a folder"),
         ("..", "is a folder"),
         ("data/", "is a folder"),
-        ("/dev/null", "no ordinary file"),
-        ("/dev/new", "no ordinary file"),
+        ("/dev/null", "not a regular file"),
+        ("/dev/new", "not a regular file"),
         ("//srv/x.db", "write /srv/x.db"),
         ("x.db;", "write x.db"),
         ("my%20x.db", "write my x.db"),
-        ("<path>", "nobody has replaced"),
+        ("<path>", "was not replaced"),
         ("x.db-shm", "write x.db"),
         ("x.db-journal", "write x.db"),
     ] {
@@ -175,7 +175,7 @@ fn every_variable_and_option_that_takes_a_file_refuses_such_a_name() -> Result<(
             refused(place, command.env("DATABASE_PATH", "bot.db"), &["which "]);
         }
     }
-    for (name, says) in [("off", "a switch"), ("false", "a switch"), ("none", "word for nothing")] {
+    for (name, says) in [("off", "a switch"), ("false", "a switch"), ("none", "word for no value")] {
         let mut command = command(place, &["check"]);
         refused(place, command.env("DATABASE_PATH", "bot.db").env("COFFERDAM_SPOOL", name), &["COFFERDAM_SPOOL", says]);
     }
@@ -188,13 +188,13 @@ fn the_file_that_was_meant_is_told_and_one_that_is_there_is_taken() -> Result<()
     let place = folder.path();
     let odd = "bot.db?_journal_mode=WAL";
     run(command(place, &["check"]).env("DATABASE_PATH", "bot.db"), 0);
-    refused(place, command(place, &["check"]).env("DATABASE_PATH", odd), &["write bot.db, which is there"]);
+    refused(place, command(place, &["check"]).env("DATABASE_PATH", odd), &["write bot.db, which exists"]);
     // As an earlier version made it, and nothing else is there.
     fs::rename(place.join("bot.db"), place.join(odd))?;
     run(command(place, &["state", "put", "c", "--message", "m"]).env("DATABASE_PATH", odd), 0);
     assert_eq!(files(place), [place.join(odd).into_os_string()]);
     run(command(place, &["check"]).env("DATABASE_PATH", "bot.db"), 0);
-    refused(place, command(place, &["state", "list"]).env("DATABASE_PATH", odd), &["write bot.db, which is there"]);
+    refused(place, command(place, &["state", "list"]).env("DATABASE_PATH", odd), &["write bot.db, which exists"]);
     Ok(())
 }
 
@@ -250,8 +250,8 @@ fn what_is_no_file_has_a_name_that_can_be_meant_too() -> Result<()> {
         ("MYSQL_DATABASE", "bot?parseTime=true", &["the name alone"]),
         ("MYSQL_DATABASE", "/bot", &["the name alone"]),
         ("MYSQL_USERNAME", "\"bot\"", &["the name alone", "a quote"]),
-        ("MYSQL_USERNAME", "$DB_USER", &["the name alone", "nobody has replaced"]),
-        ("MYSQL_USERNAME", "null", &["the name alone", "word for nothing"]),
+        ("MYSQL_USERNAME", "$DB_USER", &["the name alone", "was not replaced"]),
+        ("MYSQL_USERNAME", "null", &["the name alone", "word for no value"]),
         ("DATABASE_TYPE", "sqlite3", &["write sqlite"]),
         ("DATABASE_TYPE", "SQLite", &["write sqlite"]),
         ("DATABASE_TYPE", "MariaDB", &["write mysql, also for MariaDB"]),
@@ -290,7 +290,7 @@ fn check_names_what_it_looked_at_and_whether_it_has_just_made_it() -> Result<()>
     assert_eq!(json(4)?["database"]["path"], path);
     let line = |text: &str| text.lines().find(|line| line.starts_with("database ")).unwrap_or_default().to_owned();
     let (text, _) = run(&mut check(&["check"]), 0);
-    assert!(line(&text).ends_with(&format!(" {path}, made just now")), "{text}");
+    assert!(line(&text).ends_with(&format!(" {path}, just created")), "{text}");
     let (text, _) = run(&mut check(&["check"]), 0);
     assert!(line(&text).ends_with(&format!(" {path}")), "{text}");
     let report = json(0)?;
@@ -312,7 +312,7 @@ fn a_variable_of_a_name_that_means_nothing_is_remarked() -> Result<()> {
     {
         let mut command = command(folder.path(), &["check", "--json"]);
         let report: Value = serde_json::from_str(&run(command.env(name, "x"), 0).0)?;
-        let expected = format!("{name} is set and means nothing: if {meant} is meant, set that");
+        let expected = format!("{name} is set, but is not a variable of Cofferdam: set {meant} if that is meant");
         assert_eq!(report["remarks"], serde_json::json!([expected]));
     }
     Ok(())
@@ -324,7 +324,7 @@ async fn check_names_the_server_and_the_database() -> Result<()> {
     let config = database.config();
     let (text, _) = run(&mut on_mysql(&config, &["check", "--timeout", "1m"]), 0);
     let place = format!("{} on {}", config.database, config.hosts[0]);
-    assert!(text.contains(&format!("{place}, its tables made just now\n")), "{text}");
+    assert!(text.contains(&format!("{place}, tables just created\n")), "{text}");
     let report: Value = serde_json::from_str(&run(&mut on_mysql(&config, &["check", "--json"]), 0).0)?;
     assert_eq!(report["database"]["name"], config.database.as_str());
     assert_eq!(report["database"]["hosts"][0], config.hosts[0].to_string());
@@ -346,7 +346,7 @@ async fn a_password_with_something_at_its_ends_gets_a_hint_and_is_not_shown() ->
         (format!("'{secret}'"), Some("begins and ends with the same quote")),
         (format!(" {secret}"), Some("a blank or an invisible character")),
         (format!("\u{feff}{secret}"), Some("a blank or an invisible character")),
-        ("${MYSQL_SECRET}".to_owned(), Some("a variable that nobody has replaced")),
+        ("${MYSQL_SECRET}".to_owned(), Some("a variable that was not replaced")),
         (format!("{secret}x"), None),
     ] {
         let (_, stderr) = run(on_mysql(&config, &["check"]).env("MYSQL_PASSWORD", &password), 1);

@@ -85,7 +85,7 @@ impl Mirror {
             tracing::warn!(
                 mirror = self.name,
                 waiting = marks.depth(),
-                "the mirror has rows of an earlier run to catch up"
+                "the mirror has to catch up with rows of an earlier run"
             );
         }
         self.set_marks(Some(Arc::new(marks)));
@@ -104,7 +104,7 @@ impl Mirror {
             tracing::warn!(
                 mirror = self.name,
                 rows = left,
-                "the mirror misses the last write of some rows: run `cofferdam migrate` again, or keep them in a spool"
+                "the mirror lacks the last write of some rows: run `cofferdam migrate` again, or keep them in a spool"
             );
         } else if left > 0 {
             tracing::warn!(mirror = self.name, waiting = left, "the mirror catches up after the next start");
@@ -139,8 +139,8 @@ impl Mirror {
 
     fn miss(&self, error: &SpoolError) {
         match self.missed.fetch_add(1, Ordering::Relaxed) {
-            0 => tracing::error!(mirror = self.name, %error, "the mirror misses writes: verify it, and migrate again"),
-            _ => tracing::debug!(mirror = self.name, %error, "the mirror misses a write"),
+            0 => tracing::error!(mirror = self.name, %error, "the mirror lacks writes: verify it, and migrate again"),
+            _ => tracing::debug!(mirror = self.name, %error, "the mirror lacks a write"),
         }
     }
 

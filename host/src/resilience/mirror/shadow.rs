@@ -166,7 +166,7 @@ impl Mirror {
         }
         let waiting = self.marks().map_or(0, |marks| marks.depth());
         self.shadow.different.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(mirror = self.name, operation = read.name(), waiting, "the mirror answers something else");
+        tracing::warn!(mirror = self.name, operation = read.name(), waiting, "the mirror returned a different answer");
     }
 }
 

@@ -35,7 +35,7 @@ pub(in crate::resilience) async fn work(shared: Arc<Shared>, mirror: Arc<Mirror>
     let interval = shared.config().breaker.probe_interval;
     // Here and not where the bot starts, which does not wait for its mirror.
     while let Err(error) = mirror.secondary.initialize().await {
-        tracing::error!(mirror = mirror.name, %error, "the mirror cannot be initialised, and is tried again");
+        tracing::error!(mirror = mirror.name, %error, "the mirror cannot be initialised: retrying");
         mirror.failed(error);
         sleep(interval).await;
     }
@@ -73,7 +73,7 @@ impl Mirror {
         if self.secondary.status().readiness == Readiness::Closed
             && let Err(error) = self.secondary.initialize().await
         {
-            tracing::warn!(mirror = self.name, %error, "the mirror is left behind");
+            tracing::warn!(mirror = self.name, %error, "the mirror stays behind");
             return;
         }
         loop {
@@ -82,7 +82,7 @@ impl Mirror {
                 Ok(Step::Moved) => {}
                 Ok(Step::Idle | Step::Waits) => sleep(PAUSE).await,
                 Err(error) => {
-                    tracing::warn!(mirror = self.name, %error, "the mirror is left behind");
+                    tracing::warn!(mirror = self.name, %error, "the mirror stays behind");
                     return;
                 }
             }

@@ -83,7 +83,7 @@ fn open(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
             if is_copy(&connection) && copied.unreadable == 0 && copied.last <= content.last =>
         {
             drop(connection);
-            tracing::info!(file = %file.display(), "the copy of the spool is behind: it is made anew");
+            tracing::info!(file = %file.display(), "the copy of the spool is behind: it is rebuilt");
             remove(file).map_err(failed)?;
             make(file, content)?
         }
@@ -93,7 +93,7 @@ fn open(file: &Path, content: &Content) -> Result<Connection, SpoolError> {
             if let Some(kept) = move_aside(file).map_err(failed)? {
                 tracing::warn!(
                     file = %file.display(), kept = %kept.display(),
-                    "the copy of the spool is not what the spool holds: it is made anew"
+                    "the copy of the spool differs from the spool: it is rebuilt"
                 );
             }
             make(file, content)?
@@ -118,4 +118,4 @@ fn is_copy(connection: &Connection) -> bool {
     connection.query_row("PRAGMA application_id", (), |row| row.get(0)).is_ok_and(|id: i64| id == APPLICATION)
 }
 
-const WITHOUT: &str = "the spool goes on without its copy until it is opened again";
+const WITHOUT: &str = "the spool continues without its copy until it is reopened";

@@ -13,8 +13,8 @@ use crate::sql::sqlite::limits;
 pub enum SpoolError {
     /// Another process has it.
     #[error(
-        "the spool {} is in use by another process: give each host a file of its own in COFFERDAM_SPOOL, or wait until \
-         the other one has ended",
+        "the spool {} is in use by another process: give each host its own file in COFFERDAM_SPOOL, or wait until the \
+         other process has ended",
         .path.display()
     )]
     InUse {
@@ -22,13 +22,13 @@ pub enum SpoolError {
         path: PathBuf,
     },
     /// There is none.
-    #[error("there is no spool {}: COFFERDAM_SPOOL names the file of a host that has used it", .path.display())]
+    #[error("the spool {} does not exist: name the spool file of a bot in COFFERDAM_SPOOL", .path.display())]
     NotFound {
         /// The file.
         path: PathBuf,
     },
     /// The file is something else.
-    #[error("{} is no spool ({reason}): name another file in COFFERDAM_SPOOL", .path.display())]
+    #[error("{} is not a spool ({reason}): name another file in COFFERDAM_SPOOL", .path.display())]
     NotSpool {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum SpoolError {
         reason: String,
     },
     /// The file was made by a later version.
-    #[error("the spool {} has format {version}, and this host knows {known}: update the host", .path.display())]
+    #[error("the spool {} has format {version}, but this host supports format {known}: update the host", .path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,8 @@ pub enum SpoolError {
     },
     /// It holds as much as it may.
     #[error(
-        "the spool {} is full: it holds {limit} writes, as COFFERDAM_SPOOL_LIMIT allows, until the database is back",
+        "the spool {} is full: it holds {limit} writes, the maximum in COFFERDAM_SPOOL_LIMIT, and the database is not \
+         back yet",
         .path.display()
     )]
     Full {

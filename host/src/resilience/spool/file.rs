@@ -48,7 +48,7 @@ impl Lock {
     /// Needs no `fsync`: the process may die at any moment, and after the machine's death an earlier number does no harm.
     fn note(&self, last: i64) {
         if let Err(error) = self.0.write_all_at(&last.to_le_bytes(), 0) {
-            tracing::warn!(%error, "the number of the last write in the spool cannot be noted");
+            tracing::warn!(%error, "the number of the last write in the spool cannot be recorded");
         }
     }
 }

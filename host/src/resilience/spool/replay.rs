@@ -179,7 +179,8 @@ impl Replay {
         }
         for (item, error) in refused {
             let sequence = item.sequence;
-            tracing::error!(sequence, %error, "a write of the spool is refused, while others are stored, and kept aside");
+            tracing::error!(sequence, %error, "the database refuses a write of the spool and stores others: that \
+                write is set aside");
             self.journal.reject(sequence, error.to_string()).await?;
         }
         match witness.sequence {
@@ -234,8 +235,8 @@ fn stopped() -> Error {
 /// Why replay pauses: nothing shows that the rows are the reason.
 fn unproven(error: &Error, rows: usize) -> Error {
     let message = format!(
-        "{}; no other row goes through at the moment, so that nothing shows whether it is for the rows: {rows} or more writes \
-         wait in the spool until one does",
+        "{}; the database accepts no other row at the moment either, so replay is paused: {rows} or more writes wait \
+         in the spool until it accepts one",
         error.message()
     );
     let unproven = Error::new(error.kind(), message);

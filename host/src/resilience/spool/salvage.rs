@@ -46,11 +46,11 @@ pub(super) fn renew(path: &Path, last: i64) -> Result<(Connection, Content, Opti
     match &kept {
         Some(kept) => tracing::error!(
             spool = %path.display(), kept = %kept.display(), saved, unreadable,
-            "the spool was damaged: what could be read goes on in a new one"
+            "the spool was damaged: its readable writes were moved to a new file"
         ),
         None => tracing::error!(
             spool = %path.display(), saved, unreadable,
-            "the spool was missing: what its copy holds goes on in a new one"
+            "the spool was missing: it was restored from its copy"
         ),
     }
     let damaged = kept.or_else(|| (unreadable > 0).then(|| path.to_owned())).map(|kept| (kept, unreadable));

@@ -373,7 +373,7 @@ async fn what_is_no_spool_is_refused_and_left_as_it_is() {
     let other = rusqlite::Connection::open(folder.path().join("other")).unwrap();
     other.execute_batch("CREATE TABLE message_states (id)").unwrap();
     let error = Journal::open(&SpoolConfig { path: folder.path().join("other"), limit: 1 }).err().unwrap();
-    assert!(error.to_string().contains("is no spool (it is a database without its tables)"), "{error}");
+    assert!(error.to_string().contains("is not a spool (it is a database without its tables)"), "{error}");
 }
 
 #[tokio::test]
@@ -383,7 +383,7 @@ async fn a_later_format_is_refused() {
     fill(&config, 1).await;
     rusqlite::Connection::open(&config.path).unwrap().execute_batch("PRAGMA user_version = 2").unwrap();
     let error = Journal::open(&config).err().unwrap();
-    assert!(error.to_string().ends_with("has format 2, and this host knows 1: update the host"), "{error}");
+    assert!(error.to_string().ends_with("has format 2, but this host supports format 1: update the host"), "{error}");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ impl Times {
                 {
                     tracing::warn!(
                         seconds = before.used - now,
-                        "the clock was set back: of writes to one row the order in which they were accepted counts"
+                        "the clock was set back: writes to one row are ordered by their acceptance, not by their time"
                     );
                 }
                 eras.push(Era { first: next, from: now, used: now, bound: i64::MIN });
@@ -117,7 +117,7 @@ impl Times {
         if let Some(file) = &self.file
             && let Err(error) = write(file, &eras, must_sync)
         {
-            tracing::warn!(%error, "the times of the spool's writes cannot be noted");
+            tracing::warn!(%error, "the times of the spool's writes cannot be recorded");
         }
         eras.last().map_or(now, |era| era.used)
     }
@@ -144,7 +144,7 @@ fn read(file: &File) -> Vec<Era> {
     }
     let parsed = parse(&bytes);
     if parsed.is_none() {
-        tracing::warn!("the times of the spool's writes were damaged, and are noted anew");
+        tracing::warn!("the times of the spool's writes were damaged, and are recorded from now on");
     }
     parsed.unwrap_or_default()
 }

@@ -29,7 +29,7 @@ pub(super) fn error(error: Error, doing: Doing, family: Option<Family>, address:
         Error::Other(_) => return SqlError::new(ErrorKind::Other, format!("talking to {address} failed")),
     };
     let what = match doing {
-        Doing::Connecting if code == 2026 => "no encrypted connection could be made to",
+        Doing::Connecting if code == 2026 => "cannot open an encrypted connection to",
         Doing::Connecting => "cannot connect to",
         Doing::Running => "lost the connection to",
     };
@@ -63,7 +63,7 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
         }
         DriverError::NoClientSslFlagFromServer => client_error(
             2026,
-            format!("{address} offers no encryption: switch it on there, or set MYSQL_TLS to disabled or preferred"),
+            format!("{address} does not offer TLS: enable it there, or set MYSQL_TLS to disabled or preferred"),
         ),
         DriverError::PacketTooLarge => SqlError {
             code: Some("1153".to_owned()),
@@ -83,7 +83,7 @@ fn driver_error(error: DriverError, doing: Doing, address: &str) -> SqlError {
         | DriverError::MysqlOldPasswordDisabled
         | DriverError::CleartextPluginDisabled => SqlError::new(
             ErrorKind::PermissionDenied,
-            format!("{address} asks for a way of authentication that is not supported: {error}"),
+            format!("{address} requests an authentication method that is not supported: {error}"),
         ),
         _ if doing == Doing::Connecting => client_error(2002, format!("{address} does not answer as MySQL does")),
         _ => client_error(2013, format!("{address} answered with what is not part of the protocol")),

@@ -180,7 +180,7 @@ impl Connector {
                 host.has_failed();
             }
             if others > 0 {
-                tracing::warn!(server = %host.address, %error, "a server is passed over");
+                tracing::warn!(server = %host.address, %error, "a server is skipped");
             }
             errors.push((Arc::clone(host), error));
             if Instant::now() >= deadline {
@@ -215,7 +215,7 @@ impl Connector {
         // A single server is used as it is: there is no other, reading may still work, and what does not is refused by
         // the server itself.
         match node.problem.filter(|_| self.hosts.are_several()) {
-            Some(problem) => Err(SqlError::new(ErrorKind::Unavailable, format!("{address} is passed over: {problem}"))),
+            Some(problem) => Err(SqlError::new(ErrorKind::Unavailable, format!("{address} is skipped: {problem}"))),
             None => Ok(Opened { connection, host: Arc::clone(host), node }),
         }
     }
@@ -295,13 +295,14 @@ impl Connector {
             _ if self.has_warned.swap(true, Ordering::Relaxed) => {}
             TlsMode::Preferred if is_plain => tracing::warn!(
                 server,
-                "the server offers no encryption, so that passwords and rows cross the network as they are: switch TLS on \
-                 there, or set MYSQL_TLS=disabled if that is meant"
+                "the server does not offer TLS, so passwords and rows cross the network in plain text: enable TLS on \
+                 the server, or set MYSQL_TLS=disabled if that is intended"
             ),
             TlsMode::Disabled => tracing::info!(server, "connections are not encrypted: MYSQL_TLS={mode}"),
             TlsMode::Preferred | TlsMode::Required => tracing::info!(
                 server,
-                "connections are encrypted, and the server's identity is not verified: MYSQL_TLS={mode}; use verify-ca or \
+                "connections are encrypted, and the server's identity is not verified: MYSQL_TLS={mode}; use \
+                 verify-ca or \
                  verify-identity with MYSQL_TLS_CA to verify it"
             ),
         }
@@ -311,7 +312,7 @@ impl Connector {
     fn with_hint(&self, mut error: SqlError) -> SqlError {
         let hint = self.password.lock().unwrap_or_else(PoisonError::into_inner).hint();
         if let Some(hint) = hint.filter(|_| error.code.as_deref() == Some("1045")) {
-            error.message.push_str(&format!("; the password {hint}: leave that out if it is no part of it"));
+            error.message.push_str(&format!("; the password {hint}: remove that if it is not part of it"));
         }
         error
     }
@@ -338,7 +339,7 @@ fn none_of(errors: &[(Arc<Host>, SqlError)]) -> SqlError {
     let first = codes.next().flatten();
     let code = first.filter(|first| codes.all(|code| code == Some(*first))).map(str::to_owned);
     let reasons: Vec<_> = errors.iter().map(|(_, error)| error.to_string()).collect();
-    let message = format!("no server can be used: {}", reasons.join("; "));
+    let message = format!("no server is usable: {}", reasons.join("; "));
     SqlError { code, ..SqlError::new(ErrorKind::Unavailable, message) }
 }
 
@@ -395,6 +396,6 @@ impl<T> Drop for Abrupt<T> {
 pub(super) async fn disconnect(connection: Conn) {
     let goodbye = Abrupt::new(Box::pin(connection.disconnect()));
     if tokio::time::timeout(GOODBYE, goodbye.into_future()).await.is_err() {
-        tracing::debug!("a server did not take a goodbye in time");
+        tracing::debug!("a server did not confirm the end of a connection in time");
     }
 }

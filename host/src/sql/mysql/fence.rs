@@ -122,9 +122,9 @@ impl Fence {
                 None => Ok(()),
             }
         };
-        timeout_at(deadline, passing).await.unwrap_or_else(|_| {
-            Err(SqlError::timeout("an earlier statement, given up in the middle, was being ended on the server"))
-        })
+        timeout_at(deadline, passing)
+            .await
+            .unwrap_or_else(|_| Err(SqlError::timeout("an abandoned statement was being killed on the server")))
     }
 
     /// Ends what was given up on the server of this connection.
@@ -161,7 +161,7 @@ impl Fence {
                 .await
                 .map_err(|error| codes::error(error, Doing::Running, None, connector.hosts().names()))?
                 .ok_or_else(|| {
-                    SqlError::new(ErrorKind::Unavailable, "the node is no part of a working Galera cluster any more")
+                    SqlError::new(ErrorKind::Unavailable, "the node is no longer part of a working Galera cluster")
                 })?;
             let address = session.member.as_ref().and_then(|other| other.address.as_ref());
             if address.is_some_and(|address| !members.contains(address)) {
@@ -219,7 +219,7 @@ async fn end(connection: &mut Conn, sessions: &[Arc<Session>]) -> mysql_async::R
             if killed.contains(&id) {
                 continue;
             }
-            tracing::warn!(id, "a statement that was given up is still on the server: its connection is ended there");
+            tracing::warn!(id, "an abandoned statement is still running on the server: its connection is killed");
             match connection.query_drop(format!("KILL CONNECTION {id}")).await {
                 Err(Error::Server(error)) if error.code == UNKNOWN_THREAD => {}
                 Err(Error::Server(error)) if error.code == NOT_OWNER => continue,

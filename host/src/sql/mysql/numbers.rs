@@ -269,7 +269,8 @@ pub(super) fn advice(code: u16) -> Option<&'static str> {
             "a foreign key of another table refers to these rows: drop it, or give it ON DELETE and ON UPDATE actions"
         }
         1833 | 1832 | 1834 | 1701 | 3780 => {
-            "a foreign key of another table refers to this column: drop it for the upgrade, and create it again afterwards"
+            "a foreign key of another table refers to this column: drop it for the upgrade, and create it again \
+             afterwards"
         }
         1461 => "raise max_prepared_stmt_count on the server",
         1273 | 1115 => {
@@ -277,14 +278,16 @@ pub(super) fn advice(code: u16) -> Option<&'static str> {
         }
         1102 => "correct MYSQL_DATABASE",
         167 | 166 | 1467 => {
-            "the column `id` has used its numbers up: make it a BIGINT, and set AUTO_INCREMENT back where a row has the greatest number"
+            "the column `id` has no AUTO_INCREMENT value left: make it a BIGINT, and reset AUTO_INCREMENT if a row \
+             has the greatest value"
         }
         1071 | 1709 | 1118 => {
-            "the server's pages are too small for these keys: it needs innodb_page_size=16k, and rows in the format DYNAMIC"
+            "the server's pages are too small for these keys: it needs innodb_page_size=16k, and rows in the format \
+             DYNAMIC"
         }
         3185 => "the server encrypts tables without having a keyring: install one, or set default_table_encryption=OFF",
         3161 | 1286 | 4182 => "the tables need the engine InnoDB: enable it",
-        1644 | 1643 => "a trigger of somebody's own says so",
+        1644 | 1643 => "a user-defined trigger refuses it",
         _ => return None,
     })
 }

@@ -33,7 +33,8 @@ const TOLD: usize = 3;
 const SCRATCH: &str = r"cofferdam\_bench\_%";
 
 /// A write that the server would refuse, since it writes its log by statements.
-pub(super) const LOGS_STATEMENTS: &str = "the server writes its binary log by statements (binlog_format=STATEMENT), and InnoDB \
+pub(super) const LOGS_STATEMENTS: &str = "the server writes its binary log by statements (binlog_format=STATEMENT), \
+    and InnoDB \
     refuses every write then: as an administrator, SET GLOBAL binlog_format = 'ROW', also in the server's configuration, and \
     start again";
 
@@ -69,15 +70,17 @@ impl Rules {
             return Some(LOGS_STATEMENTS.to_owned());
         }
         if self.is_on("innodb_read_only") {
-            return Some("the server runs with innodb_read_only, and takes no writes: start it without".to_owned());
+            return Some("the server runs with innodb_read_only, and accepts no writes: start it without".to_owned());
         }
         match (self.number("innodb_force_recovery"), self.number("max_allowed_packet")) {
             (Some(level), _) if level >= RECOVERY_WITHOUT_WRITES => Some(format!(
-                "the server runs with innodb_force_recovery={level}, and takes no writes: restore it first, and start it \
+                "the server runs with innodb_force_recovery={level}, and accepts no writes: restore it first, and \
+                 start it \
                  without"
             )),
             (_, Some(packet)) if packet < LEAST_PACKET => Some(format!(
-                "the server's max_allowed_packet is {packet} bytes, less than a statement may have: as an administrator, SET \
+                "the server's max_allowed_packet is {packet} bytes, less than a statement may need: as an \
+                 administrator, SET \
                  GLOBAL max_allowed_packet = {PACKET}, also in the server's configuration, and start again"
             )),
             _ => None,
@@ -89,21 +92,22 @@ impl Rules {
         let is_disabled = |engine: &str| engine.trim().eq_ignore_ascii_case("InnoDB");
         if !enforced.is_empty() && !enforced.eq_ignore_ascii_case("InnoDB") {
             return Some(format!(
-                "the server makes all tables of the engine {enforced} (enforce_storage_engine), and the bot's are InnoDB's: as an \
+                "the server creates all tables with the engine {enforced} (enforce_storage_engine), and the bot's \
+                 tables need InnoDB: as an \
                  administrator, SET GLOBAL enforce_storage_engine = NULL, and start again"
             ));
         }
         if self.get("disabled_storage_engines").split(',').any(is_disabled) {
             return Some(
-                "the server makes no tables of the engine InnoDB (disabled_storage_engines): start it without that"
+                "the server creates no tables with the engine InnoDB (disabled_storage_engines): start it without that"
                     .to_owned(),
             );
         }
         match self.number("innodb_page_size") {
             None => Some("the server has no InnoDB, which the bot's tables need: start it with the engine".to_owned()),
             Some(page) if page < LEAST_PAGE => Some(format!(
-                "the server's pages have {page} bytes (innodb_page_size), and the bot's keys do not fit in them: use a server \
-                 that was set up with {LEAST_PAGE} or more, as all are that were not told otherwise"
+                "the server's pages have {page} bytes (innodb_page_size), and the bot's keys do not fit in them: use \
+                 a server that was set up with {LEAST_PAGE} or more; the default is enough"
             )),
             Some(_) => None,
         }
@@ -113,11 +117,12 @@ impl Rules {
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if self.is_on("read_only") || self.is_on("super_read_only") {
-            remarks.push("the server is read-only (read_only): writes will fail until it is not".to_owned());
+            remarks.push("the server is read-only (read_only): writes fail as long as it is".to_owned());
         }
         if let Some(packet) = self.number("max_allowed_packet").filter(|packet| *packet < IMPORT_PACKET) {
             remarks.push(format!(
-                "the server's max_allowed_packet is {packet} bytes, and a migration or an import may send {IMPORT_PACKET} at a \
+                "the server's max_allowed_packet is {packet} bytes, and a migration or an import may send \
+                 {IMPORT_PACKET} at a \
                  time: SET GLOBAL max_allowed_packet = {PACKET} before one"
             ));
         }
@@ -147,7 +152,8 @@ pub(super) async fn excess(connection: &mut Conn, database: &str) -> mysql_async
         told += &format!("; and {hidden} more");
     }
     Ok(Some(format!(
-        "the account may do more than its database needs ({told}): give the bot one with rights on `{database}` alone"
+        "the account has more rights than its database needs ({told}): give the bot an account with rights on \
+         `{database}` alone"
     )))
 }
 

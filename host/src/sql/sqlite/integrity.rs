@@ -62,7 +62,7 @@ pub(super) fn judge(path: &Path, findings: Result<Vec<String>>) -> Result<()> {
         ),
         false => (
             "SQLITE_CORRUPT",
-            format!("restore a backup, or save what can still be read with `sqlite3 {path} .recover`"),
+            format!("restore a backup, or recover what can still be read with `sqlite3 {path} .recover`"),
         ),
     };
     Err(SqlError {

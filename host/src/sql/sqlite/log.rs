@@ -204,8 +204,8 @@ impl Log {
             }
             writer
         });
-        let late = |_| SqlError::timeout("waiting for the write-ahead log to be copied into the file");
-        let ended = |_| SqlError::new(ErrorKind::Other, "the thread that copied the write-ahead log ended early");
+        let late = |_| SqlError::timeout("waiting for a checkpoint of the write-ahead log");
+        let ended = |_| SqlError::new(ErrorKind::Other, "the thread of the checkpoint ended early");
         timeout_at(deadline, task).await.map_err(late)?.map_err(ended)
     }
 
@@ -221,7 +221,7 @@ impl Log {
         match raw.checkpoint(mode, wait) {
             Ok(_) => {
                 let microseconds = started.elapsed().as_micros();
-                tracing::debug!(path = %path.display(), pages, microseconds, "the write-ahead log began anew");
+                tracing::debug!(path = %path.display(), pages, microseconds, "the write-ahead log was reset");
                 if pages > 2 * most {
                     tracing::info!(path = %path.display(), "the write-ahead log is short again");
                 }
@@ -234,7 +234,7 @@ impl Log {
                 hold.waits += 1;
                 hold.tried = Some(StdInstant::now());
                 if !codes::is_busy(&error) {
-                    tracing::debug!(path = %path.display(), %error, "the write-ahead log did not begin anew");
+                    tracing::debug!(path = %path.display(), %error, "the write-ahead log was not reset");
                 } else if pages >= most && hold.told.is_none_or(|told| told.elapsed() >= TELL) {
                     hold.told = Some(StdInstant::now());
                     drop(hold);
@@ -270,12 +270,12 @@ pub fn remark(path: &Path) -> Option<String> {
     }
     let holders = holders::of(&index);
     let who = match &*holders {
-        [] => "programs on other machines or in other containers are not seen from here".to_owned(),
+        [] => "programs on other machines or in other containers are not visible from here".to_owned(),
         _ => format!("{} reads it now", holders.join(", ")),
     };
     Some(format!(
-        "the write-ahead log {} has {} MiB, since a program that reads the database without ending keeps it from beginning anew: \
-         end that program ({who}); the next writes cut the log",
+        "the write-ahead log {} has {} MiB, since a program with an open read transaction keeps it from being reset: \
+         end that program ({who}); the next writes truncate the log",
         log.display(),
         bytes >> 20,
     ))

@@ -126,7 +126,7 @@ impl Place {
         let path = self.path.display();
         let message = if self.is_file() {
             format!(
-                "the database file {path} or its log was removed or replaced while it was open: it is opened anew; \
+                "the database file {path} or its log was removed or replaced while it was open: it is reopened; \
                  whether the last write took effect is unknown. Stop the host before replacing the file"
             )
         } else {

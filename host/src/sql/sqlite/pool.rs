@@ -242,7 +242,7 @@ impl Pool {
     /// file that took the place of the other.
     fn bring_log_home(&self, raw: Raw) {
         if let Err(error) = raw.checkpoint(CheckpointMode::TRUNCATE, Duration::ZERO) {
-            tracing::warn!(path = %self.path().display(), %error, "the log of a lost file was not copied into it");
+            tracing::warn!(path = %self.path().display(), %error, "the log of a lost file was not checkpointed");
         }
     }
 
@@ -302,7 +302,7 @@ impl Pool {
         let all = u32::try_from(readers(&self.config)).unwrap_or(u32::MAX);
         let _readers = timeout_at(deadline, self.permits.acquire_many(all))
             .await
-            .map_err(|_| SqlError::timeout("waiting for readers, to begin the write-ahead log"))?
+            .map_err(|_| SqlError::timeout("waiting for readers before the reset of the write-ahead log"))?
             .map_err(|_| self.closed_error())?;
         let mut pause = busy_pause();
         loop {
@@ -412,7 +412,8 @@ impl Pool {
             let path = self.path().to_owned();
             let last = threads::spawn(move || {
                 if let Err(error) = raw.checkpoint(CheckpointMode::TRUNCATE, Duration::ZERO) {
-                    tracing::debug!(path = %path.display(), %error, "the last checkpoint failed; opening makes up for it");
+                    tracing::debug!(path = %path.display(), %error, "the last checkpoint failed; opening makes up for \
+                        it");
                 }
                 drop((raw, running));
             });

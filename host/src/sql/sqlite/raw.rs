@@ -205,8 +205,7 @@ impl Raw {
             SqlError { kind, message, ..error }
         })?;
         if raw.is_spool {
-            let message =
-                format!("the database file {} is a spool, and no database: name another file", path.display());
+            let message = format!("the database file {} is a spool, not a database: name another file", path.display());
             return Err(SqlError::new(ErrorKind::Other, message));
         }
         // SQLite opens a file that it may not write for reading, and says so only at the first write.
@@ -216,7 +215,7 @@ impl Raw {
                 ..SqlError::new(
                     ErrorKind::PermissionDenied,
                     format!(
-                        "the database file {} is read-only for this user: look at its owner, its mode and its mount",
+                        "the database file {} is read-only for this user: check its owner, mode and mount",
                         path.display()
                     ),
                 )

@@ -82,7 +82,7 @@ pub(super) fn is_in_question(error: &SqlError) -> bool {
 /// Why a file cannot be read, and how to get at what is in it; `None` where it is for no such reason.
 pub(super) fn why_unreadable(path: &Path, error: &SqlError) -> Option<&'static str> {
     if matches!(File::open(path), Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied) {
-        return Some("cannot be read by this user: look at its owner and its mode");
+        return Some("cannot be read by this user: check its owner and mode");
     }
     if !is_in_question(error) || !path.is_file() {
         return None;
@@ -90,18 +90,18 @@ pub(super) fn why_unreadable(path: &Path, error: &SqlError) -> Option<&'static s
     let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if has_content(&with_suffix(&real, "-journal")) {
         return Some(
-            "was being written when its program ended, which has to be rolled back from the file -journal beside it, and \
-             reading alone cannot do that: start its program, or copy both files to a folder that can be written, run \
-             `cofferdam check` on the copy, and name that",
+            "has a hot rollback journal (the file -journal beside it), which cannot be rolled back by reading alone: \
+             start the program that uses it, or copy both files to a writable folder, run `cofferdam check` on the \
+             copy, and name the copy",
         );
     }
     if has_content(&with_suffix(&real, "-wal")) {
         return Some(
-            "has rows in the log -wal beside it, which cannot be read where nothing can be written: copy both files to a \
-             folder that can be written, and name the copy",
+            "has rows in its write-ahead log (the file -wal beside it), which cannot be read in a read-only folder: \
+             copy both files to a writable folder, and name the copy",
         );
     }
-    Some("cannot be read where nothing can be written: copy it to a folder that can be written, and name the copy")
+    Some("cannot be read in a read-only folder: copy it to a writable folder, and name the copy")
 }
 
 #[cfg(test)]

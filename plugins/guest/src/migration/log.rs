@@ -99,7 +99,11 @@ pub(super) fn hash(values: &Values<'_>) -> u64 {
 /// Reads a body.
 pub(super) fn read(body: &[u8]) -> Result<(Table, Vec<Record<'_>>)> {
     parse(body).ok_or_else(|| {
-        Failure::new(ErrorKind::CorruptData, "cofferdam_migration_undo is damaged: restore a backup to go back")
+        Failure::new(
+            ErrorKind::CorruptData,
+            "cofferdam_migration_undo is damaged: restore a backup instead of \
+            rolling back",
+        )
     })
 }
 

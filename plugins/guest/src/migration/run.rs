@@ -116,7 +116,7 @@ fn check_owner(affected: u64) -> Result<()> {
     if affected == 1 {
         return Ok(());
     }
-    let message = "another process has taken this database over for a migration of its own: let it end, then try again";
+    let message = "another process has taken this database over for its own migration: wait for it, then try again";
     Err(Failure::Own(Error { kind: ErrorKind::Conflict, message: message.into(), code: Some("LEASE_LOST".into()) }))
 }
 
@@ -193,7 +193,7 @@ pub(super) fn begin(owner: &str, source: &str) -> Result<Run> {
                 RunState::Importing if last.source == source => return Ok(last.clone()),
                 RunState::Importing => {
                     return invalid(format!(
-                        "a run from {} was interrupted here: run it again to its end, or roll it back",
+                        "a run from {} was interrupted here: run it again to finish it, or roll it back",
                         last.source
                     ));
                 }

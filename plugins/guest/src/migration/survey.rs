@@ -64,7 +64,8 @@ fn table_survey(table: Table, text: &'static str) -> Result<TableOverview> {
     Err(Failure::new(
         ErrorKind::CorruptData,
         format!(
-            "the index over the keys of {table} leads to {found} of its {rows} rows, so that lists and pages miss rows: no row \
+            "the index over the keys of {table} leads to {found} of its {rows} rows, so lists and pages miss rows: no \
+             row \
              is lost, rebuild the index (REINDEX), or restore a backup"
         ),
     ))

@@ -207,7 +207,7 @@ fn recorded(rows: &Rows) -> Result<Option<u32>> {
         Ok(version) => Ok((version > 0).then_some(version)),
         Err(_) => Err(Failure::new(
             types::ErrorKind::SchemaMismatch,
-            format!("table schema_versions contains version {version}, which is none: restore a backup"),
+            format!("table schema_versions contains version {version}, which does not exist: restore a backup"),
         )),
     }
 }

@@ -105,7 +105,7 @@ pub(crate) fn remarks<B: Backend>(session: &Session) -> Result<Vec<String>> {
     let mut remarks = match plan(&actual, known_version::<B>(), B::THREADLESS_KEY) {
         Ok(Plan::Current) => Vec::new(),
         Ok(Plan::Upgrade(work)) if work.mends.is_empty() => Vec::new(),
-        Ok(Plan::Upgrade(work)) => vec![format!("{}: the upgrade makes it anew, with its rows", work.reason())],
+        Ok(Plan::Upgrade(work)) => vec![format!("{}: the upgrade rebuilds it with its rows", work.reason())],
         Err(Failure::Own(error)) => vec![format!("it cannot be written: {}", error.message)],
         Err(failure) => return Err(failure),
     };
@@ -201,7 +201,7 @@ pub(crate) fn explain<B: Backend>(error: sql::Error, initializes: bool) -> Failu
     let why = match missing::<B>(&session) {
         Ok(Some(work)) if !initializes => match work.from {
             _ if !work.mends.is_empty() => format!("{}: initialize it", work.reason()),
-            0 => format!("the database has not all tables of ours, this backend needs version {known}: initialize it"),
+            0 => format!("the database lacks some of our tables, this backend needs version {known}: initialize it"),
             version => {
                 format!("the database has schema version {version}, this backend needs version {known}: initialize it")
             }

@@ -25,7 +25,7 @@ impl Work {
     pub fn reason(&self) -> String {
         if self.mends.is_empty() {
             return match self.from {
-                0 => "not all tables of ours are there".to_owned(),
+                0 => "some of our tables are missing".to_owned(),
                 version => format!("the tables are those of version {version}"),
             };
         }
@@ -250,7 +250,7 @@ impl Table {
         for ours in self.unique_keys.iter().copied().chain(threadless) {
             for key in actual.unique_keys.iter().filter(|key| key.table == self.name && key.blurs(ours)) {
                 mend.drops.push(key.name.clone());
-                mend.reasons.push(format!("has key {}, which tells fewer values apart than {ours}", key.name));
+                mend.reasons.push(format!("has key {}, which distinguishes fewer values than {ours}", key.name));
             }
         }
         mend
@@ -297,7 +297,7 @@ fn foreign_columns(actual: &Actual, table: &str, ours: impl Fn(&str) -> bool) ->
     match actual.columns(table).find(|column| !ours(&column.name) && !column.optional) {
         None => Ok(()),
         Some(column) => mismatch(format!(
-            "column {} of {table} is unknown and has no default, so that no row can be written: give it one",
+            "column {} of {table} is unknown and has no default, so no row can be written: give it a default",
             column.name
         )),
     }

@@ -92,12 +92,13 @@ fn mend<B: Backend>(session: &Session, mend: &Mend, server: &sql::Server) -> Res
             _ if is_repeated::<B>(&error) => Failure::Sql(error),
             // The whole of the change was undone.
             sql::ErrorKind::Constraint | sql::ErrorKind::Other | sql::ErrorKind::InvalidStatement => mismatch(format!(
-                "table {table} cannot be changed, or has rows that stand against it: {}; the upgrade has to change it, since it \
+                "table {table} cannot be changed, or has rows that prevent it: {}; the upgrade has to change it, \
+                 since it \
                  {reasons}",
                 error.message
             )),
             _ => Failure::Sql(sql::Error {
-                message: format!("making table {table} anew failed: {}", error.message),
+                message: format!("rebuilding table {table} failed: {}", error.message),
                 ..error
             }),
         })?;

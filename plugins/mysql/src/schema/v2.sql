@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS schema_versions (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE {collation};
 
 -- What refers to a row would go with it, or keep it.
--- refuse: SELECT CONCAT('foreign key ', k.constraint_name, ' of table ', k.table_name, ' refers to message_states, where several rows have one channel and no thread: the older ones cannot be put into the archive as long as it is there: drop it for the upgrade') FROM information_schema.key_column_usage AS k WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE() AND k.referenced_table_name = 'message_states' AND EXISTS (SELECT 1 FROM message_states WHERE thread_id IS NULL GROUP BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) HAVING COUNT(*) > 1) LIMIT 1
+-- refuse: SELECT CONCAT('foreign key ', k.constraint_name, ' of table ', k.table_name, ' refers to message_states, where several rows have one channel and no thread: it prevents the upgrade from archiving the older ones: drop it for the upgrade') FROM information_schema.key_column_usage AS k WHERE k.table_schema = DATABASE() AND k.referenced_table_schema = DATABASE() AND k.referenced_table_name = 'message_states' AND EXISTS (SELECT 1 FROM message_states WHERE thread_id IS NULL GROUP BY CAST(CONVERT(channel_id USING utf8mb4) AS BINARY) HAVING COUNT(*) > 1) LIMIT 1
 
 -- Rows that gave way to a newer one of the same channel. `id` is the number that they had.
 CREATE TABLE IF NOT EXISTS message_states_archive (

@@ -249,8 +249,8 @@ async fn a_plan_says_whether_a_file_was_looked_through() -> Result<()> {
     storage.close().await?;
     let plan = |arguments: &[&str]| run(&mut migrate(&from, &to, folder.path(), arguments), 0).0;
     let (found, skipped) = (plan(&[]), plan(&["--skip-integrity-check"]));
-    assert!(found.contains(&format!("{} was looked through and is whole.", from.spec())), "{found}");
-    assert!(skipped.contains(&format!("{} was not looked through for damage", from.spec())), "{skipped}");
+    assert!(found.contains(&format!("{} passed the integrity check.", from.spec())), "{found}");
+    assert!(skipped.contains(&format!("{} was not checked for damage", from.spec())), "{skipped}");
     for (arguments, expected) in [(&["--json"][..], "sound"), (&["--json", "--skip-integrity-check"], "skipped")] {
         let plan: Value = serde_json::from_str(plan(arguments).lines().next().unwrap_or_default())?;
         assert_eq!(plan["from"]["integrity"], expected, "{plan}");
@@ -271,7 +271,8 @@ async fn a_value_that_breaks_a_rule_is_no_damage_of_the_file() -> Result<()> {
     execute(
         &from,
         &[
-            "PRAGMA ignore_check_constraints = ON; CREATE TABLE others (x CHECK (x > 0)); INSERT INTO others VALUES (-1)",
+            "PRAGMA ignore_check_constraints = ON; CREATE TABLE others (x CHECK (x > 0)); INSERT INTO others VALUES \
+             (-1)",
             "UPDATE message_states SET created_at = 'yesterday'",
         ],
     )
@@ -288,7 +289,8 @@ async fn a_look_that_cannot_end_in_time_does_not_keep_a_file_from_its_upgrade() 
     make_legacy(&home).await?;
     let slow = "PRAGMA ignore_check_constraints = ON; \
                 CREATE TABLE slow (x CHECK (length(hex(zeroblob(200000 + x))) > 0)); \
-                WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 50000) INSERT INTO slow SELECT x FROM n";
+                WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 50000) INSERT INTO slow \
+                SELECT x FROM n";
     execute(&home, &[slow]).await?;
     let mut config = sqlite_config(&path(&home));
     config.timeouts.initialize = Duration::from_secs(8);
@@ -296,9 +298,6 @@ async fn a_look_that_cannot_end_in_time_does_not_keep_a_file_from_its_upgrade() 
     storage.initialize().await?;
     assert_eq!(storage.schema_version().await?, Some(2));
     let remarks = storage.remarks().await?;
-    assert!(
-        remarks.iter().any(|remark| remark.contains("upgraded without a look through it for damage")),
-        "{remarks:?}"
-    );
+    assert!(remarks.iter().any(|remark| remark.contains("upgraded without an integrity check")), "{remarks:?}");
     Ok(storage.close().await?)
 }

@@ -65,7 +65,7 @@ async fn tables_that_a_rollback_could_not_drop_are_told_of_and_forgotten_later()
     };
     run(&mut restricted(&["--execute"]), 0);
     let (stdout, _) = run(&mut only_to("rollback", &spec, PASSWORD), 0);
-    assert!(stdout.contains("The tables in which runs are remembered stay"), "{stdout}");
+    assert!(stdout.contains("The tables that record migrations were not dropped"), "{stdout}");
     assert!(stdout.contains("1142") && stdout.contains("`cofferdam migrate forget`"), "{stdout}");
     assert_eq!(dump(&to).await?, before);
     assert_eq!(tables(&to).await?, 3);
@@ -82,10 +82,10 @@ async fn tables_that_a_rollback_could_not_drop_are_told_of_and_forgotten_later()
     let full = to.spec();
     execute(&to, &["DROP TABLE cofferdam_migration_undo"]).await?;
     let (stdout, _) = run(&mut only_to("forget", &full, password), 0);
-    assert!(stdout.starts_with("Forgotten"), "{stdout}");
+    assert!(stdout.starts_with("The record of migrations was dropped"), "{stdout}");
     assert!(!remembers(&to).await? && tables(&to).await? == 0);
     let (stdout, _) = run(&mut only_to("forget", &full, password), 0);
-    assert!(stdout.starts_with("No run into this database is known"), "{stdout}");
+    assert!(stdout.starts_with("No migration into this database is recorded"), "{stdout}");
     run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 0);
     Ok(())
 }

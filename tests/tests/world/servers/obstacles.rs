@@ -229,7 +229,7 @@ async fn what_matters_less_is_told() -> Result<()> {
     ] {
         make(user, &[own.clone(), grant.to_owned()]).await?;
         let told = remarks(&account(user))?;
-        ensure!(told.contains("may do more than its database needs") && told.contains(part), "{user}: {told}");
+        ensure!(told.contains("has more rights than its database needs") && told.contains(part), "{user}: {told}");
         ensure!(!told.contains("PASSWORD") && !told.contains('*'.to_string().repeat(2).as_str()), "{told}");
     }
     hostile.execute(&["SET GLOBAL max_allowed_packet = 1048576, read_only = 1"]).await?;
