@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// What "now" is to a backend.
+/// The wall clock of a backend.
 pub trait Clock: Send + Sync + 'static {
     /// The time since the Unix epoch.
     fn now(&self) -> Duration;
@@ -26,7 +26,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at so many whole seconds since the Unix epoch; less than 0 reads as 0.
+    /// A clock that stands at this number of seconds since the Unix epoch; less than 0 reads as 0.
     pub fn at(seconds: i64) -> Self {
         Self { seconds: AtomicI64::new(seconds.max(0)) }
     }

@@ -12,24 +12,24 @@ pub enum ErrorKind {
     InvalidInput,
     /// `initialize` has not succeeded, or `close` was called.
     NotInitialized,
-    /// The database or the backend cannot be reached at the moment.
+    /// The database or the backend is unavailable at the moment.
     Unavailable,
     /// A deadline passed. Whether a write took effect is unknown.
     Timeout,
-    /// The database gave up this operation in favour of another, such as a deadlock's victim.
+    /// The database aborted this operation in favour of another, for example as the victim of a deadlock.
     Conflict,
-    /// The database refused the user's rights.
+    /// The account lacks a right.
     PermissionDenied,
     /// A disk, quota or table is full.
     StorageFull,
-    /// The schema is newer than the backend knows, or is not what its version says. Nothing was written.
+    /// The schema is newer than the backend supports, or does not match its version. Nothing was written.
     SchemaMismatch,
     /// Stored data cannot be understood.
     CorruptData,
-    /// The database refused this row or statement by a rule of its own: a constraint, a trigger, a limit or a setting of the
-    /// server. Another row may go through; the same one will once that rule is changed.
+    /// The database refused this row or statement because of a constraint, a trigger, a limit or a setting of the server.
+    /// Another row may be accepted; the same one is accepted once that rule is changed.
     Refused,
-    /// A mistake of the backend or the host.
+    /// A bug of the backend or the host.
     Internal,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A failed operation: its kind, one sentence for an operator, and the database's own code where there is one.
+/// A failed operation: its kind, one sentence for an operator, and the database's own code if there is one.
 ///
 /// Messages contain no values of rows and no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Error {
         &self.message
     }
 
-    /// Whether the same call may succeed a little later. Upserts, reads and cleanups may be repeated safely.
+    /// Whether a retry of the same call may succeed. Upserts, reads and cleanups are idempotent, so a retry is safe.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict)
     }

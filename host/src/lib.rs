@@ -1,9 +1,9 @@
 //! A chat bot's state in SQLite or MySQL, through a storage backend that is a sandboxed WebAssembly component.
 //!
-//! A bot loads a [`ResilientStorage`] when it starts and works through [`StorageService`]: eleven asynchronous operations that
-//! mean the same on every backend, each with a deadline, each cancelled by dropping its future, each failing with a
-//! typed [`Error`] that says whether another try can help. Which backend it is, and where its database is, comes from
-//! the environment ([`config::VARIABLES`]); the backend is a file that can be replaced without rebuilding the bot.
+//! A bot creates a [`ResilientStorage`] when it starts and works through [`StorageService`]: eleven asynchronous operations
+//! with the same behaviour on every backend. Each operation has a deadline. Dropping its future cancels it. It fails with a
+//! typed [`Error`] that says whether a retry can help. The environment ([`config::VARIABLES`]) chooses the backend and its
+//! database. The backend is a file: you replace it without rebuilding the bot.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -13,17 +13,19 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Reads DATABASE_TYPE and its friends, and loads sqlite.wasm or mysql.wasm.
+//!     // Read the environment (DATABASE_TYPE, DATABASE_PATH, MYSQL_HOST, ...) and load sqlite.wasm or mysql.wasm.
 //!     let storage: Arc<dyn StorageService> = Arc::new(ResilientStorage::from_env()?);
-//!     // Connects, creates what is missing, upgrades what is old. Where the database is away, it goes on without.
+//!     // Connect, create missing tables, upgrade an older schema. If the database is unavailable, start without it.
 //!     storage.initialize().await?;
 //!
 //!     let state = MessageState::new("channel", None, "message", 1_700_000_000);
 //!     match storage.upsert_message_state(&state).await {
+//!         // Acknowledged by the database.
 //!         Ok(Written::Stored(())) => {}
-//!         // With COFFERDAM_SPOOL: safe on the local disk, and on its way to the database.
+//!         // With COFFERDAM_SPOOL: durable on the local disk, and replayed when the database is back.
 //!         Ok(Written::Spooled) => {}
-//!         Err(error) if error.is_retryable() => eprintln!("try again later: {error}"),
+//!         // Upserts are idempotent, so a retry is safe.
+//!         Err(error) if error.is_retryable() => eprintln!("retry later: {error}"),
 //!         Err(error) => return Err(error.into()),
 //!     }
 //!     for state in storage.get_message_states_within_window(Duration::from_secs(300)).await? {
@@ -34,29 +36,30 @@
 //! }
 //! ```
 //!
-//! It needs a tokio runtime with its timer enabled, of either kind. On a multi-threaded one what
-//! blocks on SQLite's file runs in [`tokio::task::block_in_place`], so a [`tokio::task::LocalSet`] there is no place for a
-//! storage.
+//! The library needs a tokio runtime of either kind, with its timer enabled. On a multi-threaded runtime, blocking work on a
+//! SQLite file runs in [`tokio::task::block_in_place`]. Do not use a storage inside a [`tokio::task::LocalSet`] there.
 //!
-//! # The rooms
+//! # Modules
 //!
 //! - [`StorageService`] and [`TransferService`]: the operations, on [`MessageState`] and [`ThreadOwnership`].
-//! - [`Error`] and [`ErrorKind`]: how they fail.
-//! - [`ResilientStorage`]: what a bot works with. It starts without its database, repeats what can be mended, answers at
-//!   once while the database is away, and keeps writes in a spool. [`resilience`] has its parts and its status.
-//! - [`Storage`]: a loaded backend and its database, without any of that.
-//! - [`config`]: what can be set, and the one place that reads the environment.
-//! - [`files`]: which names of files can be meant, and whether two of them lead to one file.
-//! - [`limit`] and [`threads`]: what a small machine lacks, and work that blocks.
-//! - `snapshot`: all rows of a storage as a file, with the feature of that name.
-//! - [`clock`]: what "now" is to a backend; tests set it.
-//! - [`migrate`]: everything from one database to another, exactly, resumable and with a way back.
-//! - [`plugin`]: components: what they are, their limits, why one cannot be used.
-//! - [`sql`]: the pools of connections that are lent to backends.
+//! - [`Error`] and [`ErrorKind`]: their errors.
+//! - [`ResilientStorage`]: the storage for a bot. It starts without its database, retries, fails fast behind a circuit
+//!   breaker, and keeps writes in a durable spool. [`resilience`] has its parts and its status.
+//! - [`Storage`]: a loaded backend and its database, without resilience.
+//! - [`config`]: the configuration, and the only reader of the environment.
+//! - [`files`]: validation of file names, and whether two names are the same file.
+//! - [`limit`] and [`threads`]: limits of the machine, and blocking work.
+//! - `snapshot`: backups of all rows in one file; needs the feature of that name.
+//! - [`clock`]: the time that a backend sees; tests set it.
+//! - [`migrate`]: migration of all rows to another database, exact, resumable and with a rollback.
+//! - [`plugin`]: components, their limits, and why one cannot be used.
+//! - [`sql`]: the connection pools from which backends borrow.
 //!
-//! What happens is told to [`tracing`](https://docs.rs/tracing): a span `storage` at level debug for each operation, with
-//! its name, backend, rows, outcome and duration in microseconds, and never with values or secrets; what a backend prints
-//! at level info; what goes wrong in backends at warn and error.
+//! # Observability
+//!
+//! The library reports to [`tracing`](https://docs.rs/tracing). Each operation has a span `storage` at level debug, with its
+//! name, backend, rows, outcome and duration in microseconds, and never with values or secrets. Output of a backend is logged
+//! at level info, its failures at warn and error.
 #![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 pub mod clock;

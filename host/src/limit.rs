@@ -1,8 +1,8 @@
-//! The limits that a machine sets on a process, by the names under which people set them.
+//! The limits that a machine sets on a process, by the names of their settings.
 
 use std::io;
 
-/// Adds to an error of the system's which limit was met, where one was.
+/// Explains a system error: adds the limit of the machine that caused it, if there is one.
 pub fn explain(error: &io::Error) -> String {
     match error.raw_os_error().and_then(of_code) {
         Some(limit) => format!("{error}: {limit}"),

@@ -1,7 +1,7 @@
 //! Threads for work that blocks, on a machine that may have too few of them.
 //!
-//! Tokio's own threads for blocking work are no help there: where not even the first can be made it panics, and where there
-//! are none but its workers the work waits for one of those to end, which is never.
+//! Tokio's blocking threads do not work on such a machine: if not even the first can be created, tokio panics, and if only its
+//! workers exist, the work waits for one of them to end, which never happens.
 
 use std::collections::VecDeque;
 use std::io;
@@ -40,9 +40,9 @@ impl<T> Future for Task<T> {
     }
 }
 
-/// Begins work on another thread. It goes on when the task is dropped.
+/// Starts work on another thread. Dropping the task does not stop it.
 ///
-/// Where no thread can be made it is done here, before this returns; a multi-threaded runtime is told.
+/// If no thread can be created, the work runs here before this returns, and a multi-threaded runtime is told so.
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Task<T> {
     let (job, task) = prepare(work);
     if let Err((job, error)) = POOL.begin(job) {
@@ -52,11 +52,11 @@ pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Ta
     task
 }
 
-/// Begins work on another thread, for work that waits for what its caller does meanwhile.
+/// Starts work on another thread, for work that waits for its caller.
 ///
 /// # Errors
 ///
-/// No thread can be made; see [`limit::explain`](crate::limit::explain).
+/// No thread can be created; see [`limit::explain`](crate::limit::explain).
 pub fn try_spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Task<T>> {
     let (job, task) = prepare(work);
     POOL.begin(job).map_err(|(_, error)| error)?;

@@ -1,4 +1,4 @@
-//! The files that a configuration uses, so that none of them is taken for two things.
+//! The files that a configuration uses, so that none of them serves two purposes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

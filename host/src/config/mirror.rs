@@ -2,10 +2,10 @@
 
 use super::Config;
 
-/// A second database that gets every write, for moving a bot there while it works.
+/// A second database that also gets every write, for an online migration.
 #[derive(Clone, Debug)]
 pub struct MirrorConfig {
-    /// How to reach it. Of its resilience the retry and the breaker count.
+    /// Its configuration. Of its resilience, only the retries and the circuit breaker are used.
     pub config: Box<Config>,
     /// What it is called, without secrets, such as `mysql://bot@db:3306/state`.
     pub name: String,

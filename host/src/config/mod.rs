@@ -1,4 +1,4 @@
-//! What can be set. [`Config::from_env`] is the one place that reads the environment.
+//! The configuration. [`Config::from_env`] is the only reader of the environment.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub use spec::{Spec, SpecError};
 pub use sqlite::SqliteConfig;
 pub use variables::{VARIABLES, Variable, misspelt, variable_named};
 
-/// Everything that a [`Storage`](crate::Storage) needs to know.
+/// The configuration of a [`Storage`](crate::Storage) or a [`ResilientStorage`](crate::ResilientStorage).
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Which database, and how to reach it.
@@ -41,19 +41,19 @@ pub struct Config {
     pub plugin: PluginSource,
     /// The SHA-256 that the component's file must have, in hexadecimal.
     pub plugin_sha256: Option<String>,
-    /// Where compiled code is kept; `None` compiles at every start.
+    /// The folder for compiled code; `None` compiles at every start.
     pub cache: Option<PathBuf>,
-    /// Connections.
+    /// The connection pool.
     pub pool: PoolConfig,
     /// Deadlines.
     pub timeouts: Timeouts,
-    /// What is done while the database is away; of a [`ResilientStorage`](crate::ResilientStorage).
+    /// What a [`ResilientStorage`](crate::ResilientStorage) does while the database is unavailable.
     pub resilience: ResilienceConfig,
-    /// Another database that gets every write too; of a [`ResilientStorage`](crate::ResilientStorage).
+    /// A second database to which a [`ResilientStorage`](crate::ResilientStorage) also writes.
     pub mirror: Option<MirrorConfig>,
     /// How far back the bot looks after a restart.
     pub message_recovery_window: Duration,
-    /// Whether a SQLite file is looked through for damage before an upgrade, an export or a migration.
+    /// Whether a SQLite file is checked for damage before an upgrade, an export or a migration.
     pub integrity_check: bool,
 }
 
@@ -98,8 +98,8 @@ macro_rules! database_config {
                 }
             }
 
-            /// Has a connection that fails reported at once, with its cause, instead of after several attempts: for somebody
-            /// who watches.
+            /// Reports a failed connection at once, instead of after several attempts: for a command that an operator
+            /// watches.
             pub fn attempt_once(&mut self) {
                 match self {
                     $(Self::$variant(config) => config.attempt_once(),)*
@@ -110,18 +110,18 @@ macro_rules! database_config {
 }
 with_engines!(database_config);
 
-/// How connections are pooled.
+/// The connection pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// The most connections that are open at a time. On SQLite one of them writes.
+    /// Maximum number of open connections. On SQLite one of them writes.
     pub max_open: usize,
-    /// The most connections that are kept open while nobody uses them.
+    /// Maximum number of idle connections.
     pub max_idle: usize,
-    /// How long a connection lives before it is replaced.
+    /// Age at which a connection is replaced.
     pub lifetime: Duration,
-    /// How long an unused connection is kept.
+    /// Time after which an idle connection is closed.
     pub idle_timeout: Duration,
-    /// The longest wait for a free connection.
+    /// Timeout of waiting for a free connection.
     pub acquire_timeout: Duration,
 }
 
@@ -164,7 +164,7 @@ impl Default for Timeouts {
     }
 }
 
-/// A text that is never shown: its `Debug` and `Display` print `***`.
+/// A secret text: its `Debug` and `Display` print `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -9,9 +9,9 @@ use super::{Claim, Secret};
 /// One MySQL or MariaDB server, or several that hold the same database.
 #[derive(Clone, Debug)]
 pub struct MysqlConfig {
-    /// The servers, at least one, the preferred one first.
+    /// The servers, at least one, preferred first.
     pub hosts: Vec<HostPort>,
-    /// Which of several servers a new connection is tried on first.
+    /// On which server a new connection is tried first.
     pub host_policy: HostPolicy,
     /// The database's name.
     pub database: String,
@@ -19,15 +19,14 @@ pub struct MysqlConfig {
     pub username: String,
     /// The user's password.
     pub password: Secret,
-    /// The file that the password comes from, which is read again for each new connection. While it cannot be read, the
-    /// last password that was known counts.
+    /// The file with the password, which is read again for each new connection. While it cannot be read, the last known
+    /// password is used.
     pub password_file: Option<PathBuf>,
-    /// The longest that opening one connection may take, with its handshake.
+    /// Timeout of opening one connection, with its handshake.
     pub connect_timeout: Duration,
-    /// The longest that one statement may wait for its answer, whatever the operation's own deadline.
+    /// Timeout of one statement, whatever the operation's own deadline.
     pub round_trip_timeout: Duration,
-    /// How often opening a connection is tried on all servers, with exponentially growing pauses, where the error is one
-    /// that another try can mend.
+    /// Attempts to open a connection, each on all servers, with exponentially growing pauses, if the error is retryable.
     pub connect_attempts: u32,
     /// Encryption.
     pub tls: Tls,
@@ -57,7 +56,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-/// Which of several servers a new connection is tried on first. One that has just failed is tried last, whatever the
+/// On which of several servers a new connection is tried first. One that has just failed is tried last, whatever the
 /// policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPolicy {
@@ -88,18 +87,18 @@ impl HostPolicy {
 /// How the connection to MySQL is encrypted. The modes are those of the `mysql` client's `--ssl-mode`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// How much is demanded.
+    /// The required level.
     pub mode: TlsMode,
     /// A PEM file with the certificates of the authorities to trust, instead of the public ones.
     pub ca: Option<PathBuf>,
 }
 
-/// How much is demanded of the encryption.
+/// The required level of encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     /// Never encrypted.
     Disabled,
-    /// Encrypted where the server offers it; its identity is not verified.
+    /// Encrypted if the server offers it; its identity is not verified.
     Preferred,
     /// Encrypted; the server's identity is not verified.
     Required,
@@ -110,7 +109,7 @@ pub enum TlsMode {
 }
 
 impl TlsMode {
-    /// Every mode, from the least demanding to the most.
+    /// Every mode, from the weakest to the strongest.
     pub const ALL: [Self; 5] = [Self::Disabled, Self::Preferred, Self::Required, Self::VerifyCa, Self::VerifyIdentity];
 
     /// The mode's name in MYSQL_TLS.

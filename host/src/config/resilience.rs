@@ -1,32 +1,32 @@
-//! What is done while the database is away.
+//! Resilience while the database is unavailable.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What is done while the database is away.
+/// Resilience while the database is unavailable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResilienceConfig {
-    /// What `initialize` does where the database is away.
+    /// What `initialize` does if the database is unavailable.
     pub on_unavailable: OnUnavailable,
-    /// Repeating operations.
+    /// Retries.
     pub retry: RetryConfig,
-    /// Leaving a database alone that does not answer.
+    /// The circuit breaker.
     pub breaker: BreakerConfig,
-    /// Keeping writes until the database is back; `None` fails them instead.
+    /// The spool for writes; `None` fails them instead.
     pub spool: Option<SpoolConfig>,
 }
 
-/// What `initialize` does where the database is away.
+/// What `initialize` does if the database is unavailable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnUnavailable {
     /// It fails.
     Fail,
-    /// It succeeds after [`START_WAIT`], and the storage initialises by itself once the database is there.
+    /// It succeeds after [`START_WAIT`], and the storage initialises by itself once the database is available.
     #[default]
     Degrade,
 }
 
-/// The longest that a start waits for a database that does not answer, where it may go on without.
+/// How long a start waits for an unavailable database before it continues without.
 pub const START_WAIT: Duration = Duration::from_secs(10);
 
 impl OnUnavailable {
@@ -42,13 +42,12 @@ impl OnUnavailable {
     }
 }
 
-/// How operations are repeated that failed in a way that another try can mend, within their deadline. The pauses grow
-/// exponentially and are spread at random.
+/// How operations with a retryable error are retried within their deadline. The pauses grow exponentially, with jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryConfig {
-    /// How often an operation is tried in all; 1 repeats nothing.
+    /// Maximum number of attempts; 1 disables retries.
     pub attempts: u32,
-    /// The pause before the second attempt.
+    /// Pause before the first retry.
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
@@ -62,14 +61,14 @@ impl Default for RetryConfig {
     }
 }
 
-/// When a database is left alone, and how it is asked whether it is back.
+/// When the circuit breaker opens, and how it probes the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// Failures in a row after which operations are answered at once; 0 for never.
+    /// Consecutive failures that open it; 0 disables it.
     pub failures: u32,
-    /// The time between two probes.
+    /// Interval between two probes.
     pub probe_interval: Duration,
-    /// The longest that a probe may take.
+    /// Timeout of a probe.
     pub probe_timeout: Duration,
 }
 
@@ -80,16 +79,16 @@ impl Default for BreakerConfig {
     }
 }
 
-/// Where writes are kept until the database is back.
+/// The spool: where writes are kept until the database is back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpoolConfig {
-    /// The file, of one host alone. Its folder is created.
+    /// The file. Each host needs its own. Its folder is created.
     pub path: PathBuf,
-    /// The most writes that it keeps, one for each row that was written.
+    /// Maximum number of writes, one for each row.
     pub limit: usize,
 }
 
 impl SpoolConfig {
-    /// The limit where none is set: some 30 MB of memory and of disk.
+    /// The default limit: some 30 MB of memory and of disk.
     pub const LIMIT: usize = 100_000;
 }

@@ -27,7 +27,7 @@ pub enum Spec {
     Plugin(PathBuf),
 }
 
-/// What is wrong with such a name. It is repeated as far as it names a file, and otherwise may contain a password.
+/// Why such a name is malformed. The name is repeated only if it names a file, since a URL may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// There is a password in it.
@@ -46,10 +46,10 @@ pub enum SpecError {
     /// A file's name is missing.
     #[error("it names no file; write sqlite:PATH or plugin:FILE")]
     NoFile,
-    /// Nobody meant this name of a file.
+    /// The name of a file is malformed.
     #[error("the file {0}")]
     File(#[source] FileNameError),
-    /// A URL lacks a part or has one too many.
+    /// A part of the URL is missing or superfluous.
     #[error("the URL {0}; write mysql://user@host:port/database, the port may be left out")]
     Url(&'static str),
 }

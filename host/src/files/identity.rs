@@ -1,4 +1,4 @@
-//! Whether two names lead to one file.
+//! Whether two names are the same file.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ impl FileId {
     }
 }
 
-/// Where a name leads, whether something is there or not.
+/// The location of a name, whether the file exists or not.
 #[derive(Clone, Debug)]
 pub struct Whereabouts {
     /// As much of it as there is, without links.
@@ -84,7 +84,7 @@ impl Whereabouts {
         self.missing.is_empty()
     }
 
-    /// Whether both lead to one file, by whatever names and links, or would once it is there.
+    /// Whether both are the same file, through any names and links, or would be once it exists.
     pub fn is_same(&self, other: &Self) -> bool {
         let same_start = match (self.id, other.id) {
             (Some(one), Some(other)) => one == other,
@@ -102,7 +102,7 @@ impl Whereabouts {
     }
 }
 
-/// Whether both names lead to one file, or would once it is there: through links, by hard links, in another spelling.
+/// Whether both names are the same file, or would be once it exists: through symbolic or hard links, or another spelling.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     Whereabouts::of(one).is_same(&Whereabouts::of(other))
 }

@@ -1,8 +1,8 @@
-//! Names of files: what one may be, and whether two of them lead to one file.
+//! File names: validation, and whether two names are the same file.
 //!
-//! - `slip`: what is left in a text that a shell, an env file, a template or a person should have taken away.
-//! - `name`: [`FilePath`], a name that can be meant. Every variable, option and SPEC that takes a file goes through it.
-//! - `identity`: [`Whereabouts`], where a name leads, whether something is there or not; [`is_same`].
+//! - `slip`: leftovers in a text of a shell, an env file, a template or a person.
+//! - `name`: [`FilePath`], a validated name. Every variable, option and SPEC that takes a file goes through it.
+//! - `identity`: [`Whereabouts`], the location of a name, whether the file exists or not; [`is_same`].
 //! - `links`: files with several names, and files that are mounts of their own.
 
 mod identity;

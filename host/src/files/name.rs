@@ -1,8 +1,8 @@
-//! Names of files that can be meant.
+//! Validated file names.
 //!
-//! A name that nobody meant makes a new and empty file beside the one that was meant, and all seems well. So what a driver, a
-//! shell, a template or an env file should have taken away is refused, with the name as it was received and what to write
-//! instead. A file that is there under just such a name is meant, unless the one that the name looks like is there too.
+//! A malformed name would silently create a new, empty file beside the intended one. So a name with leftovers of a driver, a
+//! shell, a template or an env file is refused, with the name as it was received and a suggestion. An existing file with
+//! exactly such a name is accepted, unless the file that the name resembles exists too.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,28 +18,28 @@ use super::slip::{self, Slip};
 /// What a file is named for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileUse {
-    /// A SQLite file that is written, and made where it is missing: a database, a spool.
+    /// A SQLite file that is written, and created if it is missing: a database, a spool.
     Database,
-    /// A SQLite file that is read alone.
+    /// A SQLite file that is only read.
     Source,
     /// A file that is written as a whole or line by line.
     Output,
-    /// A file or a folder that is read: a password, a component, a snapshot. What is there is meant.
+    /// A file or a folder that is read: a password, a component, a snapshot. An existing one is always accepted.
     Input,
-    /// A folder that is made where it is missing.
+    /// A folder that is created if it is missing.
     Folder,
 }
 
-/// The name of a file that can be meant.
+/// A validated file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePath(PathBuf);
 
 impl FilePath {
-    /// Judges a name as it was received. `home` is what `~` was meant to be, for advice.
+    /// Validates a name as it was received. `home` is the meaning of `~`, for the suggestion.
     ///
     /// # Errors
     ///
-    /// Where it is nobody's name for such a file, with what to write instead.
+    /// The name is malformed; the error has a suggestion.
     pub fn new(name: impl AsRef<OsStr>, usage: FileUse, home: Option<&Path>) -> Result<Self, FileNameError> {
         let name = name.as_ref();
         let path = Path::new(name);
@@ -79,7 +79,7 @@ impl From<FilePath> for PathBuf {
     }
 }
 
-/// Why a name is refused: what was received, and what to write instead.
+/// Why a name is refused: the name as it was received, and a suggestion.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is {received}, which {problem}: {}", self.remedy())]
 pub struct FileNameError {

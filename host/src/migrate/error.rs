@@ -14,10 +14,10 @@ pub(super) const LACKS_INDEXES: &str = "LACKS_INDEXES";
 /// The code with which a backend says that other pages come before this one.
 pub(super) const OUT_OF_TURN: &str = "OUT_OF_TURN";
 
-/// Why a migration did not come to its end. What was written until then stays, and the same call goes on from there.
+/// Why a migration failed. Committed pages stay, and the same call resumes from there.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// A side is named wrongly.
+    /// The name of a side is malformed.
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// A side's configuration or component cannot be used.
@@ -36,7 +36,7 @@ pub enum MigrateError {
         side: String,
         /// Why, and what to do.
         message: String,
-        /// Whether it is not there at all.
+        /// Whether it does not exist.
         is_missing: bool,
     },
     /// An operation failed.
@@ -66,7 +66,7 @@ pub enum MigrateError {
         /// Who has the lease.
         owner: String,
     },
-    /// A row cannot be moved, and the caller wanted to stop at the first.
+    /// A row cannot be migrated, and the caller wanted to stop at the first.
     #[error("row {id} of {table} cannot be moved: {reason}; the run was stopped before its page")]
     Rejected {
         /// The row's table.
@@ -90,7 +90,7 @@ pub enum MigrateError {
         /// The rows that are there.
         rows: u64,
     },
-    /// What was found out could not be written down.
+    /// The observer failed.
     #[error("{0}")]
     Observer(#[from] std::io::Error),
 }

@@ -1,17 +1,17 @@
-//! Moves everything from one database to another: exactly, resumable after any interruption, and with a way back.
+//! Migrates all rows from one database to another: exact, resumable after any interruption, and with a rollback.
 //!
-//! The host knows no SQL and no schema here either: all of it goes through the interface `migration` of the contract, so
-//! that a backend which is written tomorrow can be moved to and from.
+//! The host knows no SQL and no schema here either. Everything goes through the interface `migration` of the contract, so
+//! it works with any backend that exports it.
 //!
 //! - [`Spec`]: the name of a side, such as `sqlite:PATH`; [`Side`]: an opened one.
-//! - [`Plan`]: what is on both sides and what would happen, told without writing anything.
-//! - [`run`]: reads pages of the source while the one before is written, page by page with its checkpoint and what is
-//!   needed to undo it in one transaction. What happens is told to an [`Observer`].
-//! - [`verify`]: both sides in the order of keys, field by field; [`verify_again`] looks once more at what differed.
-//! - [`roll_back`] and [`forget`]: undo the newest run, or give up the way back.
+//! - [`Plan`]: the content of both sides and what a run would do, without writing anything.
+//! - [`run`]: reads pages of the source while earlier ones are written. Each page, its checkpoint and its undo log are one
+//!   transaction. An [`Observer`] follows the progress.
+//! - [`verify`]: compares both sides in key order, field by field; [`verify_again`] compares differing keys again.
+//! - [`roll_back`] and [`forget`]: undo the newest run, or drop the undo log.
 //!
-//! One process at a time writes to a destination: a lease in it, which the owner keeps showing to be alive, is looked at
-//! in every transaction. Nobody waits long for one that died: see `lease`.
+//! One process at a time writes to a destination. Its lease, a row in the destination with a heartbeat, is checked in every
+//! transaction. A dead owner does not block others for long: see `lease`.
 
 mod count;
 mod destination;

@@ -8,31 +8,31 @@ use crate::model::migration::{Overview, RunState};
 /// What a destination is expected to take in a second, for an estimate. `docs/migration.md` has measured figures.
 const ROWS_PER_SECOND: [(&str, u64); 2] = [("sqlite", 100_000), ("mysql", 60_000)];
 
-/// What is on both sides, and what a run would do.
+/// The content of both sides, and what a run would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// What is in the source.
+    /// The content of the source.
     pub from: Overview,
-    /// What is in the destination.
+    /// The content of the destination.
     pub to: Overview,
-    /// About how long a run takes.
+    /// The estimated duration of a run.
     pub estimate: Duration,
     /// Whether the destination's schema has to be created or upgraded first.
     pub needs_upgrade: bool,
-    /// Whether the run would go on with one that was interrupted.
+    /// Whether the run would resume one that was interrupted.
     pub resumes: bool,
     /// Why a run would be refused at present.
     pub obstacle: Option<String>,
-    /// What an operator should know of either side, a sentence each.
+    /// Remarks on either side for an operator, one sentence each.
     pub remarks: Vec<String>,
 }
 
 impl Plan {
-    /// Looks at both sides. Writes nothing.
+    /// Reads both sides. Writes nothing.
     ///
     /// # Errors
     ///
-    /// Where one of them cannot be read, or both are the same database.
+    /// A side cannot be read, or both are the same database.
     pub async fn make(from: &Side, to: &Side) -> Result<Self> {
         if from.is_file_of(to) {
             return Err(same(from, to));
@@ -77,7 +77,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Rows of the source that cannot be moved.
+    /// Rows of the source that cannot be migrated.
     pub fn unfit(&self) -> u64 {
         self.from.message_states.unfit + self.from.thread_ownerships.unfit
     }

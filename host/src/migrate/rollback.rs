@@ -10,27 +10,27 @@ use crate::model::migration::Left;
 pub struct RolledBack {
     /// The runs that were undone, newest first.
     pub runs: Vec<u32>,
-    /// Rows that a run had inserted, and that are gone.
+    /// Rows that a run had inserted, and that were deleted.
     pub removed: u64,
-    /// Rows that a run had replaced, and that have their old values and ids.
+    /// Rows that a run had replaced, and that have their old values and ids again.
     pub restored: u64,
-    /// Rows that somebody changed or deleted since, and that were not touched.
+    /// Rows that were changed or deleted since, and that were left as they are.
     pub left: u64,
     /// Whether earlier runs can still be undone.
     pub more_runs: bool,
-    /// Why the tables in which the destination remembers runs are still there though there is none left: [`forget`] by somebody
-    /// who may drop them removes them.
+    /// Why the tables that record runs were not dropped, although no run is left: call [`forget`] with an account that has
+    /// the right to.
     pub not_forgotten: Option<Error>,
 }
 
-/// Undoes the newest run into `to`, or with `all` every run that was not forgotten, also one that was interrupted.
+/// Undoes the newest run into `to`, or with `all` every recorded run, finished or interrupted.
 ///
-/// `observe` hears after each page how far it is, and which rows of the page were not touched. Where it fails the
-/// rollback ends; the same call goes on from there.
+/// `observe` is called after each page with the progress and the rows of the page that were left. If it fails, the rollback
+/// ends; the same call resumes from there.
 ///
 /// # Errors
 ///
-/// Where the destination fails, another process writes to it, or `observe` gives up.
+/// The destination fails, another process writes to it, or `observe` fails.
 pub async fn roll_back(
     to: &Side,
     all: bool,
@@ -82,11 +82,11 @@ async fn undo(
     }
 }
 
-/// Gives up the way back: drops what the destination remembers of its runs. `false` where there was nothing.
+/// Drops the record of runs in the destination, after which no rollback is possible. `false` if there was none.
 ///
 /// # Errors
 ///
-/// Where the destination fails, or another process writes to it.
+/// The destination fails, or another process writes to it.
 pub async fn forget(to: &Side) -> Result<bool> {
     if !to.survey().await?.remembers {
         return Ok(false);

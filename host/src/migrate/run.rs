@@ -16,14 +16,14 @@ use crate::model::migration::{Overview, Reject, Run, RunState};
 /// From how many rows on a run goes without indexes until its end: of fewer, nobody notices the difference.
 const MANY_ROWS: u64 = 25_000;
 
-/// How a run goes about it.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Whether to stop before the first page with a row that cannot be moved.
+    /// Whether to stop before the first page with a row that cannot be migrated.
     pub stop_on_reject: bool,
-    /// For how long a page is tried again where the database is away, too slow or too busy.
+    /// How long a page is retried while a database is unavailable, too slow or too busy.
     pub patience: Duration,
-    /// Whether rows that were read are compared with rows that are there. [`verify`](super::verify) does it too.
+    /// Whether the number of rows that were read is compared with the number in the table. [`verify`](super::verify) does it too.
     pub count: bool,
 }
 
@@ -33,26 +33,26 @@ impl Default for Options {
     }
 }
 
-/// Hears of a run. What it is told of rejects and merged rows comes before the page they are of is written: a run that is
-/// interrupted in between tells them again, and says in [`begins`](Self::begins) how many are known to be told.
+/// Follows a run. Rejects and merged rows are reported before their page is written. A run that is interrupted in between
+/// reports them again; [`begins`](Self::begins) says how many belong to committed pages.
 pub trait Observer: Send {
-    /// A run begins, or goes on where `run` says it has come to.
+    /// A run begins, or resumes at the position of `run`.
     ///
     /// # Errors
     ///
-    /// What keeps it from being written down; the run ends then, as with the other methods.
+    /// An error ends the run, as with the other methods.
     fn begins(&mut self, run: &Run) -> io::Result<()>;
 
-    /// These rows of the source gave way to another one of the same key.
+    /// These rows of the source were merged into another one of the same key.
     fn merged(&mut self, rows: &[MessageState]) -> io::Result<()>;
 
-    /// These rows of the source cannot be moved.
+    /// These rows of the source cannot be migrated.
     fn rejected(&mut self, rows: &[Reject]) -> io::Result<()>;
 
     /// A page was written.
     fn written(&mut self, run: &Run) -> io::Result<()>;
 
-    /// All pages were written, and indexes are created that the run went without: a second or more for each million rows.
+    /// All pages were written, and the dropped indexes are created again: a second or more for each million rows.
     ///
     /// # Errors
     ///
@@ -62,15 +62,15 @@ pub trait Observer: Send {
     }
 }
 
-/// Moves everything from one side to the other, or what an interrupted run left to move. The overviews are of both.
+/// Copies all rows from one side to the other, or resumes an interrupted run. The overviews are of both.
 ///
-/// Every value is kept exactly, ids aside. For a key on both sides the row with the greater `updated_at` wins; equal keeps
-/// the destination's.
+/// Every value is kept exactly, except ids. If a key is on both sides, the row with the greater `updated_at` wins; if they
+/// are equal, the destination keeps its own.
 ///
 /// # Errors
 ///
-/// Where a side fails, another process writes to the destination, or the observer gives up. What was written stays, and
-/// the same call goes on from there. [`MigrateError::Miscounted`] where not all rows were read; the run is at its end then.
+/// A side fails, another process writes to the destination, or the observer fails. Committed pages stay, and the same call
+/// resumes from there. [`MigrateError::Miscounted`] if not all rows were read; the run is finished then.
 pub async fn run(
     from: &Side,
     to: &Side,

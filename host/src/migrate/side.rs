@@ -18,9 +18,9 @@ use crate::threads;
 /// Which side of a migration a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// What is read.
+    /// The source.
     From,
-    /// What is written.
+    /// The destination.
     To,
 }
 
@@ -45,9 +45,9 @@ impl Role {
 pub enum Mode {
     /// Nothing in the database is changed.
     Read,
-    /// Nothing is created or upgraded; what is there may be written.
+    /// Nothing is created or upgraded; existing tables may be written.
     Attach,
-    /// What is missing is created, and what is older is upgraded.
+    /// Missing tables are created, and older ones are upgraded.
     Write,
 }
 
@@ -66,11 +66,11 @@ pub struct Side {
 impl Side {
     /// Opens the database that `spec` names, with everything else from the environment that `lookup` reads.
     ///
-    /// A SQLite file that is missing is a destination without a row, as long as nothing is written.
+    /// A missing SQLite file counts as an empty destination, as long as nothing is written.
     ///
     /// # Errors
     ///
-    /// Where the configuration is wrong, or the database is missing, none, or cannot be reached.
+    /// The configuration is wrong, or the database is missing, is not a database, or is unavailable.
     pub async fn open(
         role: Role,
         spec: &Spec,
@@ -135,7 +135,7 @@ impl Side {
         self.storage.backend().schema_version
     }
 
-    /// What is in it, at a cost of a scan of each table. Writes nothing.
+    /// Reads an overview of its content, with a scan of each table. Writes nothing.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Side {
         self.storage.survey().await.map_err(|error| self.failed(error))
     }
 
-    /// What an operator should know of it, a sentence each; nothing as a rule.
+    /// Remarks for an operator, one sentence each; usually none.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl Side {
         Ok(remarks.iter().map(|remark| format!("{}: {remark}", self.label)).collect())
     }
 
-    /// Why nothing could be written to it, where a setting of its server forbids that.
+    /// Why it cannot be written, if a setting of its server prevents that.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ impl Side {
         Ok(obstacles.to_writes.or(obstacles.to_tables))
     }
 
-    /// Looks through its whole file for damage that ordinary statements do not meet, which takes as long as the file is large.
+    /// Checks its whole file for damage that ordinary statements do not detect; takes longer the larger the file is.
     /// What its rows are read along may lack some of them: before a migration this is to be known. Writes nothing.
     ///
     /// # Errors

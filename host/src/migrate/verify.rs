@@ -1,4 +1,4 @@
-//! Both sides in the order of keys, field by field.
+//! Compares both sides in key order, field by field.
 
 use std::cmp::Ordering;
 use std::io;
@@ -73,7 +73,7 @@ pub struct Verdict {
     pub newer: u64,
     /// As [`DifferenceKind::Other`].
     pub other: u64,
-    /// Rows of the source that cannot be moved, and are not compared.
+    /// Rows of the source that cannot be migrated, and are not compared.
     pub unfit: u64,
 }
 
@@ -83,7 +83,7 @@ impl Verdict {
         self.differences() == 0
     }
 
-    /// Whether a run has nothing left to do: the destination may have rows of its own and newer ones.
+    /// Whether a run has nothing left to do: the destination may have additional and newer rows.
     pub fn is_complete(&self) -> bool {
         self.missing == 0 && self.older == 0
     }
@@ -110,13 +110,13 @@ impl Verdict {
     }
 }
 
-/// Hears of a comparison.
+/// Follows a comparison.
 pub trait VerifyObserver: Send {
-    /// How far it is, every some thousand keys.
+    /// The progress, every few thousand keys.
     ///
     /// # Errors
     ///
-    /// What keeps it from being written down; the comparison ends then.
+    /// An error ends the comparison.
     fn compared(&mut self, verdict: &Verdict) -> io::Result<()>;
 
     /// A difference.
@@ -127,11 +127,11 @@ pub trait VerifyObserver: Send {
     fn differs(&mut self, difference: &Difference) -> io::Result<()>;
 }
 
-/// Compares both sides. The overviews tell how large pages are to be.
+/// Compares both sides. The overviews determine the size of pages.
 ///
 /// # Errors
 ///
-/// Where a side fails, not all of its rows were read, or the observer gives up.
+/// A side fails, not all of its rows were read, or the observer fails.
 pub async fn verify(
     from: &Side,
     to: &Side,
@@ -182,8 +182,8 @@ pub async fn verify(
     Ok(verdict)
 }
 
-/// Looks again at keys in which the sides differed, and returns those in which they still do: while a bot writes to both
-/// sides, some rows are always on their way.
+/// Compares differing keys again, and returns those that still differ: while a bot writes to both sides, some writes are
+/// always in flight.
 ///
 /// # Errors
 ///

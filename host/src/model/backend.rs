@@ -1,10 +1,10 @@
-//! What backends are, and what they may use.
+//! The description of a backend, and its limits.
 
 use std::time::Duration;
 
 use crate::engines::Engine;
 
-/// What a backend says of itself.
+/// The description of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     /// A short name, such as `sqlite`.
@@ -13,12 +13,12 @@ pub struct Description {
     pub version: String,
     /// The database it needs.
     pub engine: Engine,
-    /// The newest schema version that it knows.
+    /// The newest schema version that it supports.
     pub schema_version: u32,
 }
 
-/// What a backend may use. There is no `Default`, so that nobody builds an unlimited store by accident: take
-/// [`Limits::standard`] and change it.
+/// The resource limits of a backend. There is no `Default`, so that nobody builds an unlimited store by accident: start
+/// from [`Limits::standard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of linear memory of one instance.
@@ -47,8 +47,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Generous for a backend that behaves: a list of a million rows fits, and one operation computes for a few
-    /// milliseconds at most.
+    /// Generous for a correct backend: a list of a million rows fits, and one operation computes for a few milliseconds at
+    /// most.
     pub const fn standard() -> Self {
         Self {
             memory: 512 << 20,

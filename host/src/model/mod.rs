@@ -1,4 +1,4 @@
-//! What a bot remembers.
+//! The rows that a bot stores.
 
 mod backend;
 pub(crate) mod migration;
@@ -19,7 +19,7 @@ pub const MAX_ID_CHARACTERS: usize = 255;
 pub struct MessageState {
     /// The row's number in its database. Ignored when writing.
     pub id: i64,
-    /// The channel, or the thread itself where the message is in a thread.
+    /// The channel, or the thread itself for a message in a thread.
     pub channel_id: String,
     /// The thread, if any. `Some("")` is invalid.
     pub thread_id: Option<String>,
@@ -85,11 +85,11 @@ pub struct ThreadOwnership {
     pub id: i64,
     /// The thread.
     pub thread_id: String,
-    /// The user for whom the thread was made.
+    /// The user for whom the thread was created.
     pub original_user_id: String,
     /// The bot's own user id.
     pub created_by: String,
-    /// When the thread was made.
+    /// When the thread was created.
     pub creation_time: i64,
     /// When the row was first written. Ignored by an upsert.
     pub created_at: i64,
@@ -133,12 +133,12 @@ pub struct MessageKey {
     pub thread_id: Option<String>,
 }
 
-/// Which row of an import wins where the one that is there has an equal `updated_at`.
+/// Which row wins in an import if both have the same `updated_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnEqual {
-    /// The one that is there: what is moved is at best as new.
+    /// The stored row: the imported one is at best as new.
     Keep,
-    /// The one that is given: it is known to be the later one of the two.
+    /// The imported row: it is known to be the later one.
     Replace,
 }
 
@@ -164,13 +164,13 @@ pub struct RowCounts {
     pub newest: Option<i64>,
 }
 
-/// What became of a write that was accepted.
+/// The outcome of an acknowledged write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Written<T = ()> {
-    /// It is in the database, which answered this.
+    /// The database has acknowledged it, with this answer.
     Stored(T),
-    /// The database is away: the write is in the spool, survives the end of this process, and goes to the database once
-    /// that is back. Reads of this process see it already.
+    /// The database is unavailable: the write is durable in the spool, survives the end of this process, and is replayed
+    /// when the database is back. Reads of this process already see it.
     Spooled,
 }
 

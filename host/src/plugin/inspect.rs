@@ -16,7 +16,7 @@ const REQUIRED_EXPORTS: [&str; 4] = ["backend", "storage", "transfer", "migratio
 const GRANTED_WASI: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
-/// What a component's file says of itself, read without compiling it.
+/// What a component file declares, read without compiling it.
 #[derive(Clone, Debug)]
 pub struct Inspection {
     /// The file.
@@ -37,8 +37,8 @@ pub struct Inspection {
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, is no component, speaks another version of the contract, lacks an export, or
-/// imports what no backend is granted.
+/// The file cannot be read, is not a component, has another contract version, lacks an export, or imports something that
+/// no backend is granted.
 pub fn inspect(path: &Path) -> Result<Inspection, PluginError> {
     read(path).map(|(inspection, _)| inspection)
 }

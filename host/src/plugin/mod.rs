@@ -22,11 +22,11 @@ pub use crate::config::PluginNotFound;
 use crate::model::Description;
 pub use crate::model::Limits;
 
-/// Compiles a component and asks it, without a database, what it is.
+/// Compiles a component and returns its description, without a database.
 ///
 /// # Errors
 ///
-/// As [`inspect`], and where the component does not fit the contract or fails.
+/// As [`inspect`], or the component does not match the contract or fails.
 pub fn describe(path: &std::path::Path) -> Result<Description, PluginError> {
     let clock = std::sync::Arc::new(crate::clock::SystemClock);
     let limits = Limits { instances: 1, ..Limits::standard() };

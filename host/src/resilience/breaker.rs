@@ -1,4 +1,4 @@
-//! The circuit breaker: leaves a database alone that does not answer, and says when it is asked again.
+//! The circuit breaker: fails operations at once while the database is unavailable, and schedules probes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,14 +10,14 @@ use tokio::time::Instant;
 use crate::config::{BreakerConfig, format_duration};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What the circuit breaker does with operations.
+/// The state of the circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// It lets them through.
+    /// Operations pass.
     Closed,
-    /// It answers them at once, until a probe finds the database back.
+    /// Operations fail at once, until a probe succeeds.
     Open,
-    /// It answers them at once while a probe is under way.
+    /// Operations fail at once while a probe is running.
     HalfOpen,
 }
 
@@ -32,12 +32,12 @@ impl BreakerState {
     }
 }
 
-/// What the circuit breaker is doing.
+/// The status of the circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerStatus {
-    /// What it does with operations.
+    /// Its state.
     pub state: BreakerState,
-    /// Failures without a success since.
+    /// Consecutive failures.
     pub failures: u32,
     /// How often it has opened.
     pub opened: u64,

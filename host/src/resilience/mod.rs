@@ -1,16 +1,16 @@
-//! Keeps a bot working while its database is away: layers over a [`Storage`].
+//! Keeps a bot working while its database is unavailable: layers over a [`Storage`].
 //!
-//! From the outside in, an operation meets
+//! From the outside in, an operation passes
 //!
-//! - `breaker`, which answers at once while the database is known to be away;
+//! - `breaker`, the circuit breaker, which fails it at once while the database is known to be unavailable;
 //! - the operation's deadline, which covers all that follows;
-//! - `retry`, which repeats what another try can mend;
-//! - `spool`, which takes a write that could not be stored.
+//! - `retry`, which retries it after a retryable error;
+//! - `spool`, which durably takes a write that could not be stored.
 //!
-//! Where a second database is to get every write too, `mirror` brings them over.
+//! If a second database also gets every write, `mirror` copies them.
 //!
-//! `caretaker` works in the background: it initialises a storage that was started without its database, asks a
-//! database that is away whether it is back, and empties the spool.
+//! `caretaker` works in the background: it initialises a storage that was started without its database, probes an
+//! unavailable database, and replays the spool.
 
 mod attempt;
 mod breaker;
@@ -43,13 +43,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::plugin::Limits;
 use crate::storage::{StartError, Storage};
 
-/// A bot's storage that outlives its database: it starts without it, repeats what can be mended, answers at once while
-/// the database is away, keeps writes in a spool where one is configured, and comes back by itself.
+/// A bot's storage that keeps working while its database is unavailable. It starts without the database, retries, fails
+/// fast behind a circuit breaker, keeps writes in a durable spool if one is configured, and recovers by itself.
 ///
-/// Share it as `Arc<dyn StorageService>`. A single operation may wait as long as its deadline
-/// ([`Timeouts`]) and no longer; [`ResilienceConfig`] has the
-/// rest. Dropping it without [`close`](crate::StorageService::close) ends its work in the background; what is in the spool
-/// stays there for the next start.
+/// Share it as `Arc<dyn StorageService>`. An operation waits at most for its deadline ([`Timeouts`]);
+/// [`ResilienceConfig`] has the other settings. Dropping it without [`close`](crate::StorageService::close) stops its
+/// background task. Writes in the spool stay there for the next start.
 pub struct ResilientStorage {
     shared: Arc<Shared>,
     /// Held by `initialize` and `close`, which exclude each other.
@@ -57,7 +56,7 @@ pub struct ResilientStorage {
     background: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Builds a [`ResilientStorage`] with more than a [`Config`].
+/// Builds a [`ResilientStorage`] from a [`Config`] and further options.
 pub struct ResilientStorageBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
@@ -65,14 +64,14 @@ pub struct ResilientStorageBuilder {
 }
 
 impl ResilientStorageBuilder {
-    /// Another wall clock for the backend and the spool, for tests.
+    /// Sets another wall clock for the backend and the spool, for tests.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Other limits than [`Limits::standard`].
+    /// Sets other limits than [`Limits::standard`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -131,13 +130,13 @@ impl ResilientStorage {
         ResilientStorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard() }
     }
 
-    /// The storage underneath, without any of this: its plugin, its configuration, its database.
+    /// The storage underneath, without resilience: its plugin, its configuration, its database.
     pub fn storage(&self) -> &Storage {
         &self.shared.storage
     }
 
-    /// Has everything in the spool wait again that the database has refused for good, but for rows that have a later write.
-    /// Says how many writes those are.
+    /// Queues the writes again that the database refused, except those that a later write of the same row replaced.
+    /// Returns their number.
     ///
     /// # Errors
     ///
@@ -151,7 +150,7 @@ impl ResilientStorage {
         Ok(restored)
     }
 
-    /// What the storage is doing.
+    /// The status of the storage.
     pub fn status(&self) -> Status {
         let shared = &self.shared;
         let standing = shared.standing();

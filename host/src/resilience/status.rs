@@ -1,4 +1,4 @@
-//! What a storage is doing, for those who watch it.
+//! The status of a storage, for monitoring.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::storage::StorageStatus;
 pub enum Readiness {
     /// Never initialised, or closed.
     Closed,
-    /// Started without its database, which is initialised once it is there.
+    /// Started without its database, which is initialised once it is available.
     Degraded,
-    /// Initialised. Whether the database answers at the moment is the circuit breaker's to say.
+    /// Initialised. The circuit breaker says whether the database answers at the moment.
     Ready,
 }
 
@@ -29,20 +29,20 @@ impl Readiness {
     }
 }
 
-/// What a [`ResilientStorage`](crate::ResilientStorage) is doing.
+/// The status of a [`ResilientStorage`](crate::ResilientStorage).
 #[derive(Clone, Debug)]
 pub struct Status {
     /// How far it has come.
     pub readiness: Readiness,
     /// The circuit breaker.
     pub breaker: BreakerStatus,
-    /// The pool of connections, and the plugin's instances with their restarts.
+    /// The connection pool, and the plugin's instances with their restarts.
     pub storage: StorageStatus,
-    /// The spool, where there is one and it is open.
+    /// The spool, if one is configured and open.
     pub spool: Option<SpoolStatus>,
-    /// The second database that gets every write too, where there is one.
+    /// The second database that also gets every write, if one is configured.
     pub mirror: Option<MirrorStatus>,
-    /// The last operation that failed, also where a repetition of it succeeded.
+    /// The last operation that failed, even if a retry succeeded.
     pub last_error: Option<LastError>,
 }
 
@@ -53,25 +53,25 @@ pub struct SpoolStatus {
     pub path: PathBuf,
     /// Writes that wait for the database.
     pub depth: usize,
-    /// The most that may wait.
+    /// The maximum number of writes.
     pub limit: usize,
     /// How long the oldest of them has waited.
     pub oldest: Option<Duration>,
-    /// Writes that were put into the database since the start.
+    /// Writes that were replayed into the database since the start.
     pub replayed: u64,
-    /// Writes that were left out since the start, because the row in the database was newer or the same already.
+    /// Writes that were skipped since the start, because the row in the database was newer or already the same.
     pub superseded: u64,
-    /// Writes that the database refused while it took others, which the file keeps.
+    /// Writes that the database refused while it accepted others; the file keeps them.
     pub rejected: usize,
-    /// Why the last attempt to empty it failed, until one succeeds.
+    /// Why the last replay failed, until one succeeds.
     pub paused: Option<Error>,
-    /// Where the file that was found damaged at the start was put.
+    /// The new path of a file that was damaged at the start.
     pub damaged: Option<PathBuf>,
-    /// How many writes of that file could not be read, at most; 0 where it was not damaged.
+    /// The maximum number of writes of that file that were lost; 0 if it was not damaged.
     pub unreadable: u64,
 }
 
-/// A second database that gets every write too.
+/// A second database that also gets every write.
 #[derive(Clone, Debug)]
 pub struct MirrorStatus {
     /// What it is called, without secrets.
@@ -84,24 +84,24 @@ pub struct MirrorStatus {
     pub waiting: usize,
     /// How long the oldest of them has waited.
     pub oldest: Option<Duration>,
-    /// Rows that were brought over since the start.
+    /// Rows that were copied since the start.
     pub mirrored: u64,
-    /// Rows of these that were left as they are there, since they are newer there: somebody else writes to it.
+    /// Rows that were left as they are, since they are newer there: another program writes to it.
     pub newer: u64,
-    /// Writes that it may never get, since they could not be noted or it refuses them: migrate again, and verify.
+    /// Writes that it may never get, since they could not be recorded or it refuses them: migrate again, and verify.
     pub missed: u64,
     /// Reads whose answers were compared.
     pub shadow: ShadowStatus,
-    /// The last failure to bring rows over.
+    /// The last failure to copy rows.
     pub last_error: Option<LastError>,
 }
 
 /// Reads whose answers were compared with those of the mirror, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ShadowStatus {
-    /// Both answered the same.
+    /// Both returned the same answer.
     pub same: u64,
-    /// They answered differently, and still after a few hundred milliseconds.
+    /// Their answers differed, and still did after a few hundred milliseconds.
     pub different: u64,
     /// One of them did not answer.
     pub failed: u64,

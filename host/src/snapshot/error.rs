@@ -5,9 +5,9 @@ use super::VERSION;
 use crate::error::Error;
 use crate::limit;
 
-/// Why a snapshot was not made or not imported.
+/// Why a snapshot was not exported or not imported.
 ///
-/// Where an import fails with anything but [`Storage`](Self::Storage), [`Batch`](Self::Batch) or
+/// If an import fails with anything but [`Storage`](Self::Storage), [`Batch`](Self::Batch) or
 /// [`Changed`](Self::Changed), nothing was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,7 +15,7 @@ pub enum SnapshotError {
     /// The storage refused to export.
     #[error(transparent)]
     Storage(#[from] Error),
-    /// The storage refused to import. What comes before these lines is imported.
+    /// The storage failed to import. All lines before these are imported.
     #[error("lines {first} to {last} were not imported: {source}")]
     Batch {
         /// The first line of the rows that were imported together.
@@ -113,7 +113,7 @@ impl SnapshotError {
         Self::Io { what: what.into(), source }
     }
 
-    /// Whether the same call may succeed a little later. Exports and imports may be repeated safely.
+    /// Whether a retry of the same call may succeed. Exports and imports are idempotent, so a retry is safe.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Storage(error) | Self::Batch { source: error, .. } => error.is_retryable(),

@@ -40,8 +40,7 @@ pub struct Exported {
     pub broken: BrokenRules,
 }
 
-/// Writes all rows into `out`, and returns it flushed. Cancelled by dropping its future; `out` is then left without a
-/// trailer.
+/// Writes all rows to `out`, and returns it flushed. Dropping the future cancels it and leaves `out` without a trailer.
 ///
 /// # Errors
 ///
@@ -87,11 +86,10 @@ pub async fn export<W: Write + Send + 'static>(
     Ok((out, Exported { message_states, thread_ownerships, bytes, sha256, broken }))
 }
 
-/// Writes all rows into a file. Until it is whole it has another name, which ends in `.partial`, and which goes where the
-/// future is dropped. Its owner alone may read it.
+/// Writes all rows to a file. Until the file is complete, its name ends in `.partial`; dropping the future removes it. Only
+/// its owner may read it.
 ///
-/// `replace` lets it take the place of an ordinary file; otherwise an existing one is an error, also where it appears
-/// meanwhile.
+/// With `replace` it may replace a regular file. Otherwise an existing file is an error, even if it appears meanwhile.
 ///
 /// # Errors
 ///

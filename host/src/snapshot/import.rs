@@ -22,14 +22,14 @@ const BATCH: usize = 2000;
 /// Batches that may wait for being imported.
 const BATCHES_WAITING: usize = 2;
 
-/// A snapshot that was read from its beginning to its end and found whole.
+/// A snapshot that was read completely and verified.
 pub struct Verified<R> {
     input: R,
     contents: Contents,
     on_broken: OnBrokenRule,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// What became of the states.
@@ -41,11 +41,11 @@ pub struct Imported {
 }
 
 impl<R: Read + Seek + Send + 'static> Verified<R> {
-    /// Reads all of `input` from its beginning. Cancelled by dropping its future.
+    /// Reads and verifies all of `input` from its beginning. Dropping the future cancels it.
     ///
     /// # Errors
     ///
-    /// Where the snapshot cannot be read, is none, is truncated or damaged, or has a row that breaks a rule while
+    /// The input cannot be read, is not a snapshot, is truncated or damaged, or has a row that breaks a rule while
     /// `on_broken` is [`OnBrokenRule::Refuse`].
     pub async fn read(mut input: R, on_broken: OnBrokenRule, progress: &Arc<Progress>) -> Result<Self, SnapshotError> {
         progress.enter(Phase::Verifying);
@@ -76,8 +76,8 @@ impl<R: Read + Seek + Send + 'static> Verified<R> {
         &self.contents
     }
 
-    /// Imports it. For a key on both sides the row with the greater `updated_at` wins; equal keeps the storage's.
-    /// Interrupted, it may simply be repeated.
+    /// Imports it. If a key is on both sides, the row with the greater `updated_at` wins; if they are equal, the storage keeps
+    /// its own. Idempotent: repeat it after an interruption.
     ///
     /// # Errors
     ///

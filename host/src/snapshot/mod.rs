@@ -1,6 +1,6 @@
-//! Snapshots: all rows of a storage in one file, as a backup and as the way to anything else.
+//! Snapshots: all rows of a storage in one file, as a backup and for other programs.
 //!
-//! A snapshot is text in UTF-8, a JSON object on each line, optionally compressed with zstd:
+//! A snapshot is NDJSON in UTF-8, one JSON object per line, optionally compressed with zstd:
 //!
 //! ```text
 //! {"format":"cofferdam-snapshot","version":1,"created_at":1769860800,"tool":"cofferdam 0.1.0","backend":{"name":"sqlite","version":"0.1.0","schema_version":2}}
@@ -9,15 +9,15 @@
 //! {"type":"trailer","message_states":1,"thread_ownerships":1,"sha256":"<64 hexadecimal digits>"}
 //! ```
 //!
-//! States come in the order of their keys, then ownerships in that of theirs, as [`TransferService`] exports them. The
-//! trailer's SHA-256 is of all bytes before its line, uncompressed. Every value is there but the rows' numbers.
+//! States come first, then ownerships, each in key order, as [`TransferService`] exports them. The trailer's SHA-256 covers
+//! all bytes before its line, uncompressed. A snapshot has every value except the ids.
 //!
-//! [`export`] and [`Verified`] work page by page, so that memory does not grow with the rows. [`Verified`] reads the whole
-//! file before it writes the first row: a file that is damaged in any place changes nothing. Both may be stopped at any
-//! point and repeated.
+//! [`export`] and [`Verified`] work page by page, so memory does not grow with the rows. [`Verified`] reads the whole file
+//! before it writes the first row: a file that is damaged anywhere changes nothing. Both are idempotent and may be stopped
+//! at any point.
 //!
-//! An export is no transaction: rows that are written meanwhile are in it as they were before or after. Since the
-//! greater `updated_at` wins in an import, importing a snapshot into the storage that it came from never sets a row back.
+//! An export is not a transaction: it has rows that are written meanwhile as they were before or after. In an import the
+//! greater `updated_at` wins, so importing a snapshot into the storage that it came from never sets a row back.
 //!
 //! [`TransferService`]: crate::TransferService
 

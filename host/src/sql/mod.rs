@@ -1,6 +1,6 @@
-//! Talks to databases: knows rusqlite and mysql_async, and nothing of components.
+//! Database access: knows rusqlite and mysql_async, and nothing of components.
 //!
-//! [`Database`] is a pool, [`Connection`] a lease of one of its connections, which goes back when it is dropped.
+//! [`Database`] is a connection pool. [`Connection`] is a lease of one of its connections, which returns when it is dropped.
 //! `sqlite` and `mysql` implement both and have the same files: `pool`, `connection`, `guard` (which statements a
 //! backend may not run) and `codes` (the one table from the database's codes to [`ErrorKind`]).
 
@@ -59,25 +59,25 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-/// What a pool is doing at the moment.
+/// The status of a connection pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolStatus {
-    /// The most connections it may open.
+    /// Maximum number of open connections.
     pub max: usize,
     /// Connections that are open.
     pub open: usize,
-    /// Open connections that nobody has leased.
+    /// Open connections that are not leased.
     pub idle: usize,
     /// Callers waiting for a connection.
     pub waiting: usize,
 }
 
-/// What the settings of a server or a file forbid, that no connection can change, each in a sentence with what to do.
+/// What the settings of a server or a file prevent and no connection can change, each in a sentence with the remedy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Obstacles {
     /// To every write.
     pub to_writes: Option<String>,
-    /// To making the backend's tables, or changing them.
+    /// To creating or changing the backend's tables.
     pub to_tables: Option<String>,
 }
 
@@ -118,37 +118,37 @@ pub trait Database: Send + Sync {
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
     }
 
-    /// What is in the way of writing, told before the first write. Nothing as a rule. Writes nothing.
+    /// What prevents writing, found before the first write; usually nothing. Writes nothing.
     async fn obstacles(&self, deadline: Instant) -> Result<Obstacles> {
         let _ = deadline;
         Ok(Obstacles::default())
     }
 
-    /// What an operator should know of the server or the file as it is, a sentence each, without values and secrets; nothing
-    /// as a rule. Writes nothing.
+    /// Remarks on the server or the file for an operator, one sentence each, without values and secrets; usually none. Writes
+    /// nothing.
     async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
         let _ = deadline;
         Ok(Vec::new())
     }
 
-    /// Whether [`check_integrity`](Self::check_integrity) looks at anything: of a file, but not of a server, which sees to
-    /// that itself.
+    /// Whether [`check_integrity`](Self::check_integrity) checks anything: it checks a file, but not a server, which checks
+    /// itself.
     fn can_check_integrity(&self) -> bool {
         false
     }
 
-    /// Looks through everything for damage that ordinary statements do not meet, such as an index that lacks rows of its
-    /// table. Writes nothing, and takes as long as the file is large.
+    /// Checks the whole file for damage that ordinary statements do not detect, such as an index that lacks rows of its
+    /// table. Writes nothing, and takes longer the larger the file is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::CorruptData`] with the engine's own words where something is damaged.
+    /// [`ErrorKind::CorruptData`] with the engine's findings if something is damaged.
     async fn check_integrity(&self, deadline: Instant) -> Result<()> {
         let _ = deadline;
         Ok(())
     }
 
-    /// What the pool is doing.
+    /// The status of the pool.
     fn status(&self) -> PoolStatus;
 
     /// Whether another process has the database locked, as far as those know who wait for it.
@@ -176,8 +176,8 @@ pub trait Connection: Send {
         deadline: Instant,
     ) -> Result<Rows>;
 
-    /// Runs a statement and returns how many rows it affected. Outside a transaction, one that loses against
-    /// another writer (a deadlock, a lock wait, a locked file) is repeated until `deadline`.
+    /// Runs a statement and returns how many rows it affected. Outside a transaction, a statement that loses against
+    /// another writer (a deadlock, a lock wait, a locked file) is retried until `deadline`.
     async fn execute(&mut self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64>;
 
     /// Starts a transaction.

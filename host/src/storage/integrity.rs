@@ -1,4 +1,4 @@
-//! Whether a file is whole, looked at before everything in it is relied upon.
+//! The integrity check of a file, before everything in it is relied upon.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,24 +18,24 @@ const WHOLE_FILE: Duration = Duration::from_secs(6 * 3600);
 /// The share of the time for initialising that a look through the file gets before an upgrade.
 const SHARE: u32 = 4;
 
-/// What is known of a database's integrity.
+/// The result of an integrity check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integrity {
-    /// Everything in the file was looked at, and it is whole.
+    /// The whole file was checked, and it is undamaged.
     Sound,
-    /// It was not looked at, since `COFFERDAM_INTEGRITY_CHECK` is `off`.
+    /// The file was not checked, since `COFFERDAM_INTEGRITY_CHECK` is `off`.
     Skipped,
-    /// There is nothing to look at: no file yet, or a server, which sees to that itself.
+    /// There is nothing to check: no file yet, or a server, which checks itself.
     Nothing,
 }
 
 impl Storage {
-    /// Looks through the whole file for damage that ordinary statements do not meet, such as an index that lacks rows of its
-    /// table. Needs an open storage, writes nothing, and takes as long as the file is large.
+    /// Checks the whole file for damage that ordinary statements do not detect, such as an index that lacks rows of its
+    /// table. Needs an open storage, writes nothing, and takes longer the larger the file is.
     ///
     /// # Errors
     ///
-    /// [`CorruptData`](ErrorKind::CorruptData) with the engine's own words and what to do, and as any operation.
+    /// [`CorruptData`](ErrorKind::CorruptData) with the engine's findings and the remedy, and as any operation.
     pub async fn check_integrity(&self) -> Result<Integrity> {
         let database = self.open_database()?;
         if !database.can_check_integrity() {

@@ -26,29 +26,29 @@ use crate::threads;
 use crate::wall::bindings::types;
 use crate::wall::convert::{self, well_formed};
 
-/// Why a [`Storage`] could not be made. Nothing has been asked of a database yet.
+/// Why a [`Storage`] could not be created. No database has been contacted yet.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The environment is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The component is missing, is none, or speaks another version.
+    /// The component is missing, is not a component, or has another contract version.
     #[error(transparent)]
     Plugin(#[from] PluginError),
 }
 
-/// What a storage is doing.
+/// The status of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageStatus {
     /// Connections; `None` while the storage is not open.
     pub pool: Option<PoolStatus>,
     /// Instances of the component that exist.
     pub instances: usize,
-    /// Instances that were thrown away after a trap, a refused allocation, a passed deadline or a cancellation.
+    /// Instances that were discarded after a trap, a refused allocation, a passed deadline or a cancellation.
     pub discarded_instances: u64,
 }
 
-/// Builds a [`Storage`] with more than a [`Config`].
+/// Builds a [`Storage`] from a [`Config`] and further options.
 pub struct StorageBuilder {
     config: Config,
     clock: Arc<dyn Clock>,
@@ -57,8 +57,8 @@ pub struct StorageBuilder {
 }
 
 impl StorageBuilder {
-    /// Opens the database for reading alone: nothing in it is changed, and operations that write fail with
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file has to be there.
+    /// Opens the database read-only: nothing in it is changed, and operations that write fail with
+    /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file must exist.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.purpose = Purpose::Read;
@@ -73,14 +73,14 @@ impl StorageBuilder {
         self
     }
 
-    /// Another wall clock for the backend, for tests.
+    /// Sets another wall clock for the backend, for tests.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Other limits than [`Limits::standard`].
+    /// Sets other limits than [`Limits::standard`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -91,8 +91,8 @@ impl StorageBuilder {
     ///
     /// # Errors
     ///
-    /// Where the component is missing, is none, speaks another version of the contract, or is for another
-    /// database than the configured one.
+    /// The component is missing, is not a component, has another contract version, or is for another database than the
+    /// configured one.
     pub fn build(self) -> Result<Storage, StartError> {
         let Self { config, clock, limits, purpose } = self;
         let path = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
@@ -115,7 +115,7 @@ impl StorageBuilder {
 
 /// A bot's storage behind a sandboxed backend. Share it as `Arc<dyn StorageService>`.
 ///
-/// Making one loads the backend and touches no database;
+/// Creating one loads the backend without touching a database;
 /// [`initialize`](crate::StorageService::initialize) connects.
 pub struct Storage {
     instances: Instances,
@@ -163,12 +163,12 @@ impl Storage {
         self.instances.inspection()
     }
 
-    /// What the storage was made from.
+    /// The configuration of the storage.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// What the storage is doing.
+    /// The status of the storage.
     pub fn status(&self) -> StorageStatus {
         StorageStatus {
             pool: self.open_database().ok().map(|database| database.status()),
@@ -183,7 +183,7 @@ impl Storage {
         self.open_database().is_ok_and(|database| database.is_locked())
     }
 
-    /// Which database this is: its kind and its own version.
+    /// The kind and version of the database.
     ///
     /// # Errors
     ///
@@ -193,8 +193,8 @@ impl Storage {
         self.open_database()?.server(deadline).await.map_err(Error::from)
     }
 
-    /// The version of the schema in the database, without changing it; `None` where there is none. Connects where
-    /// the storage is not initialised.
+    /// The schema version of the database, without changing it; `None` if there is none. Connects if the storage is not
+    /// initialised.
     ///
     /// # Errors
     ///
@@ -220,7 +220,7 @@ impl Storage {
         version
     }
 
-    /// What the server's settings forbid, without changing anything. Needs an open storage.
+    /// What the server's settings prevent, without changing anything. Needs an open storage.
     ///
     /// # Errors
     ///
@@ -243,8 +243,7 @@ impl Storage {
         }
     }
 
-    /// What an operator should know of the database as it is, a sentence each; nothing as a rule. Needs an open storage, and
-    /// writes nothing.
+    /// Remarks on the database for an operator, one sentence each; usually none. Needs an open storage, and writes nothing.
     ///
     /// # Errors
     ///
@@ -262,7 +261,7 @@ impl Storage {
         Ok(remarks)
     }
 
-    /// Connects to the database as it is, without creating or upgrading anything in it.
+    /// Connects to the database without creating or upgrading anything in it.
     ///
     /// # Errors
     ///

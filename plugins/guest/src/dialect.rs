@@ -1,4 +1,4 @@
-//! What a backend says of its engine.
+//! The description of an engine by its backend.
 
 use crate::bindings::cofferdam::storage::sql::{Engine, Server};
 
@@ -59,12 +59,12 @@ pub trait Backend: 'static {
     /// All that [`mend`](Self::mend) needs to know of the tables. Any number of columns, all of them text.
     const BLUEPRINT: &'static str;
 
-    /// The statements that make a table what the operations rely on and keep its rows, in their order; every one of them
-    /// can be run again where the engine's changes are not transactional.
+    /// The statements that repair a table for the operations and keep its rows, in order. If the engine's schema changes are
+    /// not transactional, each of them must be idempotent.
     ///
     /// # Errors
     ///
-    /// Why that cannot be done, as the rest of a sentence that begins with the table's name.
+    /// Why that is impossible, as the rest of a sentence that begins with the table's name.
     fn mend(mend: &Mend, blueprint: &[Vec<Option<String>>], server: &Server) -> Result<Vec<String>, String>;
 
     /// The unique key of version 2 that keeps a channel's state without a thread unique, as
@@ -82,17 +82,17 @@ pub trait Backend: 'static {
     /// Empty where indexes are not kept apart from rows.
     const LACKING_INDEXES: &'static [(&'static str, &'static str)] = &[];
 
-    /// What `{names}` in the steps stand for on this server.
+    /// The values of `{names}` in the steps on this server.
     fn fill(server: &Server) -> Vec<(&'static str, &'static str)> {
         let _ = server;
         Vec::new()
     }
 }
 
-/// How schema steps keep out of each other's way when several hosts start together.
+/// How concurrent upgrades by several hosts exclude each other.
 pub enum Upgrade {
-    /// The engine's schema changes are transactional: all of an upgrade is one transaction, which also waits for the
-    /// others' upgrades.
+    /// The engine's schema changes are transactional: the whole upgrade is one transaction, which also waits for other
+    /// upgrades.
     Transaction {
         /// Where the first returns a row, the second is run outside a transaction before anything is written: foreign keys
         /// that others made of our tables are not enforced from then on.
@@ -101,11 +101,11 @@ pub enum Upgrade {
         /// before anything else and made again at the end, in the opposite order. Columns: what removes it, what makes it.
         set_aside: &'static str,
     },
-    /// Schema changes commit by themselves: all steps run under a lock of the connection.
+    /// Schema changes commit implicitly: all steps run under a named lock of the connection.
     NamedLock {
         /// Returns 1 once the lock is taken. Its parameter is how many seconds it may wait.
         take: &'static str,
-        /// Lets it go.
+        /// Releases it.
         release: &'static str,
         /// Codes with which `take` fails on servers that have no such locks, or forbid them.
         missing_on: &'static [&'static str],
@@ -140,15 +140,15 @@ pub struct RowLock {
 /// How much a difference matters, by its name in the results of [`Backend::DIFFERENCES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
-    /// `refused`: it is nothing that can be used.
+    /// `refused`: the table cannot be used.
     Refused,
-    /// `unwritable`: it can be read, and nothing more.
+    /// `unwritable`: the table can only be read.
     Unwritable,
-    /// `unordered`: as `unwritable`, and its keys have another order than that of their bytes.
+    /// `unordered`: as `unwritable`, and its keys are not in bytewise order.
     Unordered,
-    /// `fixed`: it can be used as it is, and not be changed.
+    /// `fixed`: the table can be used, but not changed.
     Fixed,
-    /// `mend`: it has to be [mended](Backend::mend) before it is written.
+    /// `mend`: the table has to be [repaired](Backend::mend) before it is written.
     Mend,
 }
 

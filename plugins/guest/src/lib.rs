@@ -1,19 +1,20 @@
-//! What the author of a storage backend imports.
+//! The crate for authors of storage backends.
 //!
-//! A backend is a type that implements [`Backend`]: its SQL, its schema steps and the two queries that describe the
-//! tables it finds. Everything that backends share is here, and [`export_backend!`] turns the type into the component's
-//! exports. `README.md` beside this crate shows one from nothing.
+//! A backend is a type that implements [`Backend`]: its SQL, its schema steps and the queries that describe existing
+//! tables. This crate has everything that SQL backends share: validation, packed rows, transactions, schema upgrades,
+//! migrations and error mapping. [`export_backend!`] turns the type into the exports of a component for the target
+//! `wasm32-wasip2`. `README.md` beside this crate builds one from scratch.
 //!
-//! - [`dialect`]: what a backend says of its engine, all of it texts and constants.
+//! - [`dialect`]: the description of an engine, in texts and constants.
 //! - [`bindings`]: the contract as generated types.
 //! - `operations`, `transfer`, `migration`: the exports, over the texts of a dialect.
-//! - `schema`: reads the tables that are there, compares them with what they should be, runs the missing steps.
-//! - `session`: a lease of a connection and the statements that are kept prepared; `error`: the one place that turns
-//!   the database's errors into the contract's.
-//! - `remarks`: what an operator should know of the tables.
-//! - `table`: the two tables and packed rows of them, seen alike.
-//! - `apart`: rows whose ordinary statement finds no id for them.
-//! - `rows`, `packed`: packed results and arguments, a few copies however many cells they have.
+//! - `schema`: reads existing tables, compares them with the expected ones, runs missing steps.
+//! - `session`: a lease of a connection and its prepared statements; `error`: the mapping from the database's errors to the
+//!   contract's.
+//! - `remarks`: remarks on the tables for an operator.
+//! - `table`: a common view of the two tables and their packed rows.
+//! - `apart`: rows for which the ordinary statement has no id.
+//! - `rows`, `packed`: packed results and arguments, with a few copies for any number of cells.
 //! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
 #![warn(missing_docs)]
 
@@ -45,10 +46,10 @@ pub use dialect::{
     RecordVersion, Repeated, RowLock, Scan, Statements, Upgrade,
 };
 
-/// The component that a [`Backend`] makes. Named by [`export_backend!`] only.
+/// The component of a [`Backend`]. Used by [`export_backend!`] only.
 pub struct Component<B>(PhantomData<B>);
 
-/// Makes a type that implements [`Backend`] the component's exports. Once in a component.
+/// Exports a type that implements [`Backend`] as the component. Call it once in a component.
 ///
 /// ```text
 /// struct Sqlite;

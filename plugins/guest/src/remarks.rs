@@ -22,7 +22,7 @@ pub(crate) fn gather<B: Backend>() -> Result<Vec<String>> {
     Ok(remarks)
 }
 
-/// Rows whose times lie ahead of the clock: a host wrote them whose clock was wrong, or this one's is.
+/// Rows whose times lie ahead of the clock: a host wrote them whose clock was wrong, or the clock of this host is.
 fn from_the_future<B: Backend>(session: &Session) -> Result<Vec<String>> {
     let after = [Value::Integer(time::now().saturating_add(AHEAD))];
     let mut remarks = Vec::new();
