@@ -52,8 +52,7 @@ enum Task {
     Dist,
     /// Measure the plugins beside the bare drivers and sqlx, and compare the figures with the goals.
     ///
-    /// Prints tables and writes report.md, report.json and plots to bench/ in the target folder. Leave the machine alone
-    /// meanwhile.
+    /// Prints tables and writes report.md and report.json to bench/ in the target folder. Leave the machine alone meanwhile.
     #[command(
         after_help = "Exit codes: 0 measured; 1 something failed; 2 wrong command line; 3 with --check, a goal is \
         missed or was not measured\n\n\

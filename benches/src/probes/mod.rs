@@ -11,7 +11,6 @@ mod start;
 mod tail;
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -31,12 +30,6 @@ const PROBES: [Probe; 7] = [
     Probe { names: &["tail/sqlite"], take: tail::sqlite },
     Probe { names: &["tail/mysql"], take: tail::mysql },
 ];
-
-const USAGE: &str = "\
-Usage: probes [--quick] [PROBE]...
-
-Takes the named probes, or all of them:
-";
 
 /// How much is done for a figure.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,32 +87,22 @@ fn median(mut figures: Vec<f64>) -> f64 {
     }
 }
 
-fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let outcome = if arguments == [memory::CHILD] { memory::child() } else { run(&arguments) };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+/// Takes the named probes, or all, with `--quick` in little time.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    if arguments == [memory::CHILD] {
+        return memory::child();
     }
-}
-
-fn run(arguments: &[String]) -> Result<()> {
     let known = || PROBES.iter().flat_map(|probe| probe.names);
     let mut size = Size::Full;
     let mut wanted = Vec::new();
-    for argument in arguments {
-        match argument.as_str() {
+    for &argument in arguments {
+        match argument {
             "--quick" => size = Size::Quick,
-            "--help" | "-h" => {
-                print!("{USAGE}");
-                known().for_each(|name| println!("  {name}"));
-                return Ok(());
-            }
             name if known().any(|known| *known == name) => wanted.push(name),
-            other => bail!("there is no probe {other}: see --help"),
+            other => {
+                let known: Vec<_> = known().copied().collect();
+                bail!("there is no probe {other}, but {}", known.join(", "))
+            }
         }
     }
     for probe in &PROBES {

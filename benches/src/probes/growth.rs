@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::scratch::{self, Scratch};
 use anyhow::{Context, Result, ensure};
 use cofferdam::{Storage, StorageService};
-use cofferdam_benches::scratch::{self, Scratch};
 use cofferdam_tests::harness::mysql::MysqlDatabase;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use mysql_async::prelude::Queryable;
@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::{Finding, Size, median, rounded, say};
+use super::{Finding, Size, median, rounded, say};
 
 const FEW: u64 = 10_000;
 const MANY: u64 = 1_000_000;

@@ -7,16 +7,16 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::arena::{Arena, CONTESTANTS};
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::operation::Operation;
 use anyhow::{Context, Result, ensure};
 use cofferdam::{ErrorKind, Storage, StorageService};
-use cofferdam_benches::arena::{Arena, CONTESTANTS};
-use cofferdam_benches::contestant::MANY;
-use cofferdam_benches::scratch::{self, Scratch};
-use cofferdam_benches::shared::operation::Operation;
 use criterion::{Criterion, SamplingMode};
 use tokio::runtime::Runtime;
 
-/// The variable that says for how many seconds each benchmark is measured. `--measurement-time` goes before it.
+/// The variable that says for how many seconds each benchmark is measured.
 const SECONDS_VARIABLE: &str = "COFFERDAM_BENCH_SECONDS";
 
 /// Without that variable.
@@ -34,18 +34,22 @@ fn done<T>(result: Result<T>) -> T {
     result.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
-fn main() {
-    let measurement = done(seconds());
+/// Runs the benchmarks whose names contain a text, or all.
+pub fn run(filter: Option<&str>) -> Result<()> {
+    let measurement = seconds()?;
     let mut criterion = Criterion::default()
         .sample_size(SAMPLES)
         .warm_up_time(measurement.mul_f64(0.2))
         .measurement_time(measurement)
-        .without_plots()
-        .configure_from_args();
+        .without_plots();
+    if let Some(filter) = filter {
+        criterion = criterion.with_filter(filter);
+    }
     wall(&mut criterion);
     engine(&mut criterion, "sqlite", Arena::sqlite);
     engine(&mut criterion, "mysql", Arena::mysql);
     criterion.final_summary();
+    Ok(())
 }
 
 fn seconds() -> Result<Duration> {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::scratch::{self, Scratch};
+use crate::shared::rows::Rows;
 use anyhow::Result;
 use cofferdam::{Storage, StorageService};
-use cofferdam_benches::scratch::{self, Scratch};
-use cofferdam_benches::shared::rows::Rows;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use hdrhistogram::Histogram;
 use rusqlite::Connection;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::{Finding, Size, rounded, say};
+use super::{Finding, Size, rounded, say};
 
 const MEBIBYTE: f64 = (1 << 20) as f64;
 

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::rows::Rows;
 use anyhow::{Context, Result};
 use cofferdam::{Storage, StorageService};
-use cofferdam_benches::contestant::MANY;
-use cofferdam_benches::scratch::{self, Scratch};
-use cofferdam_benches::shared::rows::Rows;
 use hdrhistogram::Histogram;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::{Finding, Size, rounded, say};
+use super::{Finding, Size, rounded, say};
 
 const WRITERS: usize = 16;
 

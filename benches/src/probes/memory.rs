@@ -8,19 +8,19 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::callers::{self, Operate};
+use crate::shared::operation::{Operation, Work};
+use crate::shared::rows::Rows;
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam::config::{DatabaseConfig, HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use cofferdam::{Storage, StorageService};
-use cofferdam_benches::contestant::MANY;
-use cofferdam_benches::scratch::{self, Scratch};
-use cofferdam_benches::shared::callers::{self, Operate};
-use cofferdam_benches::shared::operation::{Operation, Work};
-use cofferdam_benches::shared::rows::Rows;
 use cofferdam_tests::harness::storage::mysql_config;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::{Finding, Size, rounded, say};
+use super::{Finding, Size, rounded, say};
 
 /// The argument with which this program is the host.
 pub const CHILD: &str = "memory-child";
@@ -45,7 +45,7 @@ pub fn take(size: Size) -> Result<Vec<Finding>> {
     let database = runtime.block_on(scratch::mysql())?;
     let DatabaseConfig::Mysql(config) = Scratch::config(&database).database else { bail!("no MySQL database") };
     let output = Command::new(std::env::current_exe()?)
-        .arg(CHILD)
+        .args(["probes", CHILD])
         .env(OPERATIONS_VARIABLE, operations.to_string())
         .env("MYSQL_HOST", &config.hosts[0].host)
         .env("MYSQL_PORT", config.hosts[0].port.to_string())

@@ -25,26 +25,15 @@ const OPERATIONS: [(&str, usize); 3] = [("get", 100), ("upsert", 100), ("list", 
 /// Runs before the counting, after which nothing is done for the first time.
 const WARM_UP: usize = 10;
 
-fn main() -> Result<()> {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    // From `cargo bench`, perhaps with a filter for other benches: shows that everything runs, and counts nothing.
-    if arguments.iter().any(|argument| argument == "--bench") {
-        let folder = tempfile::tempdir()?;
-        prepare(folder.path())?;
-        for (operation, _) in OPERATIONS {
-            for contestant in ["rusqlite", "plugin"] {
-                measure(folder.path(), operation, contestant)?;
-            }
-        }
-        return Ok(());
-    }
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [folder, "prepare"] => prepare(Path::new(folder)),
-        [folder, operation, contestant] => {
-            println!("{}", measure(Path::new(folder), operation, contestant)?);
+/// Prepares the folder, or counts an operation of a contestant and prints how often it ran.
+pub fn run(folder: &Path, arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["prepare"] => prepare(folder),
+        [operation, contestant] => {
+            println!("{}", measure(folder, operation, contestant)?);
             Ok(())
         }
-        _ => bail!("usage: instructions FOLDER (prepare | get | upsert | list) [rusqlite | plugin]"),
+        _ => bail!("say what is to be counted: see --help"),
     }
 }
 
