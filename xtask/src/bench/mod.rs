@@ -143,6 +143,7 @@ fn check(results: &Results) -> bool {
 // The statements of the contestants are compared with the plugins' there, and the benches are no part of the tests.
 #[cfg(test)]
 #[path = "../../../benches/src/shared/statements.rs"]
+#[allow(dead_code, reason = "two constants are not about statements")]
 mod statements;
 
 #[cfg(test)]
