@@ -7,14 +7,15 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::arena::{Arena, CONTESTANTS};
-use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
-use crate::shared::operation::Operation;
 use anyhow::{Context, Result, ensure};
 use cofferdam::{ErrorKind, Storage, StorageService};
 use criterion::{Criterion, SamplingMode};
 use tokio::runtime::Runtime;
+
+use crate::arena::{Arena, CONTESTANTS};
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::operation::Operation;
 
 /// The variable that says for how many seconds each benchmark is measured.
 const SECONDS_VARIABLE: &str = "COFFERDAM_BENCH_SECONDS";

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::scratch::{self, Scratch};
 use anyhow::{Context, Result, ensure};
 use cofferdam::{Storage, StorageService};
 use cofferdam_tests::harness::mysql::MysqlDatabase;
@@ -14,6 +13,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Finding, Size, median, rounded, say};
+use crate::scratch::{self, Scratch};
 
 const FEW: u64 = 10_000;
 const MANY: u64 = 1_000_000;

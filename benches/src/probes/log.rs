@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::scratch::{self, Scratch};
-use crate::shared::rows::Rows;
 use anyhow::Result;
 use cofferdam::{Storage, StorageService};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
@@ -16,6 +14,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Finding, Size, rounded, say};
+use crate::scratch::{self, Scratch};
+use crate::shared::rows::Rows;
 
 const MEBIBYTE: f64 = (1 << 20) as f64;
 

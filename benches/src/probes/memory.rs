@@ -8,11 +8,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
-use crate::shared::callers::{self, Operate};
-use crate::shared::operation::{Operation, Work};
-use crate::shared::rows::Rows;
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam::config::{DatabaseConfig, HostPolicy, HostPort, MysqlConfig, Secret, Tls, TlsMode};
 use cofferdam::{Storage, StorageService};
@@ -21,6 +16,11 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{Finding, Size, rounded, say};
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::callers::{self, Operate};
+use crate::shared::operation::{Operation, Work};
+use crate::shared::rows::Rows;
 
 /// The argument with which this program is the host.
 pub const CHILD: &str = "memory-child";

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::scratch;
-use crate::shared::rows::{ROWS, Rows};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Finding, Size, median, rounded, say};
+use crate::scratch;
+use crate::shared::rows::{ROWS, Rows};
 
 /// The variable that names the command. Its plugins are found as the command finds them.
 const COMMAND_VARIABLE: &str = "COFFERDAM_BENCH_COMMAND";

@@ -4,9 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
-use crate::shared::rows::Rows;
 use anyhow::{Context, Result};
 use cofferdam::{Storage, StorageService};
 use hdrhistogram::Histogram;
@@ -14,6 +11,9 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Finding, Size, rounded, say};
+use crate::contestant::MANY;
+use crate::scratch::{self, Scratch};
+use crate::shared::rows::Rows;
 
 const WRITERS: usize = 16;
 
