@@ -10,9 +10,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wasm_encoder::{ComponentSection, CustomSection};
+
 /// The backends: the constant, the package, and the library's name, which is the component's.
 const BACKENDS: [(&str, &str, &str); 2] =
     [("SQLITE", "cofferdam-sqlite", "sqlite"), ("MYSQL", "cofferdam-mysql", "mysql")];
+
+/// How guests are compiled that are there to misbehave, and need not be fast: in a fifth of the time. In the plugins'
+/// profile, so that the macros which both use are compiled once.
+const QUICKLY: [&str; 4] = ["--config", "profile.plugin.lto = \"off\"", "--config", "profile.plugin.opt-level = 1"];
 
 /// What a cargo sets for a build script or for its own compilers, and the cargo started here must not see.
 const NOT_INHERITED: [&str; 8] = [
@@ -40,20 +46,19 @@ fn main() {
         }
     }
 
-    let mut packages: Vec<_> = BACKENDS.iter().map(|(_, package, _)| (*package).to_owned()).collect();
-    let guests = guests(&crate_folder.join("guests"));
-    packages.extend(guests.iter().map(|guest| guest.package.clone()));
     let components = target.join("guests");
-    build(&root, &components, "plugin", &packages);
-    build(&root, &components, "dev", &packages[..1]);
+    build(&root, &components, &BACKENDS.map(|(_, package, _)| ["--package", package]).concat());
+    let guests = guests(&crate_folder.join("guests/examples"));
+    build(&root, &components, &[&["--package", "test-guests", "--examples"], &QUICKLY[..]].concat());
 
-    let component = |library: &str| components.join("wasm32-wasip2/plugin").join(library.replace('-', "_") + ".wasm");
+    let built = components.join("wasm32-wasip2/plugin");
     let mut code = String::new();
     for (constant, package, library) in BACKENDS {
-        let path = component(library);
+        let path = built.join(library).with_extension("wasm");
         writeln!(code, "/// The component of `{package}`.\npub const {constant}: &str = {path:?};").unwrap();
     }
-    let other = components.join("wasm32-wasip2/debug/sqlite.wasm");
+    let other = out.join("sqlite.wasm");
+    fs::write(&other, other_build(&built.join("sqlite.wasm"))).expect("OUT_DIR can be written");
     writeln!(code, "/// Another build of [`SQLITE`].\npub const SQLITE_OTHER_BUILD: &str = {other:?};").unwrap();
     let cache = components.join("compiled");
     writeln!(code, "/// Where tests keep compiled code.\npub const CODE_CACHE: &str = {cache:?};").unwrap();
@@ -66,58 +71,43 @@ fn main() {
         .expect("OUT_DIR can be written");
     writeln!(code, "/// A component that lets its table grow for ever.\npub const GROWING_TABLE: &str = {table:?};")
         .unwrap();
-    code += "/// Components that misbehave, by the names of their folders.\npub mod guests {\n";
+    code += "/// Components that misbehave, by the names of their files.\npub mod guests {\n";
     for guest in &guests {
-        let (name, path) = (&guest.folder, component(&guest.package));
-        let constant = name.to_uppercase();
-        writeln!(code, "/// The component of `tests/guests/{name}`.\npub const {constant}: &str = {path:?};").unwrap();
+        let path = built.join("examples").join(guest).with_extension("wasm");
+        let constant = guest.to_uppercase();
+        writeln!(code, "/// The component of that name in `tests/guests`.\npub const {constant}: &str = {path:?};")
+            .unwrap();
     }
     code += "}\n";
     code += "/// Calls a macro with the name of each guest.\n#[macro_export]\nmacro_rules! foreach_guest {\n";
     code += "($name:ident) => {\n";
     for guest in &guests {
-        writeln!(code, "$name!({});", guest.folder).unwrap();
+        writeln!(code, "$name!({guest});").unwrap();
     }
     code += "};\n}\n";
     fs::write(out.join("plugins.rs"), code).expect("OUT_DIR can be written");
 }
 
-struct Guest {
-    /// The folder's name with `_` for `-`.
-    folder: String,
-    package: String,
-}
-
-fn guests(folder: &Path) -> Vec<Guest> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut guests = Vec::new();
-    for entry in entries {
-        let path = entry.expect("tests/guests can be read").path();
-        let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
-        // What is no component is what the guests share.
-        if manifest.contains("cdylib") {
-            let package = package_name(&manifest)
-                .unwrap_or_else(|| panic!("{}/Cargo.toml has no line `name = \"...\"`", path.display()));
-            let folder = path.file_name().unwrap_or_default().to_string_lossy().replace('-', "_");
-            guests.push(Guest { folder, package });
-        }
-    }
-    guests.sort_by(|a, b| a.folder.cmp(&b.folder));
+/// The names of the guests, with `_` for `-` as in those of their components.
+fn guests(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).expect("tests/guests/examples can be read");
+    let name = |path: PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().replace('-', "_");
+    let mut guests: Vec<_> = files.map(|file| name(file.expect("tests/guests/examples can be read").path())).collect();
+    guests.sort();
     guests
 }
 
-fn package_name(manifest: &str) -> Option<String> {
-    let line = manifest.lines().find(|line| line.split('=').next().is_some_and(|key| key.trim() == "name"))?;
-    Some(line.split('"').nth(1)?.to_owned())
+/// A component with another hash that does the same, as a build by another compiler is: it has one custom section more.
+fn other_build(component: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(component).expect("the component was built");
+    CustomSection { name: "build".into(), data: b"another".into() }.append_to_component(&mut bytes);
+    bytes
 }
 
-fn build(root: &Path, components: &Path, profile: &str, packages: &[String]) {
+fn build(root: &Path, components: &Path, arguments: &[&str]) {
     let mut command = Command::new(variable("CARGO"));
-    command.current_dir(root).args(["build", "--target", "wasm32-wasip2", "--profile", profile, "--target-dir"]);
-    command.arg(components);
-    for package in packages {
-        command.args(["-p", package]);
-    }
+    command.current_dir(root).args(["build", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
+    command.arg(components).args(arguments);
     for name in NOT_INHERITED {
         command.env_remove(name);
     }

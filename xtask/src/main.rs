@@ -52,8 +52,8 @@ enum Task {
     Dist,
     /// Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
     ///
-    /// Prints tables and writes report.md, report.json and plots to bench/ in the target folder. Run it on an otherwise
-    /// idle machine.
+    /// Prints tables and writes report.md and report.json to bench/ in the target folder. Run it on an otherwise idle
+    /// machine.
     #[command(
         after_help = "Exit codes: 0 success; 1 failure; 2 wrong command line; 3 with --check, a goal was missed \
         or not measured\n\n\

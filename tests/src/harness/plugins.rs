@@ -1,5 +1,5 @@
-//! The compiled components: [`SQLITE`], [`MYSQL`] and, in [`guests`], one that misbehaves for each folder of
-//! `tests/guests`.
+//! The compiled components: [`SQLITE`], [`MYSQL`] and, in [`guests`], one that misbehaves for each file of
+//! `tests/guests/examples`.
 //!
 //! The build script compiles them. A test file that is about guests proves with [`foreach_guest!`] that it has a
 //! test for each:

@@ -16,7 +16,7 @@ pub mod endless_loop {
     async fn ends_by_the_limit_on_computing() -> Result<()> {
         let sandbox = Sandbox::new(guests::ENDLESS_LOOP).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("c", None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_endless_loop", "computed for more than 2000 ms"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin endless_loop", "computed for more than 2000 ms"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
@@ -78,7 +78,7 @@ pub mod endless_recursion {
     async fn ends_at_the_end_of_its_stack() -> Result<()> {
         let sandbox = Sandbox::new(guests::ENDLESS_RECURSION).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("c", None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_endless_recursion", "recursed too deeply"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin endless_recursion", "recursed too deeply"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
@@ -133,7 +133,7 @@ pub mod huge_list {
         let sandbox = Sandbox::with(guests::HUGE_LIST, Limits { memory: 64 << 20, ..LIMITS }).await?;
         let window = Duration::from_secs(2);
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_states_within_window(window)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_huge_list", "too much data"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin huge_list", "too much data"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
@@ -209,7 +209,7 @@ pub mod hoarded_resources {
     async fn end_at_the_limit_on_resources() -> Result<()> {
         let sandbox = Sandbox::new(guests::HOARDED_RESOURCES).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("c", None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_hoarded_resources", "resource table"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin hoarded_resources", "resource table"]);
         assert_eq!(discarded, 1);
         Ok(())
     }
@@ -248,7 +248,7 @@ pub mod long_parameters {
     async fn end_where_there_are_too_many() -> Result<()> {
         let sandbox = Sandbox::with(guests::LONG_PARAMETERS, Limits { memory: 64 << 20, ..LIMITS }).await?;
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("many", None)).await?;
-        assert_error(&outcome, ErrorKind::Internal, &["plugin guest_long_parameters", "too much data"]);
+        assert_error(&outcome, ErrorKind::Internal, &["plugin long_parameters", "too much data"]);
         assert_eq!(discarded, 1);
         Ok(())
     }

@@ -11,7 +11,7 @@ pub mod panics {
         let sandbox = Sandbox::new(guests::PANICS).await?;
         for _ in 0..20 {
             let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_state("c", None)).await?;
-            assert_error(&outcome, ErrorKind::Internal, &["plugin guest_panics failed", "it panicked"]);
+            assert_error(&outcome, ErrorKind::Internal, &["plugin panics failed", "it panicked"]);
             assert_eq!(discarded, 1);
         }
         Ok(())
@@ -37,7 +37,7 @@ pub mod panics {
         let sandbox = Sandbox::new(guests::PANICS).await?;
         let error = until_paused(&sandbox).await;
         assert!(error.is_retryable());
-        for word in ["plugin guest_panics", "times in a row", "it panicked", "the next attempt is in", " ms"] {
+        for word in ["plugin panics", "times in a row", "it panicked", "the next attempt is in", " ms"] {
             assert!(error.message().contains(word), "{word:?} is not in: {error}");
         }
         let working = async || sandbox.storage.health_check().await.is_ok();

@@ -4,16 +4,9 @@ use serde::Serialize;
 
 use super::results::{Benchmark, Contestant, Results};
 
-/// A promise about speed, kept when all its conditions hold.
-pub struct Goal {
-    pub number: u8,
-    pub title: &'static str,
-    pub conditions: &'static [Condition],
-}
-
-/// One figure and its limit.
+/// A promise about speed: a figure and its limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Condition {
+pub struct Goal {
     pub figure: Figure,
     pub limit: Limit,
 }
@@ -51,91 +44,36 @@ pub enum Verdict {
 use Figure::{Probe, SpeedOfDriver, SpeedOfSqlx, TimeOfDriver};
 use Limit::{AtLeast, AtMost, MoreThan};
 
-const fn when(figure: Figure, limit: Limit) -> Condition {
-    Condition { figure, limit }
+const fn goal(figure: Figure, limit: Limit) -> Goal {
+    Goal { figure, limit }
 }
 
 /// All goals.
-pub const GOALS: [Goal; 13] = [
-    Goal {
-        number: 1,
-        title: "SQLite get, one caller",
-        conditions: &[when(TimeOfDriver("sqlite/get/1"), AtMost(2.0)), when(SpeedOfSqlx("sqlite/get/1"), AtLeast(5.0))],
-    },
-    Goal {
-        number: 2,
-        title: "SQLite upsert of an existing key, one caller",
-        conditions: &[
-            when(TimeOfDriver("sqlite/upsert-existing/1"), AtMost(1.3)),
-            when(SpeedOfSqlx("sqlite/upsert-existing/1"), AtLeast(2.0)),
-        ],
-    },
-    Goal {
-        number: 3,
-        title: "SQLite upsert, 64 callers",
-        conditions: &[
-            when(SpeedOfDriver("sqlite/upsert-existing/64"), AtLeast(3.0)),
-            when(SpeedOfSqlx("sqlite/upsert-existing/64"), AtLeast(4.0)),
-        ],
-    },
-    Goal {
-        number: 4,
-        title: "SQLite all of 10,000",
-        conditions: &[
-            when(TimeOfDriver("sqlite/all-10000/1"), AtMost(1.4)),
-            when(SpeedOfSqlx("sqlite/all-10000/1"), AtLeast(4.0)),
-        ],
-    },
-    Goal {
-        number: 5,
-        title: "SQLite window of 300",
-        conditions: &[when(TimeOfDriver("sqlite/window-300/1"), AtMost(1.5))],
-    },
-    Goal {
-        number: 6,
-        title: "MySQL get and upsert, one caller",
-        conditions: &[
-            when(TimeOfDriver("mysql/get/1"), AtMost(1.05)),
-            when(SpeedOfSqlx("mysql/get/1"), MoreThan(1.0)),
-            when(TimeOfDriver("mysql/upsert-existing/1"), AtMost(1.05)),
-            when(SpeedOfSqlx("mysql/upsert-existing/1"), MoreThan(1.0)),
-        ],
-    },
-    Goal {
-        number: 7,
-        title: "MySQL upsert, 64 callers",
-        conditions: &[when(SpeedOfDriver("mysql/upsert-existing/64"), AtLeast(1.0))],
-    },
-    Goal {
-        number: 8,
-        title: "MySQL all of 10,000",
-        conditions: &[when(TimeOfDriver("mysql/all-10000/1"), AtMost(1.15))],
-    },
-    Goal {
-        number: 9,
-        title: "start to the first answered get on SQLite",
-        conditions: &[when(Probe("start/cached"), AtMost(25.0)), when(Probe("start/uncached"), AtMost(500.0))],
-    },
-    Goal {
-        number: 10,
-        title: "get at 1,000,000 rows against 10,000",
-        conditions: &[when(Probe("growth/sqlite"), AtMost(1.5)), when(Probe("growth/mysql"), AtMost(1.5))],
-    },
-    Goal {
-        number: 11,
-        title: "memory with 10 instances of the MySQL plugin",
-        conditions: &[when(Probe("memory/idle"), AtMost(60.0)), when(Probe("memory/growth"), AtMost(FLAT))],
-    },
-    Goal {
-        number: 12,
-        title: "p99 against p50 of a get, 64 callers, while writers write",
-        conditions: &[when(Probe("tail/sqlite"), AtMost(10.0)), when(Probe("tail/mysql"), AtMost(10.0))],
-    },
-    Goal {
-        number: 13,
-        title: "SQLite's log after a minute of one caller's writes",
-        conditions: &[when(Probe("log/sqlite"), AtMost(68.0))],
-    },
+pub const GOALS: [Goal; 24] = [
+    goal(TimeOfDriver("sqlite/get/1"), AtMost(2.0)),
+    goal(SpeedOfSqlx("sqlite/get/1"), AtLeast(5.0)),
+    goal(TimeOfDriver("sqlite/upsert-existing/1"), AtMost(1.3)),
+    goal(SpeedOfSqlx("sqlite/upsert-existing/1"), AtLeast(2.0)),
+    goal(SpeedOfDriver("sqlite/upsert-existing/64"), AtLeast(3.0)),
+    goal(SpeedOfSqlx("sqlite/upsert-existing/64"), AtLeast(4.0)),
+    goal(TimeOfDriver("sqlite/all-10000/1"), AtMost(1.4)),
+    goal(SpeedOfSqlx("sqlite/all-10000/1"), AtLeast(4.0)),
+    goal(TimeOfDriver("sqlite/window-300/1"), AtMost(1.5)),
+    goal(TimeOfDriver("mysql/get/1"), AtMost(1.05)),
+    goal(SpeedOfSqlx("mysql/get/1"), MoreThan(1.0)),
+    goal(TimeOfDriver("mysql/upsert-existing/1"), AtMost(1.05)),
+    goal(SpeedOfSqlx("mysql/upsert-existing/1"), MoreThan(1.0)),
+    goal(SpeedOfDriver("mysql/upsert-existing/64"), AtLeast(1.0)),
+    goal(TimeOfDriver("mysql/all-10000/1"), AtMost(1.15)),
+    goal(Probe("start/cached"), AtMost(25.0)),
+    goal(Probe("start/uncached"), AtMost(500.0)),
+    goal(Probe("growth/sqlite"), AtMost(1.5)),
+    goal(Probe("growth/mysql"), AtMost(1.5)),
+    goal(Probe("memory/idle"), AtMost(60.0)),
+    goal(Probe("memory/growth"), AtMost(FLAT)),
+    goal(Probe("tail/sqlite"), AtMost(10.0)),
+    goal(Probe("tail/mysql"), AtMost(10.0)),
+    goal(Probe("log/sqlite"), AtMost(68.0)),
 ];
 
 /// Growth in MiB that still counts as flat after a million operations: a leak of a single small allocation an operation,
@@ -144,24 +82,17 @@ const FLAT: f64 = 2.0;
 
 /// The names of all probes.
 pub fn probes() -> impl Iterator<Item = &'static str> {
-    GOALS.iter().flat_map(|goal| goal.conditions).filter_map(|condition| match condition.figure {
+    GOALS.iter().filter_map(|goal| match goal.figure {
         Probe(name) => Some(name),
         _ => None,
     })
 }
 
-impl Goal {
-    /// Missed where one condition is, met where all are.
-    pub fn verdict(&self, results: &Results) -> Verdict {
-        verdict(self.conditions, results)
-    }
-}
-
-/// Missed where one condition is, met where all are.
-pub fn verdict<'a>(conditions: impl IntoIterator<Item = &'a Condition>, results: &Results) -> Verdict {
+/// Missed where one goal is, met where all are.
+pub fn verdict<'a>(goals: impl IntoIterator<Item = &'a Goal>, results: &Results) -> Verdict {
     let mut all = Verdict::Met;
-    for condition in conditions {
-        match condition.verdict(results) {
+    for goal in goals {
+        match goal.verdict(results) {
             Verdict::Met => {}
             Verdict::Missed => return Verdict::Missed,
             Verdict::NotMeasured => all = Verdict::NotMeasured,
@@ -170,7 +101,7 @@ pub fn verdict<'a>(conditions: impl IntoIterator<Item = &'a Condition>, results:
     all
 }
 
-impl Condition {
+impl Goal {
     pub fn verdict(&self, results: &Results) -> Verdict {
         match self.figure.value(results) {
             None => Verdict::NotMeasured,
@@ -246,8 +177,9 @@ mod tests {
     use super::super::results::{Contestant, Estimate, Probe as Measured};
     use super::*;
 
-    fn goal(number: u8) -> &'static Goal {
-        GOALS.iter().find(|goal| goal.number == number).unwrap()
+    /// The goals of a benchmark or probe together.
+    fn judged(subject: &str, results: &Results) -> Verdict {
+        verdict(GOALS.iter().filter(|goal| goal.figure.subject() == subject), results)
     }
 
     fn measured(times: &[(&str, Contestant, f64)]) -> Results {
@@ -264,7 +196,7 @@ mod tests {
         use Contestant::{Driver, Plugin, Sqlx};
         let get = |plugin, sqlx| {
             let group = "sqlite/get/1";
-            goal(1).verdict(&measured(&[(group, Driver, 100.0), (group, Plugin, plugin), (group, Sqlx, sqlx)]))
+            judged(group, &measured(&[(group, Driver, 100.0), (group, Plugin, plugin), (group, Sqlx, sqlx)]))
         };
         assert_eq!(get(200.0, 1000.0), Verdict::Met);
         assert_eq!(get(201.0, 2000.0), Verdict::Missed);
@@ -276,7 +208,7 @@ mod tests {
         use Contestant::{Driver, Plugin, Sqlx};
         let upsert = |driver, sqlx| {
             let group = "sqlite/upsert-existing/64";
-            goal(3).verdict(&measured(&[(group, Driver, driver), (group, Plugin, 10.0), (group, Sqlx, sqlx)]))
+            judged(group, &measured(&[(group, Driver, driver), (group, Plugin, 10.0), (group, Sqlx, sqlx)]))
         };
         assert_eq!(upsert(30.0, 40.0), Verdict::Met);
         assert_eq!(upsert(29.0, 40.0), Verdict::Missed);
@@ -291,7 +223,20 @@ mod tests {
     }
 
     #[test]
-    fn a_goal_without_all_its_figures_is_not_measured_unless_one_is_missed() {
+    fn goals_without_all_their_figures_are_not_measured_unless_one_is_missed() {
+        use Contestant::{Driver, Plugin, Sqlx};
+        let group = "sqlite/get/1";
+        assert_eq!(judged(group, &Results::default()), Verdict::NotMeasured);
+        // Without the driver there is nothing to compare with.
+        assert_eq!(judged(group, &measured(&[(group, Plugin, 1.0)])), Verdict::NotMeasured);
+        let with_sqlx = |sqlx| judged(group, &measured(&[(group, Plugin, 100.0), (group, Sqlx, sqlx)]));
+        assert_eq!(with_sqlx(500.0), Verdict::NotMeasured);
+        assert_eq!(with_sqlx(499.0), Verdict::Missed);
+        assert_eq!(judged(group, &measured(&[(group, Driver, 1.0), (group, Plugin, 9.0)])), Verdict::Missed);
+    }
+
+    #[test]
+    fn a_probe_is_judged_by_its_value() {
         let probe = |value| Results {
             probes: vec![Measured {
                 name: "tail/mysql".into(),
@@ -301,26 +246,17 @@ mod tests {
             }],
             ..Results::default()
         };
-        assert_eq!(goal(12).verdict(&Results::default()), Verdict::NotMeasured);
-        assert_eq!(goal(12).verdict(&probe(9.0)), Verdict::NotMeasured);
-        assert_eq!(goal(12).verdict(&probe(11.0)), Verdict::Missed);
-        // Without the driver there is nothing to compare with.
-        let alone = measured(&[("mysql/all-10000/1", Contestant::Plugin, 1.0)]);
-        assert_eq!(goal(8).verdict(&alone), Verdict::NotMeasured);
+        assert_eq!(judged("tail/mysql", &probe(10.0)), Verdict::Met);
+        assert_eq!(judged("tail/mysql", &probe(11.0)), Verdict::Missed);
     }
 
     #[test]
-    fn every_goal_has_its_number_and_known_benchmarks() {
-        for (index, goal) in GOALS.iter().enumerate() {
-            assert_eq!(usize::from(goal.number), index + 1);
-            for condition in goal.conditions {
-                match condition.figure {
-                    Probe(_) => {}
-                    figure => {
-                        let benchmark = figure.benchmark().unwrap();
-                        assert!(super::super::results::OPERATIONS.contains(&benchmark.operation()), "{benchmark}");
-                    }
-                }
+    fn every_goal_is_about_a_known_benchmark_or_a_probe() {
+        for goal in &GOALS {
+            if let Some(benchmark) = goal.figure.benchmark() {
+                assert!(super::super::results::OPERATIONS.contains(&benchmark.operation()), "{benchmark}");
+            } else {
+                assert!(probes().any(|probe| probe == goal.figure.subject()));
             }
         }
     }

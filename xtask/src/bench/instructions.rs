@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::machine::locked;
 use crate::run::{root, say, step, target};
 use crate::setup;
 
@@ -49,7 +50,7 @@ pub fn count(save_baseline: bool) -> Result<Vec<String>> {
 
     // Under Valgrind too, which offers another processor: compiled components are cached for it separately.
     let mut prepare = valgrind(&["--tool=none"]);
-    prepare.arg(&program).arg(&folder).arg("prepare");
+    prepare.arg(&program).arg("instructions").arg(&folder).arg("prepare");
     step("Preparing a file with the rows, and compiled code for Valgrind's processor", &mut prepare)?;
 
     let mut counts = Counts { versions: versions()?, instructions: BTreeMap::new() };
@@ -95,7 +96,7 @@ fn measure(program: &Path, folder: &Path, operation: &str, contestant: &str) -> 
     let profile = folder.join(format!("{operation}-{contestant}.callgrind"));
     let mut command = valgrind(&["--tool=callgrind", "--instr-atstart=no"]);
     command.arg(format!("--callgrind-out-file={}", profile.display()));
-    command.arg(program).arg(folder).args([operation, contestant]);
+    command.arg(program).arg("instructions").arg(folder).args([operation, contestant]);
     let output = command.stderr(Stdio::inherit()).output().context("cannot run valgrind")?;
     ensure!(output.status.success(), "{operation} through {contestant} ended with {}", output.status);
     let times: u64 = String::from_utf8(output.stdout)?.trim().parse().context("the bench says how often it ran")?;
@@ -112,12 +113,8 @@ fn total(profile: &str) -> Option<u64> {
 }
 
 fn versions() -> Result<BTreeMap<String, String>> {
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).context("cannot read Cargo.lock")?;
-    let locked = |name: &str| -> Result<String> {
-        let version = lock.split_once(&format!("name = \"{name}\"\nversion = \""));
-        let version = version.and_then(|(_, rest)| rest.split_once('"'));
-        version.map(|(version, _)| version.to_owned()).with_context(|| format!("{name} is not in Cargo.lock"))
-    };
+    let lock = root().join("Cargo.lock");
+    let locked = |name: &str| locked(&lock, name).with_context(|| format!("{name} is not in {}", lock.display()));
     Ok(BTreeMap::from([
         ("rusqlite".to_owned(), locked("rusqlite")?),
         ("rustc".to_owned(), first_line(Command::new("rustc").arg("--version").current_dir(root()))?),

@@ -100,7 +100,7 @@ fn cpu(info: &str) -> String {
 }
 
 /// The version of a library in a lock file.
-fn locked(lock: &Path, name: &str) -> Option<String> {
+pub fn locked(lock: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(lock).ok()?;
     let (_, after) = text.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     Some(after.split_once('"')?.0.to_owned())
