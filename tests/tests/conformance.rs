@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cofferdam_tests::conformance::{cases, run_all};
+use cofferdam_conformance::{Harness, MemoryHarness, cases, run_all};
 use cofferdam_tests::harness::storage::{MysqlHarness, ResilientHarness, SqliteHarness};
-use cofferdam_tests::memory::MemoryHarness;
 
 #[test]
 fn every_case_has_a_name_of_its_own() {
@@ -13,27 +12,32 @@ fn every_case_has_a_name_of_its_own() {
     assert_eq!(names.len(), cases().len());
 }
 
+async fn conforms(harness: impl Harness + 'static) -> anyhow::Result<()> {
+    println!("{}", run_all(Arc::new(harness)).await?);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_reference_in_memory_conforms() -> anyhow::Result<()> {
-    run_all(Arc::new(MemoryHarness)).await
+    conforms(MemoryHarness).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sqlite_backend_conforms() -> anyhow::Result<()> {
-    run_all(Arc::new(SqliteHarness)).await
+    conforms(SqliteHarness).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mysql_backend_conforms() -> anyhow::Result<()> {
-    run_all(Arc::new(MysqlHarness)).await
+    conforms(MysqlHarness).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resilient_storage_with_a_spool_conforms_on_sqlite() -> anyhow::Result<()> {
-    run_all(Arc::new(ResilientHarness::Sqlite)).await
+    conforms(ResilientHarness::Sqlite).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resilient_storage_with_a_spool_conforms_on_mysql() -> anyhow::Result<()> {
-    run_all(Arc::new(ResilientHarness::Mysql)).await
+    conforms(ResilientHarness::Mysql).await
 }

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use cofferdam::clock::ManualClock;
 use cofferdam::{ErrorKind, ImportOutcome, MessageKey, MessageState, Result, StorageService, ThreadOwnership};
-use cofferdam_tests::conformance::NOW;
+use cofferdam_conformance::{Harness, MemoryStorage, NOW, Service};
 use cofferdam_tests::harness::storage::{MysqlHarness, SqliteHarness};
-use cofferdam_tests::memory::MemoryStorage;
-use cofferdam_tests::{Harness, Service};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn speaks_the_version_of_the_contract_in_this_repository() {
         let package = format!("package cofferdam:storage@{CONTRACT_VERSION};");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");
         let mut files = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -4,7 +4,7 @@ pub(crate) use self::cofferdam::storage::{sql, types};
 pub(crate) use self::exports::cofferdam::storage::{backend, migration, transfer};
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "wit",
     world: "plugin",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {

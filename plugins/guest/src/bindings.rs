@@ -2,7 +2,7 @@
 #![allow(missing_docs)]
 
 wit_bindgen::generate!({
-    path: "../../wit",
+    path: "wit",
     world: "plugin",
     ownership: Borrowing { duplicate_if_necessary: false },
     pub_export_macro: true,

@@ -11,12 +11,11 @@ use cofferdam::config::{
     Timeouts,
 };
 use cofferdam::{ResilientStorage, StartError, Storage, StorageService};
+use cofferdam_conformance::{BoxError, Harness, NOW, Subject};
 
 use super::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use super::plugins;
 use super::sqlite::SqliteFolder;
-use crate::conformance::NOW;
-use crate::{Harness, Subject};
 
 /// A storage over the SQLite component.
 ///
@@ -159,8 +158,8 @@ impl Harness for SqliteHarness {
         "sqlite"
     }
 
-    async fn uninitialized(&self) -> Result<Subject> {
-        Home::sqlite()?.subject()
+    async fn uninitialized(&self) -> Result<Subject, BoxError> {
+        Ok(Home::sqlite()?.subject()?)
     }
 }
 
@@ -174,8 +173,8 @@ impl Harness for MysqlHarness {
         "mysql"
     }
 
-    async fn uninitialized(&self) -> Result<Subject> {
-        Home::mysql().await?.subject()
+    async fn uninitialized(&self) -> Result<Subject, BoxError> {
+        Ok(Home::mysql().await?.subject()?)
     }
 }
 
@@ -197,7 +196,7 @@ impl Harness for ResilientHarness {
         }
     }
 
-    async fn uninitialized(&self) -> Result<Subject> {
+    async fn uninitialized(&self) -> Result<Subject, BoxError> {
         let home = match self {
             Self::Sqlite => Home::sqlite()?,
             Self::Mysql => Home::mysql().await?,

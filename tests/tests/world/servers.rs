@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use cofferdam_conformance::{BoxError, Harness, Subject};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
-use cofferdam_tests::{Harness, Subject};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
@@ -68,8 +68,8 @@ impl Harness for Hostile {
         "mysql with other global values"
     }
 
-    async fn uninitialized(&self) -> Result<Subject> {
-        self.home().await?.subject()
+    async fn uninitialized(&self) -> Result<Subject, BoxError> {
+        Ok(self.home().await?.subject()?)
     }
 }
 

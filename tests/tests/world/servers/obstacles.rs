@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cofferdam::clock::SystemClock;
 use cofferdam::config::{HostPort, MysqlConfig, Secret};
 use cofferdam::{ErrorKind, MessageState, StorageService};
-use cofferdam_tests::conformance::run_all;
+use cofferdam_conformance::run_all;
 use cofferdam_tests::harness::command::{cofferdam, on_mysql, run};
 use cofferdam_tests::harness::mysql::{MysqlDatabase, MysqlServer};
 use cofferdam_tests::harness::plugins;
@@ -93,7 +93,8 @@ async fn a_log_of_statements_is_refused_and_can_be_read_from() -> Result<()> {
         run(&mut on_mysql(&config, &["state", "put", "c", "--message", right]), 0);
     }
     hostile.execute(&["SET GLOBAL binlog_format = 'MIXED'"]).await?;
-    run_all(hostile).await
+    run_all(hostile).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

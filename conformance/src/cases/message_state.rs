@@ -3,7 +3,7 @@
 use cofferdam::MessageState;
 
 use super::{Case, NOW, Outcome, keys, state, upsert_states, without_id};
-use crate::Subject;
+use crate::{BoxError, Subject};
 
 pub(super) const CASES: &[Case] = cases![Initialized:
     a_state_that_is_not_there_is_none,
@@ -31,8 +31,8 @@ pub(super) const CASES: &[Case] = cases![Initialized:
     upserting_without_a_thread_again_leaves_one_row,
 ];
 
-async fn stored(s: &Subject, channel: &str, thread: Option<&str>) -> anyhow::Result<MessageState> {
-    s.get_message_state(channel, thread).await?.ok_or_else(|| anyhow::anyhow!("the state is not there"))
+async fn stored(s: &Subject, channel: &str, thread: Option<&str>) -> Result<MessageState, BoxError> {
+    s.get_message_state(channel, thread).await?.ok_or_else(|| "the state is not there".into())
 }
 
 async fn a_state_that_is_not_there_is_none(s: &Subject) -> Outcome {

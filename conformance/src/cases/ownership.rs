@@ -3,7 +3,7 @@
 use cofferdam::ThreadOwnership;
 
 use super::{Case, NOW, Outcome, ownership, state, threads, upsert_ownerships};
-use crate::Subject;
+use crate::{BoxError, Subject};
 
 pub(super) const CASES: &[Case] = cases![Initialized:
     an_ownership_that_is_not_there_is_none,
@@ -18,8 +18,8 @@ pub(super) const CASES: &[Case] = cases![Initialized:
     a_user_may_own_many_threads,
 ];
 
-async fn stored(s: &Subject, thread: &str) -> anyhow::Result<ThreadOwnership> {
-    s.get_thread_ownership(thread).await?.ok_or_else(|| anyhow::anyhow!("the ownership is not there"))
+async fn stored(s: &Subject, thread: &str) -> Result<ThreadOwnership, BoxError> {
+    s.get_thread_ownership(thread).await?.ok_or_else(|| "the ownership is not there".into())
 }
 
 async fn an_ownership_that_is_not_there_is_none(s: &Subject) -> Outcome {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Case, NOW, Outcome, keys, state, upsert_states};
-use crate::Subject;
+use crate::{BoxError, Subject};
 
 pub(super) const CASES: &[Case] = cases![Initialized:
     a_state_exactly_at_the_cutoff_is_within_the_window,
@@ -22,7 +22,7 @@ pub(super) const CASES: &[Case] = cases![Initialized:
     a_state_that_is_written_again_with_an_older_time_leaves_the_window,
 ];
 
-async fn channels_within(s: &Subject, window: Duration) -> anyhow::Result<Vec<String>> {
+async fn channels_within(s: &Subject, window: Duration) -> Result<Vec<String>, BoxError> {
     let rows = s.get_message_states_within_window(window).await?;
     Ok(rows.into_iter().map(|row| row.channel_id).collect())
 }

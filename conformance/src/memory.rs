@@ -14,7 +14,7 @@ use cofferdam::{
     ThreadOwnership, TransferService, Written,
 };
 
-use crate::{Harness, Subject};
+use crate::{BoxError, Harness, NOW, Subject};
 
 /// `BTreeMap` orders it as the contract does: bytewise by channel id, then by thread id with none first.
 type Key = (String, Option<String>);
@@ -282,8 +282,8 @@ impl Harness for MemoryHarness {
         "memory"
     }
 
-    async fn uninitialized(&self) -> anyhow::Result<Subject> {
-        let clock = Arc::new(ManualClock::at(crate::conformance::NOW));
+    async fn uninitialized(&self) -> Result<Subject, BoxError> {
+        let clock = Arc::new(ManualClock::at(NOW));
         let storage = MemoryStorage::new(clock.clone());
         Ok(Subject::new(Arc::new(storage), clock, ()))
     }

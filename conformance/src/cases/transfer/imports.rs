@@ -3,7 +3,7 @@
 use cofferdam::{ImportOutcome, MessageState, OnEqual, ThreadOwnership};
 
 use super::super::{Case, NOW, Outcome, assert_invalid, keys, ownership, state, without_id};
-use crate::Subject;
+use crate::{BoxError, Subject};
 
 pub(in super::super) const CASES: &[Case] = cases![Initialized:
     an_import_of_nothing_does_nothing,
@@ -41,11 +41,11 @@ fn outcome(inserted: u64, replaced: u64, kept: u64) -> ImportOutcome {
     ImportOutcome { inserted, replaced, kept }
 }
 
-async fn message(s: &Subject, channel: &str, thread: Option<&str>) -> anyhow::Result<Option<String>> {
+async fn message(s: &Subject, channel: &str, thread: Option<&str>) -> Result<Option<String>, BoxError> {
     Ok(s.get_message_state(channel, thread).await?.map(|row| row.last_message_id))
 }
 
-async fn user(s: &Subject, thread: &str) -> anyhow::Result<Option<String>> {
+async fn user(s: &Subject, thread: &str) -> Result<Option<String>, BoxError> {
     Ok(s.get_thread_ownership(thread).await?.map(|row| row.original_user_id))
 }
 
