@@ -208,8 +208,9 @@ impl Report {
             Some(pool) => format!("{} of {} connections open, {} idle", pool.open, pool.max, pool.idle),
             None => "closed".into(),
         };
-        let mut lines =
-            vec![("plugin", format!("{} {}", output::escaped(&backend.name), output::escaped(&backend.version)))];
+        let (name, version) = (output::escaped(&backend.name), output::escaped(&backend.version));
+        let origin = output::escaped(&output::origin(&self.storage.storage().plugin().origin));
+        let mut lines = vec![("plugin", format!("{name} {version}, {origin}"))];
         let place = open::place(&self.storage.storage().config().database);
         let made = match self.database.as_ref().ok().and_then(|database| database.made) {
             None => String::new(),
@@ -258,7 +259,7 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let backend = self.storage.storage().backend();
+        let (backend, plugin) = (self.storage.storage().backend(), self.storage.storage().plugin());
         let Status { breaker, storage, last_error, .. } = &self.status;
         let database = self.database.as_ref().ok();
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
@@ -266,7 +267,13 @@ impl Report {
             "ok": true,
             "readiness": if database.is_some() { "ready" } else { "degraded" },
             "error": self.database.as_ref().err().map(Failure::json),
-            "plugin": { "name": backend.name, "version": backend.version },
+            "plugin": {
+                "name": backend.name,
+                "version": backend.version,
+                "path": plugin.origin.path().map(Path::to_string_lossy),
+                "embedded": plugin.origin.path().is_none(),
+                "sha256": plugin.sha256,
+            },
             "server": database.map(|database| json!({
                 "engine": database.server.engine.name(), "version": database.server.version,
             })),

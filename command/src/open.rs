@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use cofferdam::config::{Claim, DatabaseConfig, claimed, claims_of};
 use cofferdam::files::{FilePath, FileUse, Whereabouts};
+use cofferdam::plugin::{Origin, PluginError};
+use cofferdam::sql::Engine;
 use cofferdam::{Config, ErrorKind, ResilientStorage, Storage, StorageBuilder, StorageService, threads};
 
 use crate::failure::Failure;
@@ -63,6 +65,17 @@ pub fn named_for_output(argument: &str, name: &Path, claims: &[Claim]) -> Result
         }
         None => Ok(path),
     }
+}
+
+/// The plugin that an argument names: `sqlite` and `mysql` are those that a bot would load, everything else is a file.
+pub fn plugin_named(argument: &str, name: &Path) -> Result<Origin, Failure> {
+    let Some(&engine) = Engine::ALL.iter().find(|engine| name.to_str() == Some(engine.name())) else {
+        return named(argument, name, FileUse::Input).map(Origin::File);
+    };
+    // Of the environment only where plugins are: COFFERDAM_PLUGIN is another one, and no database is asked.
+    let variables = [("COFFERDAM_PLUGIN", ""), ("DATABASE_TYPE", ""), ("DATABASE_PATH", "")]
+        .map(|(name, value)| (name, value.into()));
+    config_with(&variables)?.plugin.resolve(engine).map_err(|error| PluginError::from(error).into())
 }
 
 /// Where a database is, for people: its full path, or its name and the servers that have it.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+use cofferdam::plugin::Origin;
 use cofferdam::{MessageState, ThreadOwnership, limit};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use jiff::Timestamp;
@@ -9,6 +10,11 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 pub use crate::terminal::{escaped, say};
+
+/// Where a plugin comes from: its file, or that it is embedded.
+pub fn origin(origin: &Origin) -> String {
+    origin.path().map_or_else(|| "embedded".to_owned(), |path| path.display().to_string())
+}
 
 /// Prints a text and a newline. A reader that went away, such as `head`, is not a failure.
 pub fn print(text: &str) -> Result<(), Failure> {

@@ -1,9 +1,8 @@
 //! `cofferdam plugin`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use cofferdam::files::FileUse;
 use cofferdam::{plugin, threads};
 use serde_json::json;
 
@@ -28,15 +27,16 @@ impl Plugin {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cofferdam plugin inspect plugins/mysql.wasm
+  cofferdam plugin inspect sqlite
   cofferdam plugin inspect plugins/mysql.wasm --json | jq -r .sha256
 
 Exit codes:
   0  this host can run the plugin
   2  it cannot, or the file cannot be read")]
 pub struct Inspect {
-    /// The component file
-    file: PathBuf,
+    /// The component file, or sqlite or mysql for the plugin that a bot would load
+    #[arg(value_name = "PLUGIN")]
+    plugin: PathBuf,
     /// Print a JSON document
     #[arg(long)]
     json: bool,
@@ -44,16 +44,17 @@ pub struct Inspect {
 
 impl Inspect {
     async fn run(self) -> Result<(), Failure> {
-        let file = open::named("FILE", &self.file, FileUse::Input)?;
+        let origin = open::plugin_named("PLUGIN", &self.plugin)?;
         let inspected = threads::spawn(move || {
-            let inspection = plugin::inspect(&file)?;
-            Ok::<_, plugin::PluginError>((inspection, plugin::describe(&file)?))
+            let inspection = plugin::inspect(origin.clone())?;
+            Ok::<_, plugin::PluginError>((inspection, plugin::describe(origin)?))
         });
         let (inspection, description) =
             inspected.await.map_err(|error| Failure::failed(format!("inspecting the plugin failed: {error}")))??;
         if self.json {
             return output::print_json(&json!({
-                "path": inspection.path.to_string_lossy(),
+                "path": inspection.origin.path().map(Path::to_string_lossy),
+                "embedded": inspection.origin.path().is_none(),
                 "size": inspection.size,
                 "sha256": inspection.sha256,
                 "contract": inspection.contract,
@@ -69,7 +70,7 @@ impl Inspect {
         }
         let mut columns = output::Columns::new(&[], &[]);
         let mut add = |name: &str, value: &str| columns.add([name.to_owned(), output::escaped(value)]);
-        add("file", &inspection.path.to_string_lossy());
+        add("file", &output::origin(&inspection.origin));
         add("size", &format!("{} bytes", inspection.size));
         add("sha256", &inspection.sha256);
         add("contract", &format!("cofferdam:storage {}", inspection.contract));

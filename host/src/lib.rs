@@ -3,7 +3,8 @@
 //! A bot creates a [`ResilientStorage`] when it starts and works through [`StorageService`]: eleven asynchronous operations
 //! with the same behaviour on every backend. Each operation has a deadline. Dropping its future cancels it. It fails with a
 //! typed [`Error`] that says whether a retry can help. The environment ([`config::VARIABLES`]) chooses the backend and its
-//! database. The backend is a file: you replace it without rebuilding the bot.
+//! database. The backends for SQLite and MySQL are embedded (feature `backends`, on by default). A file takes precedence: you
+//! replace a backend without rebuilding the bot ([`config::PluginSource`]).
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -13,7 +14,7 @@
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     // Read the environment (DATABASE_TYPE, DATABASE_PATH, MYSQL_HOST, ...) and load sqlite.wasm or mysql.wasm.
+//!     // Read the environment (DATABASE_TYPE, DATABASE_PATH, MYSQL_HOST, ...) and load the backend for it.
 //!     let storage: Arc<dyn StorageService> = Arc::new(ResilientStorage::from_env()?);
 //!     // Connect, create missing tables, upgrade an older schema. If the database is unavailable, start without it.
 //!     storage.initialize().await?;
@@ -61,6 +62,10 @@
 //! name, backend, rows, outcome and duration in microseconds, and never with values or secrets. Output of a backend is logged
 //! at level info, its failures at warn and error.
 #![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod clock;
 pub mod config;

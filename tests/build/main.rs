@@ -2,13 +2,14 @@
 //!
 //! They have a target folder of their own, because the cargo that runs this script holds the lock of the other.
 
+#[path = "../../backends/build/components.rs"]
+mod components;
 mod growing_table;
 
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use wasm_encoder::{ComponentSection, CustomSection};
 
@@ -20,18 +21,6 @@ const BACKENDS: [(&str, &str, &str); 2] =
 /// profile, so that the macros which both use are compiled once.
 const QUICKLY: [&str; 4] = ["--config", "profile.plugin.lto = \"off\"", "--config", "profile.plugin.opt-level = 1"];
 
-/// What a cargo sets for a build script or for its own compilers, and the cargo started here must not see.
-const NOT_INHERITED: [&str; 8] = [
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTFLAGS",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "RUSTC",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "CARGO_TARGET_DIR",
-];
-
 fn main() {
     let crate_folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let root = crate_folder.parent().expect("the crate lies in the workspace").to_owned();
@@ -40,18 +29,19 @@ fn main() {
     let target = out.ancestors().nth(4).expect("OUT_DIR lies in the target folder").to_owned();
 
     println!("cargo::rerun-if-changed=build");
-    for watched in ["Cargo.toml", "Cargo.lock", "wit", "plugins", "tests/guests"] {
+    for watched in ["Cargo.toml", "Cargo.lock", "backends/build/components.rs", "wit", "plugins", "tests/guests"] {
         if root.join(watched).exists() {
             println!("cargo::rerun-if-changed={}", root.join(watched).display());
         }
     }
 
-    let components = target.join("guests");
-    build(&root, &components, &BACKENDS.map(|(_, package, _)| ["--package", package]).concat());
+    // Shared with the build script of cofferdam-backends.
+    let folder = target.join("guests");
+    build(&root, &folder, &BACKENDS.map(|(_, package, _)| ["--package", package]).concat());
     let guests = guests(&crate_folder.join("guests/examples"));
-    build(&root, &components, &[&["--package", "test-guests", "--examples"], &QUICKLY[..]].concat());
+    build(&root, &folder, &[&["--package", "test-guests", "--examples"], &QUICKLY[..]].concat());
 
-    let built = components.join("wasm32-wasip2/plugin");
+    let built = components::built(&folder);
     let mut code = String::new();
     for (constant, package, library) in BACKENDS {
         let path = built.join(library).with_extension("wasm");
@@ -60,7 +50,7 @@ fn main() {
     let other = out.join("sqlite.wasm");
     fs::write(&other, other_build(&built.join("sqlite.wasm"))).expect("OUT_DIR can be written");
     writeln!(code, "/// Another build of [`SQLITE`].\npub const SQLITE_OTHER_BUILD: &str = {other:?};").unwrap();
-    let cache = components.join("compiled");
+    let cache = folder.join("compiled");
     writeln!(code, "/// Where tests keep compiled code.\npub const CODE_CACHE: &str = {cache:?};").unwrap();
     writeln!(code, "/// The target folder of the tests.\npub const TARGET_DIR: &str = {target:?};").unwrap();
     let profile = variable("PROFILE");
@@ -104,23 +94,9 @@ fn other_build(component: &Path) -> Vec<u8> {
     bytes
 }
 
-fn build(root: &Path, components: &Path, arguments: &[&str]) {
-    let mut command = Command::new(variable("CARGO"));
-    command.current_dir(root).args(["build", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
-    command.arg(components).args(arguments);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if ["CARGO_CFG_", "CARGO_FEATURE_", "CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_PROFILE_"]
-            .iter()
-            .any(|prefix| text.starts_with(prefix))
-        {
-            command.env_remove(&name);
-        }
-    }
-    let status = command.status().expect("cargo starts");
+fn build(root: &Path, folder: &Path, arguments: &[&str]) {
+    let mut command = components::build(root, folder);
+    let status = command.args(arguments).status().expect("cargo starts");
     assert!(status.success(), "the components do not compile: {command:?}");
 }
 

@@ -1,5 +1,8 @@
 //! Builds the command and the plugins.
 
+#[path = "../../backends/build/components.rs"]
+pub mod components;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,17 +12,9 @@ use anyhow::{Context, Result};
 use crate::run::{cargo, root, run, step, target};
 use crate::setup;
 
-/// The backends that come with Cofferdam: the folders of `plugins/`, but for what they share.
+/// The backends that come with Cofferdam.
 pub fn backends() -> Result<Vec<String>> {
-    let mut backends = Vec::new();
-    for folder in std::fs::read_dir(root().join("plugins")).context("cannot read plugins/")? {
-        let name = folder?.file_name().to_string_lossy().into_owned();
-        if name != "guest" && root().join("plugins").join(&name).join("Cargo.toml").is_file() {
-            backends.push(name);
-        }
-    }
-    backends.sort();
-    Ok(backends)
+    components::backends(&root()).context("cannot read plugins/")
 }
 
 /// The profile for tests and the demo, whose dependencies are optimised.
@@ -47,20 +42,15 @@ pub fn build(profile: &str) -> Result<Built> {
 /// Builds the plugins into `plugins` in the target folder, where a command beside it finds them.
 pub fn plugins() -> Result<PathBuf> {
     setup::wasm_target()?;
-    // A folder of their own, which the build script of the tests shares.
+    // A folder of their own, which build scripts share.
     let guests = target().join("guests");
-    let mut build = cargo(["build", "--target", "wasm32-wasip2", "--profile", "plugin", "--target-dir"]);
-    build.arg(&guests);
     let backends = backends()?;
-    for backend in &backends {
-        build.args(["--package".into(), format!("cofferdam-{backend}")]);
-    }
-    step("Building the plugins", &mut build)?;
+    step("Building the plugins", &mut components::build_backends(&root(), &guests, &backends))?;
     let folder = target().join("plugins");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for backend in &backends {
         let file = format!("{backend}.wasm");
-        let (from, to) = (guests.join("wasm32-wasip2/plugin").join(&file), folder.join(&file));
+        let (from, to) = (components::built(&guests).join(&file), folder.join(&file));
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
     Ok(folder)

@@ -1,12 +1,12 @@
 //! One plugin with a database of its own.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::DatabaseConfig;
-use cofferdam::files::FileUse;
+use cofferdam::plugin::Origin;
 use cofferdam::sql::{Engine, Server};
 use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin, threads};
 
@@ -25,7 +25,7 @@ const PAGE: usize = 1000;
 pub struct Contestant {
     /// What tells it from the others in the report.
     pub name: String,
-    file: PathBuf,
+    origin: Origin,
     engine: Engine,
     /// Removed by [`remove`](Self::remove) alone, which waits.
     scratch: Option<Scratch>,
@@ -39,14 +39,14 @@ pub struct Contestant {
 impl Contestant {
     /// Finds out what the plugin is. Makes nothing.
     pub async fn find(argument: &Path, rows: usize, callers: Callers) -> Result<Self, Failure> {
-        let file = file_of(argument)?;
-        let described = file.clone();
-        let description = threads::spawn(move || plugin::describe(&described))
+        let origin = open::plugin_named("PLUGIN", argument)?;
+        let described = origin.clone();
+        let description = threads::spawn(move || plugin::describe(described))
             .await
             .map_err(|error| Failure::failed(format!("inspecting the plugin failed: {error}")))??;
         Ok(Self {
             name: argument.display().to_string(),
-            file,
+            origin,
             engine: description.engine,
             scratch: None,
             storage: None,
@@ -59,14 +59,15 @@ impl Contestant {
 
     /// Makes its database and loads it.
     pub async fn open(&mut self, folder: &Path) -> Result<(), Failure> {
+        let file = self.origin.path().map(OsString::from);
         let mut variables: Vec<(&str, OsString)> = vec![
-            ("COFFERDAM_PLUGIN", self.file.clone().into()),
+            ("COFFERDAM_PLUGIN", file.unwrap_or_default()),
             // It can fit one of several plugins only, and this one was named.
             ("COFFERDAM_PLUGIN_SHA256", OsString::new()),
             ("DATABASE_TYPE", self.engine.name().into()),
         ];
         // Whatever the environment says of databases: those are a real bot's.
-        let config = match self.engine {
+        let mut config = match self.engine {
             Engine::Sqlite => {
                 let folder = Scratch::folder(folder)?;
                 if let Scratch::Folder(folder) = self.scratch.insert(folder) {
@@ -88,6 +89,7 @@ impl Contestant {
                 config
             }
         };
+        config.plugin = self.origin.clone().into();
         let storage = Arc::new(open::load(config).await?);
         self.storage = Some(storage.clone());
         storage.initialize().await?;
@@ -199,16 +201,4 @@ impl Contestant {
             None => Ok(()),
         }
     }
-}
-
-/// `sqlite` and `mysql` are the plugins that a bot would load; everything else is a file.
-fn file_of(argument: &Path) -> Result<PathBuf, Failure> {
-    let Some(&engine) = Engine::ALL.iter().find(|engine| argument.to_str() == Some(engine.name())) else {
-        return open::named("PLUGIN", argument, FileUse::Input);
-    };
-    // Of the environment only where plugins are: COFFERDAM_PLUGIN is another one, and no database is asked.
-    let variables = [("COFFERDAM_PLUGIN", ""), ("DATABASE_TYPE", ""), ("DATABASE_PATH", "")]
-        .map(|(name, value)| (name, value.into()));
-    let found = open::config_with(&variables)?.plugin.resolve(engine);
-    found.map_err(|error| plugin::PluginError::from(error).into())
 }

@@ -1,5 +1,6 @@
 //! What is printed in the end.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -73,12 +74,13 @@ pub fn json(bench: &Bench, contestants: &[Contestant]) -> Result<Value, Failure>
     let mut list = Vec::new();
     for contestant in contestants {
         let (storage, tally) = (contestant.storage()?, &contestant.tally);
-        let (backend, file) = (storage.backend(), storage.plugin());
+        let (backend, plugin) = (storage.backend(), storage.plugin());
         let mut entry = json!({
             "name": contestant.name,
             "plugin": {
-                "path": file.path.to_string_lossy(),
-                "sha256": file.sha256,
+                "path": plugin.origin.path().map(Path::to_string_lossy),
+                "embedded": plugin.origin.path().is_none(),
+                "sha256": plugin.sha256,
                 "name": backend.name,
                 "version": backend.version,
             },

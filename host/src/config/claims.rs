@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, Spec, variable_named};
+use super::{Config, ConfigError, Origin, Spec, variable_named};
 use crate::files::{FilePath, FileUse, Whereabouts, of_spool, of_sqlite};
 
 /// Files that a configuration uses for one thing.
@@ -73,7 +73,7 @@ impl Config {
                 _ => None,
             }));
         }
-        if let Ok(plugin) = self.plugin.resolve(self.database.engine()) {
+        if let Ok(Origin::File(plugin)) = self.plugin.resolve(self.database.engine()) {
             claims.push(Claim::read("COFFERDAM_PLUGIN", plugin));
         }
         claims

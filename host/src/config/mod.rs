@@ -24,7 +24,7 @@ pub use self::claims::{Claim, claimed, claims_of};
 pub use self::mirror::MirrorConfig;
 pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, RetryConfig, START_WAIT, SpoolConfig};
 pub use duration::{format_duration, parse_duration};
-pub use locate::PluginNotFound;
+pub use locate::{Embedded, Origin, PluginNotFound};
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
@@ -39,7 +39,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where the backend's component is.
     pub plugin: PluginSource,
-    /// The SHA-256 that the component's file must have, in hexadecimal.
+    /// The SHA-256 that the component must have, in hexadecimal.
     pub plugin_sha256: Option<String>,
     /// The folder for compiled code; `None` compiles at every start.
     pub cache: Option<PathBuf>,
@@ -57,15 +57,19 @@ pub struct Config {
     pub integrity_check: bool,
 }
 
-/// Where a backend's component is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a backend's component comes from. Without saying anything: [`BesideOrEmbedded`](Self::BesideOrEmbedded).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PluginSource {
     /// This file.
     File(PathBuf),
     /// `sqlite.wasm` or `mysql.wasm` in this folder.
     Folder(PathBuf),
-    /// `sqlite.wasm` or `mysql.wasm` in `plugins` beside the running executable or beside its folder.
-    BesideExecutable,
+    /// `sqlite.wasm` or `mysql.wasm` in `plugins` beside the running executable or beside its folder; where there is none, the
+    /// one that comes with the feature `backends`.
+    #[default]
+    BesideOrEmbedded,
+    /// This one, which is part of the program. No file is looked for.
+    Embedded(Embedded),
 }
 
 macro_rules! database_config {

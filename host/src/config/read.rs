@@ -271,7 +271,7 @@ impl Reader<'_> {
         match (file, self.path("COFFERDAM_PLUGINS", FileUse::Input)) {
             (Some(file), _) => PluginSource::File(file),
             (None, Some(folder)) => PluginSource::Folder(folder),
-            (None, None) => PluginSource::BesideExecutable,
+            (None, None) => PluginSource::BesideOrEmbedded,
         }
     }
 

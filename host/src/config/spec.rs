@@ -88,8 +88,8 @@ impl Spec {
 
     /// The configuration that this names, with everything else from the environment.
     ///
-    /// For `sqlite:` and `mysql:` the component is one of those that the folder `COFFERDAM_PLUGINS` holds. It has
-    /// neither a spool nor a mirror: those are of the bot's own database.
+    /// For `sqlite:` and `mysql:` the component is one of those that the folder `COFFERDAM_PLUGINS` holds, or else one of the
+    /// [default](super::PluginSource::BesideOrEmbedded). It has neither a spool nor a mirror: those are of the bot's own database.
     /// `passwords` are looked at before `MYSQL_PASSWORD` and `MYSQL_PASSWORD_FILE`. `usage` says whether a SQLite file is
     /// written or read alone.
     ///

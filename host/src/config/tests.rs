@@ -40,7 +40,7 @@ fn an_empty_environment_gives_the_documented_defaults() {
     let config = read(&[]).unwrap();
     let DatabaseConfig::Sqlite(sqlite) = &config.database else { panic!("{config:?}") };
     assert_eq!(sqlite.path, Path::new("./data/bot_state.db"));
-    assert_eq!(config.plugin, PluginSource::BesideExecutable);
+    assert_eq!(config.plugin, PluginSource::BesideOrEmbedded);
     assert_eq!(config.plugin_sha256, None);
     assert_eq!(config.cache, None);
     assert_eq!(config.pool, PoolConfig::default());

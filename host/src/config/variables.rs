@@ -134,13 +134,13 @@ pub static VARIABLES: &[Variable] = &[
     ),
     variable(
         "COFFERDAM_PLUGINS",
-        "(plugins beside the executable)",
+        "(plugins beside the executable, else those that are embedded)",
         "the folder that contains `sqlite.wasm` and `mysql.wasm`",
     ),
     variable(
         "COFFERDAM_PLUGIN_SHA256",
         "(not checked)",
-        "the SHA-256 that the component file must have, 64 hexadecimal digits",
+        "the SHA-256 that the component must have, embedded or not, 64 hexadecimal digits",
     ),
     variable(
         "COFFERDAM_CACHE",

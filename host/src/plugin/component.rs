@@ -7,6 +7,7 @@ use super::engine::Engine;
 use super::error::PluginError;
 use super::inspect::{self, Inspection};
 use super::state::HostState;
+use crate::config::Origin;
 use crate::limit;
 use crate::wall::bindings::{PluginPre, sql};
 use crate::wall::bridge::HasSql;
@@ -14,18 +15,23 @@ use crate::wall::bridge::HasSql;
 /// Reads, checks, compiles and links a component, in this order.
 pub(super) fn load(
     engine: &Engine,
-    path: &Path,
+    origin: Origin,
     sha256: Option<&str>,
     cache: Option<&Path>,
 ) -> Result<(Inspection, PluginPre<HostState>), PluginError> {
-    let (inspection, bytes) = inspect::read(path)?;
+    let (inspection, bytes) = inspect::read(origin)?;
     if let Some(expected) = sha256
         && !expected.eq_ignore_ascii_case(&inspection.sha256)
     {
-        return Err(PluginError::Checksum { path: path.into(), expected: expected.into(), actual: inspection.sha256 });
+        return Err(PluginError::Checksum {
+            origin: inspection.origin,
+            expected: expected.into(),
+            actual: inspection.sha256,
+        });
     }
     let component = compile(engine, &inspection, &bytes, cache)?;
-    let incompatible = |error: wasmtime::Error| PluginError::Incompatible { path: path.into(), reason: cause(&error) };
+    let incompatible =
+        |error: wasmtime::Error| PluginError::Incompatible { origin: inspection.origin.clone(), reason: cause(&error) };
     let instance = linker(engine)?.instantiate_pre(&component).map_err(incompatible)?;
     let pre = PluginPre::new(instance).map_err(incompatible)?;
     Ok((inspection, pre))
@@ -44,12 +50,12 @@ fn compile(
         Cache::open(folder).inspect_err(unusable).ok()
     });
     if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &inspection.sha256)) {
-        tracing::debug!(plugin = %inspection.path.display(), "loaded compiled code from the cache");
+        tracing::debug!(plugin = %inspection.origin, "loaded compiled code from the cache");
         return Ok(component);
     }
     let component = engine.compile(bytes).map_err(|error| match limit::of_text(&format!("{error:#}")) {
         Some(limit) => PluginError::Runtime { reason: limit.to_owned() },
-        None => PluginError::Compile { path: inspection.path.clone(), reason: cause(&error) },
+        None => PluginError::Compile { origin: inspection.origin.clone(), reason: cause(&error) },
     })?;
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, &inspection.sha256, &component)

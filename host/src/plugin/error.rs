@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
-use crate::config::PluginNotFound;
+use crate::config::{Origin, PluginNotFound};
 use crate::limit;
 
-/// Why a component cannot be used. Each message says which file, why, and what to do.
+/// Why a component cannot be used. Each message says which one, why, and what to do. A retry does not help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
-    /// No file was found.
+    /// None was found.
     #[error(transparent)]
     NotFound(#[from] PluginNotFound),
     /// The file cannot be read.
@@ -18,49 +18,46 @@ pub enum PluginError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file's SHA-256 is not the one that was asked for.
+    /// The component's SHA-256 is not the one that was asked for.
     #[error(
-        "plugin {} has SHA-256 {actual}, but {expected} is required: use the intended file, or correct \
-         COFFERDAM_PLUGIN_SHA256",
-        .path.display()
+        "plugin {origin} has SHA-256 {actual}, but {expected} is required: use the intended file, or correct \
+         COFFERDAM_PLUGIN_SHA256"
     )]
     Checksum {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// What was asked for.
         expected: String,
-        /// What the file has.
+        /// What it has.
         actual: String,
     },
-    /// The file is no component, or a damaged one.
-    #[error("{} is not a WebAssembly component ({reason}): name a .wasm file built for the target wasm32-wasip2", .path.display())]
+    /// It is no component, or a damaged one.
+    #[error("{origin} is not a WebAssembly component ({reason}): name a .wasm file built for the target wasm32-wasip2")]
     NotComponent {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// What it is instead.
         reason: String,
     },
     /// The component has nothing to do with `cofferdam:storage`.
     #[error(
-        "plugin {} is a component, but not a storage backend: it does not export {missing}; build it with \
-         cofferdam-guest",
-        .path.display()
+        "plugin {origin} is a component, but not a storage backend: it does not export {missing}; build it with \
+         cofferdam-guest"
     )]
     MissingExport {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// The interface that it does not export.
         missing: String,
     },
     /// The component speaks another version of the contract.
     #[error(
-        "plugin {} speaks cofferdam:storage {plugin}, this host speaks {host}: use a plugin built for {host}, or \
-         {remedy} the host",
-        .path.display()
+        "plugin {origin} speaks cofferdam:storage {plugin}, this host speaks {host}: use a plugin built for {host}, or \
+         {remedy} the host"
     )]
     Version {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// The version that it speaks.
         plugin: String,
         /// The version that this host speaks.
@@ -70,53 +67,50 @@ pub enum PluginError {
     },
     /// The component wants something that no backend is granted.
     #[error(
-        "plugin {} imports {import}, which this host grants to no backend: build it against cofferdam:storage and \
-         WASI 0.2 only",
-        .path.display()
+        "plugin {origin} imports {import}, which this host grants to no backend: build it against cofferdam:storage and \
+         WASI 0.2 only"
     )]
     ForbiddenImport {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// What it imports.
         import: String,
     },
     /// The component cannot be compiled.
-    #[error("plugin {} cannot be compiled: {reason}", .path.display())]
+    #[error("plugin {origin} cannot be compiled: {reason}")]
     Compile {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// What the compiler said.
         reason: String,
     },
     /// The component's types are not those of the contract that it names.
     #[error(
-        "plugin {} does not match the contract version that it names ({reason}): rebuild it with the wit/ of this \
-         host's version",
-        .path.display()
+        "plugin {origin} does not match the contract version that it names ({reason}): rebuild it with the wit/ of this \
+         host's version"
     )]
     Incompatible {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// Where it differs.
         reason: String,
     },
     /// The component fails before it has answered anything.
-    #[error("plugin {} fails immediately: {reason}", .path.display())]
+    #[error("plugin {origin} fails immediately: {reason}")]
     Faulty {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// How it fails.
         reason: String,
     },
     /// The component is for another kind of database.
     #[error(
-        "plugin {} is a backend for {plugin}, but DATABASE_TYPE is {configured}: name a plugin for {configured}, or \
-         change DATABASE_TYPE",
-        .path.display()
+        "plugin {origin} is a backend for {plugin}, but DATABASE_TYPE is {configured}: name a plugin for {configured}, or \
+         change DATABASE_TYPE"
     )]
     Engine {
-        /// The file.
-        path: PathBuf,
+        /// Where it was found.
+        origin: Origin,
         /// The database that it needs.
         plugin: &'static str,
         /// The database that is configured.

@@ -1,9 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 use wasmparser::{Encoding, Parser, Payload};
 
 use super::error::PluginError;
+use crate::config::Origin;
 use crate::hexadecimal::hexadecimal;
 
 /// The version of `cofferdam:storage` that this host speaks.
@@ -16,11 +17,11 @@ const REQUIRED_EXPORTS: [&str; 4] = ["backend", "storage", "transfer", "migratio
 const GRANTED_WASI: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
-/// What a component file declares, read without compiling it.
+/// What a component declares, read without compiling it.
 #[derive(Clone, Debug)]
 pub struct Inspection {
-    /// The file.
-    pub path: PathBuf,
+    /// Where it was found.
+    pub origin: Origin,
     /// Its size in bytes.
     pub size: u64,
     /// Its SHA-256 in lower-case hexadecimal.
@@ -33,24 +34,30 @@ pub struct Inspection {
     pub exports: Vec<String>,
 }
 
-/// Reads a component's file and checks, without compiling it, that this host can use it.
+/// Reads a component, of a file or embedded, and checks, without compiling it, that this host can use it.
 ///
 /// # Errors
 ///
 /// The file cannot be read, is not a component, has another contract version, lacks an export, or imports something that
 /// no backend is granted.
-pub fn inspect(path: &Path) -> Result<Inspection, PluginError> {
-    read(path).map(|(inspection, _)| inspection)
+pub fn inspect(origin: impl Into<Origin>) -> Result<Inspection, PluginError> {
+    read(origin.into()).map(|(inspection, _)| inspection)
 }
 
-/// As [`inspect`], and returns the file's content too, so that what was checked is what is compiled.
-pub(super) fn read(path: &Path) -> Result<(Inspection, Vec<u8>), PluginError> {
-    let bytes = std::fs::read(path).map_err(|source| PluginError::Unreadable { path: path.into(), source })?;
+/// As [`inspect`], and returns the component too, so that what was checked is what is compiled.
+pub(super) fn read(origin: Origin) -> Result<(Inspection, Cow<'static, [u8]>), PluginError> {
+    let bytes = match &origin {
+        Origin::File(path) => match std::fs::read(path) {
+            Ok(bytes) => Cow::Owned(bytes),
+            Err(source) => return Err(PluginError::Unreadable { path: path.clone(), source }),
+        },
+        Origin::Embedded(embedded) => Cow::Borrowed(embedded.component()),
+    };
     let (imports, exports) =
-        externs(&bytes).map_err(|reason| PluginError::NotComponent { path: path.into(), reason })?;
-    let contract = check(path, &imports, &exports)?;
+        externs(&bytes).map_err(|reason| PluginError::NotComponent { origin: origin.clone(), reason })?;
+    let contract = check(&origin, &imports, &exports)?;
     let inspection = Inspection {
-        path: path.into(),
+        origin,
         size: bytes.len() as u64,
         sha256: hexadecimal(&Sha256::digest(&bytes)),
         contract,
@@ -63,7 +70,7 @@ pub(super) fn read(path: &Path) -> Result<(Inspection, Vec<u8>), PluginError> {
 /// The names of the imports and exports of the outermost component.
 fn externs(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
     if bytes.is_empty() {
-        return Err("the file is empty".into());
+        return Err("it is empty".into());
     }
     if !bytes.starts_with(b"\0asm") {
         return Err("it does not begin like WebAssembly".into());
@@ -96,7 +103,7 @@ fn externs(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
 }
 
 /// Checks names and versions; returns the version of the contract that the component speaks.
-fn check(path: &Path, imports: &[String], exports: &[String]) -> Result<String, PluginError> {
+fn check(origin: &Origin, imports: &[String], exports: &[String]) -> Result<String, PluginError> {
     let ours = imports.iter().chain(exports).filter_map(|name| name.strip_prefix(PACKAGE));
     let mut contract = CONTRACT_VERSION;
     for name in ours {
@@ -104,7 +111,7 @@ fn check(path: &Path, imports: &[String], exports: &[String]) -> Result<String, 
         match remedy(version) {
             Some(remedy) => {
                 return Err(PluginError::Version {
-                    path: path.into(),
+                    origin: origin.clone(),
                     plugin: version.into(),
                     host: CONTRACT_VERSION.into(),
                     remedy,
@@ -119,13 +126,13 @@ fn check(path: &Path, imports: &[String], exports: &[String]) -> Result<String, 
         };
         if !exports.iter().any(exported) {
             let missing = format!("{PACKAGE}{required}@{CONTRACT_VERSION}");
-            return Err(PluginError::MissingExport { path: path.into(), missing });
+            return Err(PluginError::MissingExport { origin: origin.clone(), missing });
         }
     }
     let granted =
         |name: &str| name.starts_with(PACKAGE) || GRANTED_WASI.iter().any(|package| name.starts_with(package));
     if let Some(import) = imports.iter().find(|name| !granted(name)) {
-        return Err(PluginError::ForbiddenImport { path: path.into(), import: import.clone() });
+        return Err(PluginError::ForbiddenImport { origin: origin.clone(), import: import.clone() });
     }
     Ok(contract.to_owned())
 }
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn speaks_the_version_of_the_contract_in_this_repository() {
         let package = format!("package cofferdam:storage@{CONTRACT_VERSION};");
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");
         let mut files = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn says_what_a_file_is_instead_of_a_component() {
-        assert_eq!(externs(b"").unwrap_err(), "the file is empty");
+        assert_eq!(externs(b"").unwrap_err(), "it is empty");
         assert_eq!(externs(b"#!/bin/sh").unwrap_err(), "it does not begin like WebAssembly");
         assert_eq!(externs(b"\0asm\x01\0\0\0").unwrap_err(), "it is a core module");
         assert!(externs(b"\0asm\x0d\0\x01\0\x0b\xff").is_err());

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,6 +15,7 @@ use super::error::PluginError;
 use super::inspect::Inspection;
 use super::state::{HostState, excess};
 use crate::clock::Clock;
+use crate::config::Origin;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit;
 use crate::model::{Description, Limits};
@@ -108,15 +109,15 @@ pub(crate) struct Entry<'a> {
 impl Instances {
     /// Loads a component, makes a first instance of it and asks it what it is.
     pub(crate) fn load(
-        path: PathBuf,
+        origin: Origin,
         sha256: Option<&str>,
-        cache: Option<PathBuf>,
+        cache: Option<&Path>,
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, PluginError> {
         let engine = Engine::shared(&limits)?;
-        let (inspection, plugin) = component::load(&engine, &path, sha256, cache.as_deref())?;
-        let name: Arc<str> = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into();
+        let (inspection, plugin) = component::load(&engine, origin, sha256, cache)?;
+        let name: Arc<str> = inspection.origin.name().into();
         let mut store = HostState::store(&engine, &limits, &name, clock.clone());
         let described = {
             let _active = engine.enter();
@@ -138,16 +139,16 @@ impl Instances {
                 return PluginError::Runtime { reason: limit.to_owned() };
             }
             let reason = reason(&error, store.data(), &limits);
-            PluginError::Faulty { path: path.clone(), reason }
+            PluginError::Faulty { origin: inspection.origin.clone(), reason }
         })?;
         let (first, description) = fitting.map_err(|error| {
             let reason = format!("{error:#}").replace('\n', " ");
-            PluginError::Incompatible { path: path.clone(), reason }
+            PluginError::Incompatible { origin: inspection.origin.clone(), reason }
         })?;
         for (what, text) in [("name", &description.name), ("version", &description.version)] {
             if !is_label(text) {
                 let reason = format!("its {what} is not 1 to {LABEL} printable characters of ASCII");
-                return Err(PluginError::Faulty { path, reason });
+                return Err(PluginError::Faulty { origin: inspection.origin, reason });
             }
         }
         let idle = Arc::new(Idle::default());

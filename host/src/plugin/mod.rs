@@ -1,6 +1,6 @@
 //! Runs components: knows wasmtime, and no database driver.
 //!
-//! - `locate` finds a component's file; `inspect` reads its names and versions before anything is compiled.
+//! - `inspect` reads a component's names and versions before anything is compiled.
 //! - `component` compiles and links it, `cache` keeps the compiled code.
 //! - `engine` holds the one constructor of the engine and the clock that interrupts guests.
 //! - `state` is what an instance owns: WASI without grants, limits, its view of the database.
@@ -18,7 +18,7 @@ mod state;
 pub use error::PluginError;
 pub use inspect::{CONTRACT_VERSION, Inspection, inspect};
 
-pub use crate::config::PluginNotFound;
+pub use crate::config::{Embedded, Origin, PluginNotFound};
 use crate::model::Description;
 pub use crate::model::Limits;
 
@@ -27,10 +27,10 @@ pub use crate::model::Limits;
 /// # Errors
 ///
 /// As [`inspect`], or the component does not match the contract or fails.
-pub fn describe(path: &std::path::Path) -> Result<Description, PluginError> {
+pub fn describe(origin: impl Into<Origin>) -> Result<Description, PluginError> {
     let clock = std::sync::Arc::new(crate::clock::SystemClock);
     let limits = Limits { instances: 1, ..Limits::standard() };
-    Instances::load(path.into(), None, None, limits, clock).map(|instances| instances.description().clone())
+    Instances::load(origin.into(), None, None, limits, clock).map(|instances| instances.description().clone())
 }
 
 pub(crate) use instances::{Entry, Instances};

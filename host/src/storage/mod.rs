@@ -95,12 +95,13 @@ impl StorageBuilder {
     /// configured one.
     pub fn build(self) -> Result<Storage, StartError> {
         let Self { config, clock, limits, purpose } = self;
-        let path = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
+        let origin = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
-        let instances = Instances::load(path.clone(), sha256, config.cache.clone(), limits, clock)?;
+        let instances = Instances::load(origin, sha256, config.cache.as_deref(), limits, clock)?;
         let (plugin, configured) = (instances.description().engine, config.database.engine());
         if plugin != configured {
-            return Err(PluginError::Engine { path, plugin: plugin.name(), configured: configured.name() }.into());
+            let origin = instances.inspection().origin.clone();
+            return Err(PluginError::Engine { origin, plugin: plugin.name(), configured: configured.name() }.into());
         }
         Ok(Storage {
             instances,
@@ -158,7 +159,7 @@ impl Storage {
         self.instances.description()
     }
 
-    /// The component's file.
+    /// What the component says of itself, and where it was found.
     pub fn plugin(&self) -> &plugin::Inspection {
         self.instances.inspection()
     }

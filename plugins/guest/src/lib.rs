@@ -18,6 +18,10 @@
 //! - `merge`, `order`, `validate`, `time`, `script`: the rules, without a database.
 #![warn(missing_docs)]
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod bindings;
 pub mod dialect;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cofferdam::config::{Config, PluginSource};
-use cofferdam::plugin::Limits;
+use cofferdam::plugin::{Embedded, Limits};
 use cofferdam::{StartError, Storage};
 use cofferdam_tests::harness::plugins::guests;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
@@ -33,6 +33,24 @@ fn assert_refused_with(plugin: &Path, words: &[&str], limits: Limits, change: im
     }
     assert!(!message.contains('\n') && message.len() < 600, "one sentence: {message}");
     assert!(!folder.database().exists(), "the database was touched");
+}
+
+#[test]
+fn a_program_may_bring_a_component_of_its_own() {
+    let folder = SqliteFolder::new().expect("a folder");
+    let build = |component| {
+        let mut config = sqlite_config(&folder, "");
+        config.plugin = PluginSource::Embedded(Embedded::new("mine", component));
+        Storage::builder(config).limits(LIMITS).build()
+    };
+    let storage = build(cofferdam_backends::SQLITE).expect("the component is sound");
+    assert_eq!(storage.backend().name, "sqlite");
+    assert_eq!(storage.plugin().origin.to_string(), "mine (embedded)");
+    assert_eq!(storage.plugin().size, cofferdam_backends::SQLITE.len() as u64);
+    let refusal = build(cofferdam_backends::MYSQL).err().expect("the other database is configured").to_string();
+    assert!(refusal.starts_with("plugin mine (embedded) is a backend for mysql"), "{refusal}");
+    let refusal = build(b"").err().expect("there is no component").to_string();
+    assert!(refusal.starts_with("mine (embedded) is not a WebAssembly component (it is empty)"), "{refusal}");
 }
 
 /// A file of one's own with this content.
@@ -134,7 +152,7 @@ mod files {
     #[test]
     fn an_empty_file_is_refused() -> Result<()> {
         let (_folder, path) = file("empty.wasm", b"")?;
-        assert_refused(&path, &["is not a WebAssembly component", "the file is empty", "wasm32-wasip2"]);
+        assert_refused(&path, &["is not a WebAssembly component", "it is empty", "wasm32-wasip2"]);
         Ok(())
     }
 
