@@ -12,6 +12,10 @@ test filter="":
 lint:
     cargo xtask lint
 
+# Pack the published packages, and build a bot and a backend from them.
+package:
+    cargo xtask package
+
 # Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
 bench *arguments:
     cargo xtask bench {{arguments}}

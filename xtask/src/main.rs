@@ -7,6 +7,7 @@ mod faults;
 mod floors;
 mod lint;
 mod moves;
+mod package;
 mod run;
 mod setup;
 mod test;
@@ -48,6 +49,8 @@ enum Task {
     },
     /// Check formatting, the layers of the library, clippy and rustdoc, for host and guests; warnings are errors.
     Lint,
+    /// Pack the published packages, and build and run a bot and a backend from them alone.
+    Package,
     /// Build the optimised command and plugins into dist/, ready to copy to another machine.
     Dist,
     /// Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => build::demo(&arguments),
         Task::Test { full, filter } => test::test(full, filter.as_deref()),
         Task::Lint => lint::lint(),
+        Task::Package => package::package(),
         Task::Dist => dist::dist(),
         Task::Bench(arguments) => match bench::bench(&arguments) {
             Ok(code) => return code,
