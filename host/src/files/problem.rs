@@ -1,0 +1,88 @@
+//! Why a name of a file is refused, in a sentence with what to do.
+
+use super::slip::Slip;
+
+/// Why a name is refused: what was received, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is {received}, which {problem}: {}", self.remedy())]
+pub struct FileNameError {
+    pub(super) received: String,
+    pub(super) problem: Problem,
+    pub(super) meant: Option<String>,
+    pub(super) is_there: bool,
+}
+
+impl FileNameError {
+    fn remedy(&self) -> String {
+        match &self.meant {
+            Some(meant) if self.is_there => format!("write {meant}, which is there"),
+            Some(meant) => format!("write {meant}"),
+            None => self.problem.remedy().to_owned(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Problem {
+    #[error("{0}")]
+    Slip(Slip),
+    #[error("is empty")]
+    Empty,
+    #[error("is a switch and no name")]
+    Switch,
+    #[error("is a URL")]
+    Url,
+    #[error("is the address of a server")]
+    Server,
+    #[error("has a driver's options behind it")]
+    Options,
+    #[error("is a database in memory, which a pool of connections cannot share")]
+    Memory,
+    #[error("begins with a colon, as names do that SQLite keeps for itself")]
+    Colon,
+    #[error("begins with two slashes, as a URL does")]
+    Slashes,
+    #[error("has a ~ in it that nobody has replaced by a home folder")]
+    Home,
+    #[error("is written as on Windows")]
+    Windows,
+    #[error("has %20 or %2F in it, as a URL has")]
+    Encoded,
+    #[error("is a pattern that nobody has replaced by a name")]
+    Pattern,
+    #[error("has a comma or a semicolon behind it")]
+    Punctuation,
+    #[error("is the name of a log that SQLite keeps beside a database")]
+    Log,
+    #[error("is a folder")]
+    Folder,
+    #[error("is a file")]
+    File,
+    #[error("is no ordinary file, and cannot be replaced by one")]
+    Special,
+    #[error("has {0} names (hard links), and each of them would have a log of its own")]
+    Links(u64),
+    #[error("is mounted by itself, so that its log would lie outside, where nobody else sees it")]
+    Mount,
+}
+
+impl Problem {
+    /// Whether the name stays refused where there is such a file: it would not be what is opened.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Empty | Self::Memory | Self::Folder | Self::Slip(Slip::Nul))
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Server => "write the path of a file, or set DATABASE_TYPE=mysql and the MYSQL_ variables",
+            Self::Switch | Self::Slip(Slip::Word) => "leave it unset, or write a path",
+            Self::Folder => "name a file in it",
+            Self::File => "name a folder",
+            Self::Memory | Self::Special => "name another file",
+            Self::Log => "name the database itself",
+            Self::Links(_) => "remove the others, or name a copy of it",
+            Self::Mount => "mount the folder that it is in",
+            _ => "write the path itself",
+        }
+    }
+}
