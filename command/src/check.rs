@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{DatabaseConfig, MirrorConfig, OnUnavailable, SpoolConfig, format_duration, misspelt};
+use cofferdam::config::{DatabaseConfig, MirrorConfig, OnUnavailable, Place, SpoolConfig, format_duration, misspelt};
 use cofferdam::files::{Whereabouts, marks_beside};
 use cofferdam::resilience::Status;
 use cofferdam::resilience::spool::{SpoolContent, inspect};
@@ -172,8 +172,8 @@ impl Check {
         if self.no_upgrade {
             open::initialize_existing(storage.storage(), &database).await?;
         }
-        let before = match &database {
-            DatabaseConfig::Sqlite(sqlite) if !sqlite.path.exists() => Err(Made::File),
+        let before = match database.file() {
+            Some(file) if !file.exists() => Err(Made::File),
             _ => storage.storage().schema_version().await?.ok_or(Made::Tables),
         };
         storage.initialize().await?;
@@ -211,7 +211,7 @@ impl Report {
         let (name, version) = (output::escaped(&backend.name), output::escaped(&backend.version));
         let origin = output::escaped(&output::origin(&self.storage.storage().plugin().origin));
         let mut lines = vec![("plugin", format!("{name} {version}, {origin}"))];
-        let place = open::place(&self.storage.storage().config().database);
+        let place = self.storage.storage().config().database.place().to_string();
         let made = match self.database.as_ref().ok().and_then(|database| database.made) {
             None => String::new(),
             Some(Made::File) => ", just created".into(),
@@ -323,10 +323,10 @@ impl Report {
 
 /// Where a database is, for scripts.
 fn place_json(database: &DatabaseConfig) -> Value {
-    match database {
-        DatabaseConfig::Sqlite(sqlite) => json!({ "path": Whereabouts::of(&sqlite.path).path().to_string_lossy() }),
-        DatabaseConfig::Mysql(mysql) => json!({
-            "hosts": mysql.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": mysql.database,
+    match database.place() {
+        Place::File(path) => json!({ "path": Whereabouts::of(path).path().to_string_lossy() }),
+        Place::Server { database, hosts } => json!({
+            "hosts": hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": database,
         }),
     }
 }

@@ -1,22 +1,17 @@
 //! Looking through a file for damage, and showing that it goes on.
 
-use std::io::{IsTerminal, Write};
 use std::pin::pin;
 use std::time::Duration;
 
 use cofferdam::Integrity;
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval};
 
 use crate::failure::Failure;
-use crate::output::escaped;
+use crate::progress::Progress;
 
 /// What is shorter is not shown.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Where no terminal shows it, a line this often.
-const LINE: u64 = 5;
 
 /// The variable that switches the look off, as `--skip-integrity-check` does.
 pub const VARIABLE: &str = "COFFERDAM_INTEGRITY_CHECK";
@@ -34,32 +29,17 @@ pub async fn shown(
     let started = Instant::now();
     let mut ticks = interval(TICK);
     ticks.tick().await;
-    let mut bar = None;
+    let mut progress = Progress::new();
     loop {
         tokio::select! {
             integrity = &mut look => return integrity,
             _ = ticks.tick() => {}
         }
         let seconds = started.elapsed().as_secs();
-        if let Some(events) = events {
-            events(&json!({ "event": "integrity", "file": name, "seconds": seconds }))?;
-        } else if std::io::stderr().is_terminal() {
-            let bar = bar.get_or_insert_with(|| Spinner(ProgressBar::new_spinner()));
-            bar.0.set_message(format!("checking {} for damage, {seconds} s", escaped(name)));
-            bar.0.tick();
-        } else if seconds % LINE == 1 {
-            // What cannot be shown keeps nothing from going on.
-            let _ = writeln!(std::io::stderr(), "checking {} for damage, {seconds} s", escaped(name));
+        match events {
+            Some(events) => events(&json!({ "event": "integrity", "file": name, "seconds": seconds }))?,
+            None => progress.say(&format!("checking {name} for damage, {seconds} s")),
         }
-    }
-}
-
-/// A spinner that goes when it is dropped.
-struct Spinner(ProgressBar);
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }
 

@@ -15,6 +15,7 @@ mod migrate;
 mod open;
 mod output;
 mod plugin;
+mod progress;
 mod signals;
 mod snapshot;
 mod spool;

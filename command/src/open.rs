@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use cofferdam::config::{Claim, DatabaseConfig, claimed, claims_of};
-use cofferdam::files::{FilePath, FileUse, Whereabouts};
+use cofferdam::files::{FilePath, FileUse};
 use cofferdam::plugin::{Origin, PluginError};
 use cofferdam::sql::Engine;
-use cofferdam::{Config, ErrorKind, ResilientStorage, Storage, StorageBuilder, StorageService, threads};
+use cofferdam::{Config, ErrorKind, ResilientStorage, StartError, Storage, StorageService, threads};
 
 use crate::failure::Failure;
 
@@ -78,37 +78,26 @@ pub fn plugin_named(argument: &str, name: &Path) -> Result<Origin, Failure> {
     config_with(&variables)?.plugin.resolve(engine).map_err(|error| PluginError::from(error).into())
 }
 
-/// Where a database is, for people: its full path, or its name and the servers that have it.
-pub fn place(database: &DatabaseConfig) -> String {
-    match database {
-        DatabaseConfig::Sqlite(sqlite) => Whereabouts::of(&sqlite.path).path().display().to_string(),
-        DatabaseConfig::Mysql(mysql) => {
-            let hosts: Vec<_> = mysql.hosts.iter().map(ToString::to_string).collect();
-            format!("{} on {}", mysql.database, hosts.join(", "))
-        }
-    }
-}
-
-/// Loads the backend, away from the threads of the runtime.
+/// Loads the backend.
 pub async fn load(config: Config) -> Result<Storage, Failure> {
-    build(Storage::builder(config)).await
+    build(|| Storage::builder(config).build()).await
 }
 
 /// Loads the backend for a database that is not changed.
 pub async fn load_to_read(config: Config) -> Result<Storage, Failure> {
-    build(Storage::builder(config).read_only()).await
-}
-
-async fn build(builder: StorageBuilder) -> Result<Storage, Failure> {
-    match threads::spawn(move || builder.build()).await {
-        Ok(storage) => Ok(storage?),
-        Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
-    }
+    build(|| Storage::builder(config).read_only().build()).await
 }
 
 /// Loads the backend for something that works for long.
 pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure> {
-    match threads::spawn(move || ResilientStorage::builder(config).build()).await {
+    build(|| ResilientStorage::builder(config).build()).await
+}
+
+/// Away from the threads of the runtime.
+async fn build<S: Send + 'static>(
+    build: impl FnOnce() -> Result<S, StartError> + Send + 'static,
+) -> Result<S, Failure> {
+    match threads::spawn(build).await {
         Ok(storage) => Ok(storage?),
         Err(error) => Err(Failure::failed(format!("loading the plugin failed: {error}"))),
     }
@@ -118,10 +107,10 @@ pub async fn load_resilient(config: Config) -> Result<ResilientStorage, Failure>
 /// a database must not change it, and a mistyped path must not make a new one.
 pub async fn initialize_existing(storage: &Storage, database: &DatabaseConfig) -> Result<(), Failure> {
     const REMEDY: &str = "`cofferdam check`, or starting the bot, ";
-    if let DatabaseConfig::Sqlite(sqlite) = database
-        && let Err(error) = std::fs::metadata(&sqlite.path)
+    if let Some(path) = database.file()
+        && let Err(error) = std::fs::metadata(path)
     {
-        let path = place(database);
+        let path = database.place();
         return Err(Failure::not_found(format!("no database at {path} (DATABASE_PATH): {error}; {REMEDY}creates it")));
     }
     let known = storage.backend().schema_version;
@@ -159,8 +148,10 @@ pub async fn created() -> Result<Storage, Failure> {
     Ok(storage)
 }
 
-/// Closes a storage after `result` and keeps what failed first.
-pub async fn close<T>(storage: Storage, result: Result<T, cofferdam::Error>) -> Result<T, Failure> {
+/// Does something with the database that the environment names, and closes it. What failed first is what is told.
+pub async fn on_existing<T>(work: impl AsyncFnOnce(&Storage) -> cofferdam::Result<T>) -> Result<T, Failure> {
+    let storage = existing().await?;
+    let result = work(&storage).await;
     let closed = storage.close().await;
     let value = result?;
     closed?;

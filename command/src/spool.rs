@@ -1,6 +1,5 @@
 //! `cofferdam spool`
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::output::Row;
+use crate::progress::Progress;
 use crate::{open, output};
 
 /// Inspect and replay the spool: the local file of writes that wait for the database.
@@ -274,33 +274,25 @@ const HOPE: Duration = Duration::from_secs(10);
 /// Waits until the storage has emptied its spool, and shows how far it is. `false` where the database answers, and refuses what
 /// waits.
 async fn empty(storage: &ResilientStorage, total: usize) -> bool {
-    let terminal = std::io::stderr().is_terminal();
-    let mut ticks = tokio::time::interval(if terminal { Duration::from_millis(100) } else { Duration::from_secs(2) });
+    let mut progress = Progress::new();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
     // The first tick comes at once.
     ticks.tick().await;
     let mut moved = (usize::MAX, tokio::time::Instant::now());
-    let is_empty = loop {
+    loop {
         let (depth, paused) =
             storage.status().spool.map_or((0, None), |SpoolStatus { depth, paused, .. }| (depth, paused));
         if depth == 0 {
-            break true;
+            return true;
         }
         if depth != moved.0 || paused.is_none_or(|error| error.kind() != ErrorKind::Refused) {
             moved = (depth, tokio::time::Instant::now());
         } else if moved.1.elapsed() > HOPE {
-            break false;
+            return false;
         }
         tokio::select! {
-            _ = ticks.tick() => {
-                let done = total.saturating_sub(depth);
-                let end = if terminal { "\r" } else { "\n" };
-                let _ = write!(std::io::stderr(), "{done} of {total} replayed{end}");
-            }
+            _ = ticks.tick() => progress.say(&format!("{} of {total} replayed", total.saturating_sub(depth))),
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
         }
-    };
-    if terminal {
-        let _ = write!(std::io::stderr(), "\x1b[K");
     }
-    is_empty
 }

@@ -7,7 +7,7 @@ use cofferdam::{MessageState, StorageService};
 
 use crate::arguments::positive_duration;
 use crate::failure::Failure;
-use crate::open::{self, EXIT_CODES};
+use crate::open::{EXIT_CODES, on_existing};
 use crate::output;
 
 /// Read and write message states: the last message processed in a channel or thread.
@@ -50,10 +50,9 @@ pub struct Get {
 
 impl Get {
     async fn run(self) -> Result<(), Failure> {
-        let storage = open::existing().await?;
-        let result = storage.get_message_state(&self.channel, self.thread.as_deref()).await;
-        let found = open::close(storage, result).await?;
-        output::print_row(found, self.json, || missing(&self.channel, self.thread.as_deref()))
+        let Self { channel, thread, json } = &self;
+        let found = on_existing(async |storage| storage.get_message_state(channel, thread.as_deref()).await).await?;
+        output::print_row(found, *json, || missing(channel, thread.as_deref()))
     }
 }
 
@@ -84,12 +83,11 @@ pub struct List {
 
 impl List {
     async fn run(self) -> Result<(), Failure> {
-        let storage = open::existing().await?;
-        let result = match self.window {
+        let states = on_existing(async |storage| match self.window {
             Some(window) => storage.get_message_states_within_window(window).await,
             None => storage.get_all_message_states().await,
-        };
-        let states = open::close(storage, result).await?;
+        });
+        let states = states.await?;
         output::print_rows(&states, self.limit, self.json)
     }
 }
@@ -122,12 +120,11 @@ impl Put {
     async fn run(self) -> Result<(), Failure> {
         let seen = self.seen.unwrap_or_else(output::now);
         let state = MessageState::new(self.channel, self.thread.as_deref(), self.message, seen);
-        let storage = open::existing().await?;
-        let result = match storage.upsert_message_state(&state).await {
-            Ok(_) => storage.get_message_state(&state.channel_id, state.thread_id.as_deref()).await,
-            Err(error) => Err(error),
-        };
-        let stored = open::close(storage, result).await?;
-        output::print_row(stored, self.json, || missing(&state.channel_id, state.thread_id.as_deref()))
+        let (channel, thread) = (&*state.channel_id, state.thread_id.as_deref());
+        let stored = on_existing(async |storage| {
+            storage.upsert_message_state(&state).await?;
+            storage.get_message_state(channel, thread).await
+        });
+        output::print_row(stored.await?, self.json, || missing(channel, thread))
     }
 }

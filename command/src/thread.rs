@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::arguments::positive_duration;
 use crate::failure::Failure;
-use crate::open::{self, EXIT_CODES};
+use crate::open::{EXIT_CODES, on_existing};
 use crate::output;
 
 /// Read, write and clean up thread ownerships: the threads in which the bot answers without being mentioned.
@@ -48,9 +48,7 @@ pub struct Get {
 
 impl Get {
     async fn run(self) -> Result<(), Failure> {
-        let storage = open::existing().await?;
-        let result = storage.get_thread_ownership(&self.thread).await;
-        let found = open::close(storage, result).await?;
+        let found = on_existing(async |storage| storage.get_thread_ownership(&self.thread).await).await?;
         output::print_row(found, self.json, || missing(&self.thread))
     }
 }
@@ -77,9 +75,7 @@ pub struct List {
 
 impl List {
     async fn run(self) -> Result<(), Failure> {
-        let storage = open::existing().await?;
-        let result = storage.get_all_thread_ownerships().await;
-        let ownerships = open::close(storage, result).await?;
+        let ownerships = on_existing(async |storage| storage.get_all_thread_ownerships().await).await?;
         output::print_rows(&ownerships, self.limit, self.json)
     }
 }
@@ -112,13 +108,11 @@ impl Put {
     async fn run(self) -> Result<(), Failure> {
         let made = self.made.unwrap_or_else(output::now);
         let ownership = ThreadOwnership::new(self.thread, self.user, self.bot, made);
-        let storage = open::existing().await?;
-        let result = match storage.upsert_thread_ownership(&ownership).await {
-            Ok(_) => storage.get_thread_ownership(&ownership.thread_id).await,
-            Err(error) => Err(error),
-        };
-        let stored = open::close(storage, result).await?;
-        output::print_row(stored, self.json, || missing(&ownership.thread_id))
+        let stored = on_existing(async |storage| {
+            storage.upsert_thread_ownership(&ownership).await?;
+            storage.get_thread_ownership(&ownership.thread_id).await
+        });
+        output::print_row(stored.await?, self.json, || missing(&ownership.thread_id))
     }
 }
 
@@ -140,10 +134,9 @@ pub struct Cleanup {
 
 impl Cleanup {
     async fn run(self) -> Result<(), Failure> {
-        let storage = open::existing().await?;
-        let result = storage.cleanup_old_thread_ownerships(self.older_than).await;
+        let removed = on_existing(async |storage| storage.cleanup_old_thread_ownerships(self.older_than).await).await?;
         // A storage without a spool stores.
-        let removed = open::close(storage, result).await?.stored().unwrap_or_default();
+        let removed = removed.stored().unwrap_or_default();
         match self.json {
             true => output::print_json(&json!({ "removed": removed })),
             false => output::print(&format!("{removed} ownerships removed")),

@@ -63,6 +63,11 @@ pub fn try_spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     Ok(task)
 }
 
+/// What is in a mutex, also where a thread has panicked with it: nothing here is left half changed by a panic.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs what may take long, such as opening a file, on this thread. A multi-threaded runtime is told, so that its
 /// other tasks go on.
 pub(crate) fn run_slow<T>(work: impl FnOnce() -> T) -> T {
@@ -105,7 +110,7 @@ struct State {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Gives the job back where there is no thread for it.

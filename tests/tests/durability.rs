@@ -9,10 +9,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::task::Poll;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam::{MessageState, StorageService};
+use cofferdam_tests::harness::seed;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
 use rusqlite::Connection;
@@ -28,28 +29,6 @@ const MICROSECONDS: u64 = 3_000;
 /// Every so many kills one comes so early that it can hit the start and the recovery of the write-ahead log.
 const EARLY: usize = 5;
 const START: u64 = 150_000;
-
-/// Random numbers (SplitMix64) that a printed seed repeats.
-struct Random(u64);
-
-impl Random {
-    /// From the variable `COFFERDAM_TEST_SEED`, or from the clock.
-    fn seeded() -> Result<Self> {
-        let seed = match std::env::var("COFFERDAM_TEST_SEED") {
-            Ok(seed) => seed.parse().context("COFFERDAM_TEST_SEED is no number")?,
-            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() & u128::from(u64::MAX))?,
-        };
-        println!("COFFERDAM_TEST_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
 
 /// A host that writes until it is killed.
 struct Load {
@@ -123,19 +102,19 @@ impl Record {
 /// Kills hosts on one file, none of which closes it: each starts on the write-ahead log that the one before left.
 fn survive(callers: usize) -> Result<()> {
     let folder = SqliteFolder::new()?;
-    let mut random = Random::seeded()?;
+    let mut random = seed::random()?;
     let mut record = Record::default();
     for kill in 0..KILLS {
         let mut load = Load::start(&folder.database(), callers)?;
         if kill % EARLY == EARLY - 1 {
-            std::thread::sleep(Duration::from_micros(random.below(START)));
+            std::thread::sleep(Duration::from_micros(random.u64(..START)));
         } else {
-            let until = record.writes + 1 + random.below(ANSWERS);
+            let until = record.writes + 1 + random.u64(..ANSWERS);
             while record.writes < until {
                 let line = load.lines.recv().context("the host ended by itself; its error is above")?;
                 record.line(&line)?;
             }
-            std::thread::sleep(Duration::from_micros(random.below(MICROSECONDS)));
+            std::thread::sleep(Duration::from_micros(random.u64(..MICROSECONDS)));
         }
         load.kill()?;
         for line in &load.lines {

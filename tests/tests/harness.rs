@@ -1,19 +1,16 @@
 //! The proxy and the file system that faults are made with behave as the faults expect.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
-use std::process::{Command, Stdio};
+use std::io::{ErrorKind, Write};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use cofferdam_tests::harness::proxy::{Direction, Mode, Proxy};
 use cofferdam_tests::harness::tmpfs::Tmpfs;
+use cofferdam_tests::harness::victim;
 use cofferdam_tests::harness::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-
-/// Set for the process that a test starts and kills.
-const VICTIM: &str = "COFFERDAM_TEST_VICTIM";
 
 /// Long enough to say that nothing comes.
 const NOTHING: Duration = Duration::from_millis(200);
@@ -154,7 +151,7 @@ fn a_file_system_fills_grows_and_can_be_read_only() -> Result<()> {
 /// The other half of the test below: runs in a process that is killed.
 #[test]
 fn victim() -> Result<()> {
-    if std::env::var_os(VICTIM).is_some() {
+    if victim::is_one() {
         let disk = Tmpfs::mount(1 << 20)?;
         let _open = std::fs::File::create(disk.path().join("file"))?;
         eprintln!("mounted {}", disk.path().display());
@@ -167,19 +164,8 @@ fn victim() -> Result<()> {
 
 #[tokio::test]
 async fn a_process_that_is_killed_leaves_no_mount() -> Result<()> {
-    let mut victim = Command::new(std::env::current_exe()?)
-        .args(["--exact", "victim", "--nocapture"])
-        .env(VICTIM, "1")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut output = BufReader::new(victim.stderr.take().context("output")?);
-    let mut line = String::new();
-    while !line.starts_with("mounted ") {
-        line.clear();
-        ensure!(output.read_line(&mut line)? > 0, "the victim ended");
-    }
-    let folder = std::path::PathBuf::from(line.trim_start_matches("mounted ").trim());
+    let (mut victim, folder) = victim::start("mounted ")?;
+    let folder = std::path::PathBuf::from(folder);
     assert!(folder.exists());
     victim.kill()?;
     victim.wait()?;

@@ -1,16 +1,13 @@
 //! The servers that the tests start behave as the tests expect.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
+use cofferdam_tests::harness::victim;
 use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
-
-/// Set for the process that a test starts and kills.
-const VICTIM: &str = "COFFERDAM_TEST_VICTIM";
 
 #[tokio::test]
 async fn databases_are_apart_and_have_the_charset_asked_for() -> Result<()> {
@@ -51,7 +48,7 @@ async fn a_server_that_is_killed_starts_again_with_its_committed_rows() -> Resul
 /// The other half of the test below: runs in a process that is killed.
 #[tokio::test]
 async fn victim() -> Result<()> {
-    if std::env::var_os(VICTIM).is_some() {
+    if victim::is_one() {
         let server = MysqlServer::start(&[]).await?;
         let mut connection = server.administrator().await?;
         let (pid_file, socket): (String, String) =
@@ -64,19 +61,8 @@ async fn victim() -> Result<()> {
 
 #[tokio::test]
 async fn a_process_that_is_killed_leaves_no_server_and_no_folder() -> Result<()> {
-    let mut victim = Command::new(std::env::current_exe()?)
-        .args(["--exact", "victim", "--nocapture"])
-        .env(VICTIM, "1")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut output = std::io::BufReader::new(victim.stderr.take().context("output")?);
-    let mut line = String::new();
-    while !line.starts_with("server ") {
-        line.clear();
-        anyhow::ensure!(std::io::BufRead::read_line(&mut output, &mut line)? > 0, "the victim ended");
-    }
-    let mut words = line.split_whitespace().skip(1);
+    let (mut victim, line) = victim::start("server ")?;
+    let mut words = line.split_whitespace();
     let process = PathBuf::from("/proc").join(words.next().context("a process id")?);
     let folder = PathBuf::from(words.next().context("a socket")?).parent().context("a folder")?.to_owned();
     assert!(process.exists() && folder.exists());

@@ -4,6 +4,7 @@
 //! standard input with `done NANOSECONDS ROWS` or `error MESSAGE`, until its input ends. The same statements, settings,
 //! rows and checks as everybody's.
 
+mod contestant;
 mod model;
 mod mysql;
 #[path = "../../src/shared/mod.rs"]

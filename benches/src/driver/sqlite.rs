@@ -116,7 +116,12 @@ fn operate(connection: &Connection, rows: &Rows, work: &Work, index: u64) -> Res
     }
 }
 
-fn get(connection: &Connection, key: &MessageState) -> Result<Option<MessageState>> {
+/// Reads a state by its key.
+///
+/// # Errors
+///
+/// As rusqlite.
+pub fn get(connection: &Connection, key: &MessageState) -> Result<Option<MessageState>> {
     let mut statement = connection.prepare_cached(SQLITE.get)?;
     let found = statement.query_row((&key.channel_id, &key.thread_id), |row| {
         Ok(MessageState {
@@ -132,7 +137,12 @@ fn get(connection: &Connection, key: &MessageState) -> Result<Option<MessageStat
     Ok(found.optional()?)
 }
 
-fn upsert(connection: &Connection, state: &MessageState) -> Result<u64> {
+/// Writes a state.
+///
+/// # Errors
+///
+/// As rusqlite, and where another number of rows than one changed.
+pub fn upsert(connection: &Connection, state: &MessageState) -> Result<u64> {
     let now = rows::now();
     let changed = connection.prepare_cached(SQLITE.upsert)?.execute((
         &state.channel_id,
@@ -146,7 +156,12 @@ fn upsert(connection: &Connection, state: &MessageState) -> Result<u64> {
     Ok(1)
 }
 
-fn list(connection: &Connection, text: &str, parameters: &[&dyn ToSql]) -> Result<Vec<MessageState>> {
+/// Reads states by a statement with these parameters.
+///
+/// # Errors
+///
+/// As rusqlite.
+pub fn list(connection: &Connection, text: &str, parameters: &[&dyn ToSql]) -> Result<Vec<MessageState>> {
     let read = |row: &Row<'_>| {
         Ok(MessageState {
             id: row.get(0)?,

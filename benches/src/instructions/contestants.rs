@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use cofferdam::plugin::Limits;
 use cofferdam::{MessageState, Storage, StorageService, TransferService};
+use cofferdam_benches::driver::sqlite;
+use cofferdam_benches::shared::statements::SQLITE;
 use cofferdam_tests::harness::storage::sqlite_config;
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
@@ -90,74 +92,24 @@ impl Contestant for Plugin {
 }
 
 /// The bare driver, on the thread of the caller, with the statements of the plugin, prepared once.
-pub struct Rusqlite {
-    connection: Connection,
-}
+pub struct Rusqlite(Connection);
 
 impl Rusqlite {
     pub fn open(path: &Path) -> Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = 1000; PRAGMA foreign_keys = ON;",
-        )?;
-        Ok(Self { connection })
+        sqlite::connect(path).map(Self)
     }
 }
 
 impl Contestant for Rusqlite {
     fn get(&mut self, state: &MessageState) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, last_message_id, last_seen_timestamp, created_at, updated_at \
-             FROM message_states WHERE channel_id = ? AND thread_id IS ?",
-        )?;
-        let found = statement.query_row((&state.channel_id, &state.thread_id), |row| {
-            Ok(MessageState {
-                id: row.get(0)?,
-                channel_id: state.channel_id.clone(),
-                thread_id: state.thread_id.clone(),
-                last_message_id: row.get(1)?,
-                last_seen_timestamp: row.get(2)?,
-                created_at: row.get(3)?,
-                updated_at: row.get(4)?,
-            })
-        })?;
-        check(Some(found), state)
+        check(sqlite::get(&self.0, state)?, state)
     }
 
     fn upsert(&mut self, state: &MessageState) -> Result<()> {
-        let mut statement = self.connection.prepare_cached(
-            "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) \
-             VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_message_id = excluded.last_message_id, \
-             last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at",
-        )?;
-        let changed = statement.execute((
-            &state.channel_id,
-            &state.thread_id,
-            &state.last_message_id,
-            state.last_seen_timestamp,
-            state.created_at,
-            state.updated_at,
-        ))?;
-        ensure!(changed == 1, "{changed} rows changed");
-        Ok(())
+        sqlite::upsert(&self.0, state).map(drop)
     }
 
     fn list(&mut self) -> Result<usize> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at \
-             FROM message_states ORDER BY +last_seen_timestamp DESC, channel_id, thread_id",
-        )?;
-        let states = statement.query_map((), |row| {
-            Ok(MessageState {
-                id: row.get(0)?,
-                channel_id: row.get(1)?,
-                thread_id: row.get(2)?,
-                last_message_id: row.get(3)?,
-                last_seen_timestamp: row.get(4)?,
-                created_at: row.get(5)?,
-                updated_at: row.get(6)?,
-            })
-        })?;
-        Ok(states.collect::<rusqlite::Result<Vec<_>>>()?.len())
+        Ok(sqlite::list(&self.0, SQLITE.all, &[])?.len())
     }
 }

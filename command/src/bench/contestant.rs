@@ -11,11 +11,11 @@ use cofferdam::sql::{Engine, Server};
 use cofferdam::{MessageKey, MessageState, Storage, StorageService, TransferService, plugin, threads};
 
 use super::callers::Callers;
-use super::progress::Progress;
 use super::rows::Rows;
 use super::scratch::{Scratch, ScratchDatabase, file_in};
 use super::tally::Tally;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::{open, output};
 
 /// Rows in one import or export: large enough to be quick, small enough for every limit.

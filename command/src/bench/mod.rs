@@ -2,7 +2,6 @@
 
 mod callers;
 mod contestant;
-mod progress;
 mod report;
 mod rows;
 mod scratch;
@@ -17,9 +16,9 @@ use serde_json::{Value, json};
 
 use self::callers::Callers;
 use self::contestant::Contestant;
-use self::progress::Progress;
 use crate::failure::Failure;
 use crate::output;
+use crate::progress::Progress;
 use crate::signals::Signals;
 
 /// The longest turn of one plugin.

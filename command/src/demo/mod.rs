@@ -16,7 +16,6 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use cofferdam::Config;
-use cofferdam::config::DatabaseConfig;
 use cofferdam::files::FileUse;
 use jiff::Timestamp;
 
@@ -207,13 +206,7 @@ impl Demo {
                 ),
             )?;
         }
-        let database = match &config.database {
-            DatabaseConfig::Sqlite(sqlite) => format!("SQLite, {}", sqlite.path.display()),
-            DatabaseConfig::Mysql(mysql) => {
-                let hosts: Vec<_> = mysql.hosts.iter().map(ToString::to_string).collect();
-                format!("MySQL, database {} on {}", mysql.database, hosts.join(", "))
-            }
-        };
+        let database = format!("{}, {}", config.database.engine().name(), config.database.place());
         narrator.say("database", &output::escaped(&database))?;
         Ok((config, environment))
     }

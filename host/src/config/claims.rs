@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, Origin, Spec, variable_named};
+use super::{Config, ConfigError, Origin, Spec, VARIABLES, variable_named};
 use crate::files::{FilePath, FileUse, Whereabouts, of_spool, of_sqlite};
 
 /// Files that a configuration uses for one thing.
@@ -29,15 +29,6 @@ impl Claim {
 
 /// The files that an environment names, as far as they can be told without the rest of it.
 pub fn claims_of(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<Claim> {
-    const READ: [&str; 7] = [
-        "MYSQL_PASSWORD_FILE",
-        "COFFERDAM_FROM_PASSWORD_FILE",
-        "COFFERDAM_TO_PASSWORD_FILE",
-        "COFFERDAM_MIRROR_PASSWORD_FILE",
-        "MYSQL_TLS_CA",
-        "COFFERDAM_PLUGIN",
-        "COFFERDAM_PLUGINS",
-    ];
     let path = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let default = || variable_named("DATABASE_PATH").and_then(|variable| variable.default_value()).map(PathBuf::from);
     let database = path("DATABASE_PATH").or_else(default);
@@ -48,7 +39,12 @@ pub fn claims_of(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<Claim> {
     let databases = [("DATABASE_PATH", database), ("COFFERDAM_MIRROR", mirror)];
     let databases = databases.into_iter().filter_map(|(name, path)| Some(Claim::written(name, of_sqlite(&path?))));
     let spool = path("COFFERDAM_SPOOL").map(|path| Claim::written("COFFERDAM_SPOOL", of_spool(&path)));
-    let read = READ.into_iter().filter_map(|name| Some(Claim::read(name, path(name)?)));
+    // Of every engine: passwords and authorities.
+    let is_read = |name: &&str| {
+        name.ends_with("_FILE") || name.ends_with("_CA") || ["COFFERDAM_PLUGIN", "COFFERDAM_PLUGINS"].contains(name)
+    };
+    let read = VARIABLES.iter().map(|variable| variable.name).filter(is_read);
+    let read = read.filter_map(|name| Some(Claim::read(name, path(name)?)));
     databases.chain(spool).chain(read).collect()
 }
 
@@ -68,8 +64,10 @@ impl Config {
         }
         if let Some(mirror) = &self.mirror {
             claims.extend(mirror.config.claims().into_iter().filter_map(|claim| match claim.variable {
-                "DATABASE_PATH" => Some(Claim { variable: "COFFERDAM_MIRROR", ..claim }),
-                "MYSQL_PASSWORD_FILE" => Some(Claim { variable: "COFFERDAM_MIRROR_PASSWORD_FILE", ..claim }),
+                _ if claim.is_written => Some(Claim { variable: "COFFERDAM_MIRROR", ..claim }),
+                name if name.ends_with("_PASSWORD_FILE") => {
+                    Some(Claim { variable: "COFFERDAM_MIRROR_PASSWORD_FILE", ..claim })
+                }
                 _ => None,
             }));
         }

@@ -11,6 +11,7 @@ mod duration;
 mod locate;
 mod mirror;
 mod mysql;
+mod place;
 mod read;
 mod resilience;
 mod spec;
@@ -26,6 +27,7 @@ pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, Retry
 pub use duration::{format_duration, parse_duration};
 pub use locate::{Embedded, Origin, PluginNotFound};
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
+pub use place::Place;
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
 pub use spec::{Spec, SpecError};
@@ -88,10 +90,10 @@ macro_rules! database_config {
                 }
             }
 
-            /// The file that holds it, if it is one.
-            pub fn file(&self) -> Option<&Path> {
+            /// Where it is.
+            pub fn place(&self) -> Place<'_> {
                 match self {
-                    $(Self::$variant(config) => config.file(),)*
+                    $(Self::$variant(config) => config.place(),)*
                 }
             }
 
@@ -113,6 +115,21 @@ macro_rules! database_config {
     };
 }
 with_engines!(database_config);
+
+impl DatabaseConfig {
+    /// The file that holds it, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self.place() {
+            Place::File(path) => Some(path),
+            Place::Server { .. } => None,
+        }
+    }
+
+    /// Whether both are one database, as far as that can be told without asking it.
+    fn is_same(&self, other: &Self) -> bool {
+        self.engine() == other.engine() && self.place().is_same(&other.place())
+    }
+}
 
 /// The connection pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! How to reach MySQL or MariaDB servers.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Claim, Secret};
+use super::{Claim, Place, Secret};
 
 /// One MySQL or MariaDB server, or several that hold the same database.
 #[derive(Clone, Debug)]
@@ -130,9 +130,8 @@ impl TlsMode {
 }
 
 impl MysqlConfig {
-    /// A server has files of its own.
-    pub(super) fn file(&self) -> Option<&Path> {
-        None
+    pub(super) fn place(&self) -> Place<'_> {
+        Place::Server { database: &self.database, hosts: &self.hosts }
     }
 
     pub(super) fn claims(&self) -> Vec<Claim> {

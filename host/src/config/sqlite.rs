@@ -1,8 +1,8 @@
 //! What a SQLite file needs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::Claim;
+use super::{Claim, Place};
 use crate::files::of_sqlite;
 
 /// A SQLite file.
@@ -13,8 +13,8 @@ pub struct SqliteConfig {
 }
 
 impl SqliteConfig {
-    pub(super) fn file(&self) -> Option<&Path> {
-        Some(&self.path)
+    pub(super) fn place(&self) -> Place<'_> {
+        Place::File(&self.path)
     }
 
     pub(super) fn claims(&self) -> Vec<Claim> {

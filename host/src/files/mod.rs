@@ -2,23 +2,29 @@
 //!
 //! - `slip`: leftovers in a text of a shell, an env file, a template or a person.
 //! - `name`: [`FilePath`], a validated name. Every variable, option and SPEC that takes a file goes through it.
+//! - `problem`: what is wrong with a name, in a sentence.
+//! - `contents`: the kind of a file, from its first bytes.
 //! - `identity`: [`Whereabouts`], the location of a name, whether the file exists or not; [`is_same`].
 //! - `links`: files with several names, and files that are mounts of their own.
 
+mod contents;
 mod identity;
 mod links;
 mod name;
+mod problem;
 pub(crate) mod slip;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "snapshot")]
+pub(crate) use self::contents::irreplaceable;
+pub(crate) use self::contents::{SQLITE, head};
 pub(crate) use self::identity::FileId;
 pub use self::identity::{Whereabouts, is_same};
 pub(crate) use self::links::{Hazard, hazard};
-#[cfg(feature = "snapshot")]
-pub(crate) use self::name::irreplaceable;
-pub use self::name::{FileNameError, FilePath, FileUse};
+pub use self::name::{FilePath, FileUse};
+pub use self::problem::FileNameError;
 
 /// A file beside another one.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -5,14 +5,14 @@
 //! exactly such a name is accepted, unless the file that the name resembles exists too.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use super::contents::{LOGS, is_sqlite};
 use super::identity::Whereabouts;
 use super::links::{Hazard, hazard};
+use super::problem::{FileNameError, Problem};
 use super::slip::{self, Slip};
 
 /// What a file is named for.
@@ -76,94 +76,6 @@ impl AsRef<Path> for FilePath {
 impl From<FilePath> for PathBuf {
     fn from(path: FilePath) -> Self {
         path.0
-    }
-}
-
-/// Why a name is refused: the name as it was received, and a suggestion.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is {received}, which {problem}: {}", self.remedy())]
-pub struct FileNameError {
-    received: String,
-    problem: Problem,
-    meant: Option<String>,
-    is_there: bool,
-}
-
-impl FileNameError {
-    fn remedy(&self) -> String {
-        match &self.meant {
-            Some(meant) if self.is_there => format!("write {meant}, which exists"),
-            Some(meant) => format!("write {meant}"),
-            None => self.problem.remedy().to_owned(),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum Problem {
-    #[error("{0}")]
-    Slip(Slip),
-    #[error("is empty")]
-    Empty,
-    #[error("is a switch, not a name")]
-    Switch,
-    #[error("is a URL")]
-    Url,
-    #[error("is the address of a server")]
-    Server,
-    #[error("ends with a driver's options")]
-    Options,
-    #[error("is a database in memory, which a pool of connections cannot share")]
-    Memory,
-    #[error("begins with a colon, which SQLite reserves")]
-    Colon,
-    #[error("begins with two slashes, as a URL does")]
-    Slashes,
-    #[error("contains a ~ that was not replaced by a home folder")]
-    Home,
-    #[error("is a Windows path")]
-    Windows,
-    #[error("contains %20 or %2F, as a URL does")]
-    Encoded,
-    #[error("is a pattern that was not replaced by a name")]
-    Pattern,
-    #[error("ends with a comma or a semicolon")]
-    Punctuation,
-    #[error("is the name of a log file that SQLite keeps beside a database")]
-    Log,
-    #[error("is a folder")]
-    Folder,
-    #[error("is a file")]
-    File,
-    #[error("is not a regular file, and cannot be replaced by one")]
-    Special,
-    #[error("has {0} names (hard links), and each of them would have its own write-ahead log")]
-    Links(u64),
-    #[error(
-        "is mounted by itself, so that its write-ahead log would be outside the mount, where no other host sees \
-        it"
-    )]
-    Mount,
-}
-
-impl Problem {
-    /// Whether the name stays refused where there is such a file: it would not be what is opened.
-    fn is_final(&self) -> bool {
-        matches!(self, Self::Empty | Self::Memory | Self::Folder | Self::Slip(Slip::Nul))
-    }
-
-    fn remedy(&self) -> &'static str {
-        match self {
-            Self::Server => "write the path of a file, or set DATABASE_TYPE=mysql and the MYSQL_ variables",
-            Self::Switch | Self::Slip(Slip::Word) => "leave it unset, or write a path",
-            Self::Folder => "name a file in it",
-            Self::File => "name a folder",
-            Self::Memory | Self::Special => "name another file",
-            Self::Log => "name the database itself",
-            Self::Links(_) => "remove the others, or name a copy of it",
-            Self::Mount => "mount the folder that it is in",
-            _ => "write the path itself",
-        }
     }
 }
 
@@ -245,8 +157,6 @@ fn problem_of(text: &str, usage: FileUse) -> Option<Problem> {
     found.into_iter().find_map(|(is, problem)| is.then_some(problem))
 }
 
-const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
-
 /// What only a look at what is there tells.
 fn problem_at(path: &Path, usage: FileUse) -> Option<Problem> {
     let there = std::fs::metadata(path).ok();
@@ -283,48 +193,6 @@ fn is_of_use(path: &Path, problem: &Problem, usage: FileUse) -> bool {
         FileUse::Output => *problem != Problem::Log && path.is_file(),
         // An empty one may have been made by the same mistake.
         FileUse::Database | FileUse::Source => is_sqlite(path),
-    }
-}
-
-/// Whether a file begins as SQLite's databases do.
-///
-/// On a database that this process has open, closing the file again would take its locks away.
-pub(crate) fn is_sqlite(path: &Path) -> bool {
-    let mut head = [0; 16];
-    path.is_file()
-        && File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
-        && &head == b"SQLite format 3\0"
-}
-
-/// What a file is that nothing may take the place of; `None` for one that may be replaced.
-#[cfg(feature = "snapshot")]
-pub(crate) fn irreplaceable(path: &Path) -> Option<&'static str> {
-    let real = std::fs::canonicalize(path).ok()?;
-    let name = real.as_os_str().as_bytes();
-    let beside = |suffix: &str| super::with_suffix(&real, suffix).exists();
-    // Before it is opened: see `is_sqlite`.
-    if LOGS.iter().any(|log| beside(log)) {
-        return Some("a SQLite database that is in use");
-    }
-    let base_of =
-        |suffix: &str| name.strip_suffix(suffix.as_bytes()).map(|base| PathBuf::from(OsStr::from_bytes(base)));
-    if LOGS.iter().filter_map(|log| base_of(log)).any(|base| base.exists()) {
-        return Some("a log of SQLite's");
-    }
-    if base_of("-lock").is_some_and(|base| is_sqlite(&base)) {
-        return Some("the lock of a spool");
-    }
-    let mut head = [0; 16];
-    let mut length = 0;
-    if let Ok(mut file) = File::open(&real) {
-        while let Ok(more @ 1..) = file.read(&mut head[length..]) {
-            length += more;
-        }
-    }
-    match &head[..length] {
-        b"SQLite format 3\0" => Some("a SQLite database"),
-        [b'\0', b'a', b's', b'm', ..] => Some("a WebAssembly component"),
-        _ => None,
     }
 }
 
@@ -453,175 +321,4 @@ fn hide_secrets(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::OsStringExt;
-
-    use super::*;
-
-    fn refused(name: &str) -> String {
-        let home = Path::new("/home/bot");
-        FilePath::new(name, FileUse::Database, Some(home)).expect_err(name).to_string()
-    }
-
-    #[test]
-    fn a_name_that_nobody_meant_is_refused_with_what_to_write() {
-        for (name, problem, remedy) in [
-            ("", "is empty", "write the path"),
-            ("x\0", "NUL", "write x"),
-            ("./bot.db?_journal_mode=WAL&_busy_timeout=5000", "a driver's options", "write ./bot.db"),
-            ("bot.db?mode", "a driver's options", "write bot.db"),
-            ("bot?cache=shared", "a driver's options", "write bot"),
-            ("bot.db;Version=3;", "a driver's options", "write bot.db"),
-            ("Data Source=bot.db;Cache=Shared", "a driver's options", "write bot.db"),
-            ("file:bot.db", "is a URL", "write bot.db"),
-            ("FILE:bot.db?mode=ro", "is a URL", "write bot.db"),
-            ("file:///srv/my%20bot.db", "is a URL", "write /srv/my bot.db"),
-            ("file://localhost/srv/bot.db", "is a URL", "write /srv/bot.db"),
-            ("sqlite:bot.db", "is a URL", "write bot.db"),
-            ("sqlite3:///bot.db", "is a URL", "write bot.db"),
-            ("sqlite:////srv/bot.db", "is a URL", "write /srv/bot.db"),
-            ("sqlite://srv/bot.db", "is a URL", "write srv/bot.db"),
-            ("sqlite+aiosqlite:///bot.db", "is a URL", "write bot.db"),
-            ("jdbc:sqlite:/srv/bot.db", "is a URL", "write /srv/bot.db"),
-            ("https://example.org/bot.db", "is a URL", "write "),
-            ("mysql://bot:hunter2@db/bot", "the address of a server", "DATABASE_TYPE=mysql"),
-            ("bot:hunter2@tcp(127.0.0.1:3306)/bot", "the address of a server", "DATABASE_TYPE=mysql"),
-            (":memory:", "in memory", "name another file"),
-            ("file::memory:?cache=shared", "in memory", "name another file"),
-            (":MEMORY:", "in memory", "name another file"),
-            (":bot.db", "begins with a colon", "write the path"),
-            ("//srv/bot.db", "two slashes", "write /srv/bot.db"),
-            ("~/bot/bot.db", "a ~", "write /home/bot/bot/bot.db"),
-            ("~bot/bot.db", "a ~", "write the path"),
-            ("~", "a ~", "write the path"),
-            ("/srv/~/bot.db", "a ~", "write the path"),
-            ("%h/bot.db", "a ~", "write /home/bot/bot.db"),
-            ("$HOME/bot.db", "a variable", "write /home/bot/bot.db"),
-            ("${DATA_DIR}/bot.db", "a variable", "write the path"),
-            ("$(pwd)/bot.db", "a variable", "write the path"),
-            ("%APPDATA%/bot.db", "a variable", "write the path"),
-            ("{{ .Values.path }}", "a variable", "write the path"),
-            ("<path>", "a variable", "write the path"),
-            ("\"./bot.db\"", "a quote", "write ./bot.db"),
-            ("'./bot.db'", "a quote", "write ./bot.db"),
-            ("\u{201c}bot.db\u{201d}", "a quote", "write bot.db"),
-            (" bot.db", "a blank", "write bot.db"),
-            ("bot.db\n", "a blank", "write bot.db"),
-            ("bot.db\r", "a blank", "write bot.db"),
-            ("\u{feff}bot.db", "a blank", "write bot.db"),
-            ("bot.db\u{200b}", "a blank", "write bot.db"),
-            ("bot.db\u{a0}", "a blank", "write bot.db"),
-            ("bo\nt.db", "a line break", "write the path"),
-            ("bo\x1b[31mt.db", "a line break", "write the path"),
-            ("./bot.db # the bot's", "a comment", "write ./bot.db"),
-            ("DATABASE_PATH=./bot.db", "the name of a variable", "write ./bot.db"),
-            ("undefined", "word for no value", "leave it unset"),
-            ("None", "word for no value", "leave it unset"),
-            ("/srv/undefined/bot.db", "word for no value", "leave it unset"),
-            ("off", "is a switch", "leave it unset"),
-            ("-", "is a switch", "leave it unset"),
-            ("C:\\bot\\bot.db", "a Windows path", "write the path"),
-            ("C:/bot/bot.db", "a Windows path", "write the path"),
-            ("data\\bot.db", "a Windows path", "write data/bot.db"),
-            ("/srv/my%20bot.db", "%20", "write /srv/my bot.db"),
-            ("data/*.db", "a pattern", "write the path"),
-            ("bot.db,", "a comma", "write bot.db"),
-            ("bot.db;", "a comma", "write bot.db"),
-            ("bot.db-wal", "a log", "write bot.db"),
-            ("bot.db-shm", "a log", "write bot.db"),
-            ("bot.db-journal", "a log", "write bot.db"),
-            (".", "is a folder", "name a file"),
-            ("..", "is a folder", "name a file"),
-            ("/", "is a folder", "name a file"),
-            ("data/", "is a folder", "name a file"),
-            ("data/.", "is a folder", "name a file"),
-            ("/dev/null", "not a regular file", "name another file"),
-            ("/dev/nothing", "not a regular file", "name another file"),
-            ("/dev/./shm/../nothing", "not a regular file", "name another file"),
-            ("/proc/nothing", "not a regular file", "name another file"),
-        ] {
-            let message = refused(name);
-            assert!(message.contains(problem) && message.contains(remedy), "{name:?}: {message}");
-            assert!(!message.contains("hunter2") && !message.contains(char::is_control), "{message:?}");
-        }
-        assert!(refused("x.db\n").starts_with("is \"x.db\\n\", "));
-        assert!(refused("\u{feff}x.db").starts_with("is \"\\u{feff}x.db\", "));
-        assert!(refused("x.db?_auth_pass=a&mode=ro").starts_with("is \"x.db?_auth_pass=***&mode=ro\", "));
-    }
-
-    #[test]
-    fn a_name_that_may_be_meant_is_taken() {
-        let odd = OsString::from_vec(b"/srv/\xff/bot.db".to_vec());
-        assert_eq!(&*FilePath::new(&odd, FileUse::Database, None).unwrap(), Path::new(&odd));
-        for name in [
-            "bot.db",
-            "./data/bot_state.db",
-            "/srv/a b/bot.db",
-            "bot",
-            "../bot.db",
-            "/srv//bot.db",
-            "/dev/shm/bot.db",
-            "what?.db",
-            "a;b",
-            "5$.db",
-            "100%.db",
-            "a#b.db",
-            "bot:1.db",
-            "b=1.db",
-            "bot@home.db",
-            "it's.db",
-            "wal",
-            "bot-walk",
-            "..bot",
-            "on.db",
-            "null.db",
-            "/srv/none/bot.db",
-            "\u{e9}\u{1f980}.db",
-            "-bot.db",
-        ] {
-            let path = FilePath::new(name, FileUse::Database, None).unwrap_or_else(|error| panic!("{name} {error}"));
-            assert_eq!(&*path, Path::new(name));
-        }
-        for name in ["backup", "1", "no"] {
-            FilePath::new(name, FileUse::Output, None).unwrap();
-        }
-        FilePath::new("/dev/stdin", FileUse::Input, None).unwrap();
-        FilePath::new("data/", FileUse::Folder, None).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_is_there_is_meant_unless_there_is_another() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let odd = at("bot.db?mode=ro");
-        let judge = |usage| FilePath::new(&odd, usage, None);
-        assert!(judge(FileUse::Database).is_err());
-        std::fs::write(&odd, "").unwrap();
-        assert!(judge(FileUse::Database).is_err(), "what is empty may be a slip of a moment ago");
-        judge(FileUse::Output).unwrap();
-        judge(FileUse::Input).unwrap();
-        std::fs::write(&odd, "SQLite format 3\0").unwrap();
-        judge(FileUse::Database).unwrap();
-        std::fs::write(at("bot.db"), "").unwrap();
-        let message = judge(FileUse::Database).unwrap_err().to_string();
-        assert!(message.ends_with("bot.db, which exists"), "{message}");
-        std::fs::write(at("bot.db-wal"), "log").unwrap();
-        for usage in [FileUse::Database, FileUse::Source, FileUse::Output] {
-            assert!(FilePath::new(at("bot.db-wal"), usage, None).is_err());
-        }
-        assert!(FilePath::new(folder.path(), FileUse::Output, None).is_err());
-        assert!(FilePath::new(at("bot.db"), FileUse::Folder, None).is_err());
-    }
-
-    #[test]
-    fn a_file_with_two_names_is_read_and_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("a"), "").unwrap();
-        std::fs::hard_link(at("a"), at("b")).unwrap();
-        let message = FilePath::new(at("a"), FileUse::Database, None).unwrap_err().to_string();
-        assert!(message.contains("has 2 names (hard links)"), "{message}");
-        FilePath::new(at("a"), FileUse::Source, None).unwrap();
-    }
-}
+mod tests;

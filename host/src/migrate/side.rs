@@ -1,15 +1,13 @@
 //! An opened side.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{MigrateError, Result};
 use crate::config::{Claim, Passwords, Spec, claimed, claims_of};
 use crate::error::{Error, ErrorKind};
-use crate::files::{FileUse, Whereabouts, is_same};
+use crate::files::{FileUse, SQLITE, Whereabouts, head, is_same};
 use crate::model::migration::Overview;
 use crate::service::{MigrationService, StorageService};
 use crate::storage::{Integrity, Storage};
@@ -214,10 +212,8 @@ impl Side {
 
     /// The files that it uses. `option` is what names its database.
     pub fn claims(&self, option: &'static str) -> Vec<Claim> {
-        let name = |claim: Claim| match claim.variable {
-            "DATABASE_PATH" => Claim { variable: option, ..claim },
-            _ => claim,
-        };
+        // It has neither a spool nor a mirror, so that what it writes is its database.
+        let name = |claim: Claim| if claim.is_written { Claim { variable: option, ..claim } } else { claim };
         self.storage.config().claims().into_iter().map(name).collect()
     }
 
@@ -252,21 +248,9 @@ fn look_at(path: &Path, side: &str, may_be_missing: bool) -> Result<bool> {
     if metadata.is_dir() {
         return unusable(format!("{} is a folder: name a file in it", path.display()), false);
     }
-    let mut head = [0; 16];
-    let read = File::open(path).and_then(|mut file| {
-        let mut length = 0;
-        while length < head.len() {
-            match file.read(&mut head[length..])? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        Ok(length)
-    });
-    match read {
+    match head(path) {
         // SQLite takes an empty file for a database without tables.
-        Ok(0) => Ok(true),
-        Ok(16) if &head == b"SQLite format 3\0" => Ok(true),
+        Ok(head) if head.is_empty() || head == SQLITE => Ok(true),
         Ok(_) => unusable(format!("{} is not a SQLite database: check the path", path.display()), false),
         Err(error) => unusable(format!("the file cannot be read: {error}: check its owner and mode"), false),
     }

@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle, Thread};
 
 use wasmtime::component::Component;
@@ -8,6 +8,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 use super::error::PluginError;
 use crate::limit;
 use crate::model::Limits;
+use crate::threads::lock;
 use crate::wall::meter::{TICK, Ticks};
 
 /// Ticks without any call after which the ticker goes to sleep, so that an idle bot does not wake the machine.
@@ -51,7 +52,7 @@ static ENGINES: Mutex<Vec<(Limits, Weak<Inner>)>> = Mutex::new(Vec::new());
 impl Engine {
     /// The engine for these limits, which is made where nobody has it.
     pub(crate) fn shared(limits: &Limits) -> Result<Self, PluginError> {
-        let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut engines = lock(&ENGINES);
         engines.retain(|(_, engine)| engine.strong_count() > 0);
         let known = engines.iter().find(|(known, _)| known == limits).and_then(|(_, engine)| engine.upgrade());
         if let Some(inner) = known {
@@ -80,7 +81,7 @@ impl Engine {
 
     /// From now on `user` is asked for instances where there is no slot left.
     pub(crate) fn join(&self, user: Weak<dyn Reclaim>) {
-        let mut users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut users = lock(&self.0.users);
         users.retain(|user| user.strong_count() > 0);
         users.push(user);
     }
@@ -88,7 +89,7 @@ impl Engine {
     /// Makes room for an instance where somebody keeps one for later.
     pub(crate) fn reclaim(&self) -> bool {
         let users: Vec<_> = {
-            let users = self.0.users.lock().unwrap_or_else(PoisonError::into_inner);
+            let users = lock(&self.0.users);
             users.iter().filter_map(Weak::upgrade).collect()
         };
         users.iter().any(|user| user.reclaim())

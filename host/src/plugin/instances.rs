@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::limit;
 use crate::model::{Description, Limits};
 use crate::sql::Database;
+use crate::threads::lock;
 use crate::wall::bindings::{Plugin, PluginPre};
 use crate::wall::limits::Excess;
 
@@ -69,11 +70,11 @@ struct Idle {
 
 impl Idle {
     fn pop(&self) -> Option<Instance> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        lock(&self.instances).pop()
     }
 
     fn push(&self, instance: Instance) {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        lock(&self.instances).push(instance);
     }
 }
 
@@ -277,7 +278,7 @@ impl Instances {
         if !self.troubled.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = lock(&self.failures);
         let Some(until) = failures.paused_until else { return Ok(()) };
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -294,7 +295,7 @@ impl Instances {
 
     /// Counts a failure of the plugin itself and makes it an error.
     fn failed(&self, reason: String) -> Error {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.failures);
         failures.in_a_row = failures.in_a_row.saturating_add(1);
         self.troubled.store(true, Ordering::Relaxed);
         if let Some(beyond) = failures.in_a_row.checked_sub(FAILURES_BEFORE_PAUSE) {
@@ -309,7 +310,7 @@ impl Instances {
 
     fn succeeded(&self) {
         if self.troubled.load(Ordering::Relaxed) {
-            let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut failures = lock(&self.failures);
             *failures = Failures::default();
             self.troubled.store(false, Ordering::Relaxed);
         }

@@ -1,9 +1,11 @@
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+use crate::threads::lock;
 
 /// The longest line that reaches the log, in bytes; a longer one is cut into pieces.
 const LINE: usize = 1024;
@@ -28,7 +30,7 @@ impl Output {
     }
 
     fn write(&self, bytes: &[u8]) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = lock(&self.pending);
         let room = self.limit.saturating_sub(pending.written);
         let (kept, dropped) = bytes.split_at(bytes.len().min(room));
         pending.written += kept.len();
@@ -45,7 +47,7 @@ impl Output {
 
     /// Ends an operation: what is left goes to the log, and the next one may print anew.
     pub(super) fn flush(&self) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = lock(&self.pending);
         self.emit(&mut pending.line);
         if pending.dropped > 0 {
             tracing::warn!(

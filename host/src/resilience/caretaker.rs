@@ -7,9 +7,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::breaker::Breaker;
-use super::{Phase, Shared, lock};
+use super::{Phase, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::StorageService;
+use crate::threads::lock;
 
 /// Works until it is aborted. `initializing` is an attempt that is still under way.
 pub(super) async fn tend(shared: Arc<Shared>, mut initializing: Option<JoinHandle<Result<()>>>) {

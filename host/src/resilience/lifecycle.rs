@@ -7,11 +7,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caretaker::{stopped, tend};
 use super::spool::{Journal, SpoolError};
-use super::{Phase, ResilientStorage, lock, mirror};
+use super::{Phase, ResilientStorage, mirror};
 use crate::config::{OnUnavailable, START_WAIT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::service::StorageService;
-use crate::threads;
+use crate::threads::{self, lock};
 
 /// What of the time for closing goes to the spool at the most, before the connections are closed.
 const FLUSH_SHARE: u32 = 2;

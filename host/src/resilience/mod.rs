@@ -25,7 +25,7 @@ mod status;
 pub mod spool;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -37,11 +37,11 @@ use self::mirror::{Mirror, ShadowRead};
 use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
 use self::status::age;
 pub use self::status::{LastError, MirrorStatus, Readiness, ShadowStatus, SpoolStatus, Status};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
 use crate::error::{Error, ErrorKind, Result};
-use crate::plugin::Limits;
-use crate::storage::{StartError, Storage};
+use crate::storage::{StartError, Storage, StorageBuilder};
+use crate::threads::lock;
 
 /// A bot's storage that keeps working while its database is unavailable. It starts without the database, retries, fails
 /// fast behind a circuit breaker, keeps writes in a durable spool if one is configured, and recovers by itself.
@@ -57,40 +57,22 @@ pub struct ResilientStorage {
 }
 
 /// Builds a [`ResilientStorage`] from a [`Config`] and further options.
-pub struct ResilientStorageBuilder {
-    config: Config,
-    clock: Arc<dyn Clock>,
-    limits: Limits,
-}
+pub type ResilientStorageBuilder = StorageBuilder<ResilientStorage>;
 
 impl ResilientStorageBuilder {
-    /// Sets another wall clock for the backend and the spool, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets other limits than [`Limits::standard`].
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// Loads the component. Blocks while it is compiled, up to half a second, unless its code is cached.
+    /// Loads the component, and that of the mirror if there is one. Blocks while it is compiled, up to half a second, unless
+    /// its code is cached.
     ///
     /// # Errors
     ///
-    /// As [`StorageBuilder::build`](crate::StorageBuilder::build).
+    /// As where a [`Storage`] is built.
     pub fn build(self) -> Result<ResilientStorage, StartError> {
-        let Self { config, clock, limits } = self;
+        let Self { config, clock, limits, .. } = self;
         config.check_files()?;
         let breaker = Breaker::new(config.resilience.breaker);
+        let build = |config| ResilientStorage::builder(config).clock(clock.clone()).limits(limits).build();
         let mirror = match &config.mirror {
-            Some(mirror) => {
-                Some(Arc::new(Mirror::new(mirror, |config| Self { config, clock: clock.clone(), limits }.build())?))
-            }
+            Some(mirror) => Some(Arc::new(Mirror::new(mirror, build)?)),
             None => None,
         };
         let storage = Arc::new(Storage::builder(config).clock(clock.clone()).limits(limits).build()?);
@@ -125,9 +107,9 @@ impl ResilientStorage {
         Self::builder(Config::from_env()?).build()
     }
 
-    /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
+    /// A storage as `config` describes it, with the system's clock and [`Limits::standard`](crate::plugin::Limits::standard).
     pub fn builder(config: Config) -> ResilientStorageBuilder {
-        ResilientStorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard() }
+        ResilientStorageBuilder::new(config)
     }
 
     /// The storage underneath, without resilience: its plugin, its configuration, its database.
@@ -360,8 +342,4 @@ impl Shared {
             unreadable: journal.damaged().map_or(0, |(_, unreadable)| *unreadable),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::Storage;
 use crate::config::format_duration;
 use crate::error::{Error, ErrorKind, Result};
-use crate::plugin::Entry;
 use crate::sql::{self, Database};
 
 /// The longest that looking through a file may take where nobody waits for a start.
@@ -55,15 +54,7 @@ impl Storage {
         if !database.can_check_integrity() || !self.config.integrity_check {
             return Ok(());
         }
-        let version = self
-            .on_instance(
-                "schema_version",
-                Some(database.clone()),
-                deadline,
-                |_| 1,
-                async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
-            )
-            .await;
+        let version = self.version_of(database, deadline).await;
         // Where it cannot be told, initialising says why.
         if !matches!(version, Ok(Some(version)) if version < self.backend().schema_version) {
             return Ok(());

@@ -4,6 +4,7 @@ mod integrity;
 mod migration;
 mod operations;
 
+use std::marker::PhantomData;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -48,12 +49,34 @@ pub struct StorageStatus {
     pub discarded_instances: u64,
 }
 
-/// Builds a [`Storage`] from a [`Config`] and further options.
-pub struct StorageBuilder {
-    config: Config,
-    clock: Arc<dyn Clock>,
-    limits: Limits,
+/// Builds a [`Storage`], or another kind of storage on top of one, from a [`Config`] and further options.
+pub struct StorageBuilder<S = Storage> {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
     purpose: Purpose,
+    makes: PhantomData<fn() -> S>,
+}
+
+impl<S> StorageBuilder<S> {
+    pub(crate) fn new(config: Config) -> Self {
+        let (clock, limits) = (Arc::new(SystemClock), Limits::standard());
+        Self { config, clock, limits, purpose: Purpose::Serve, makes: PhantomData }
+    }
+
+    /// Another wall clock for the backend and for what is noted beside the database, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Other limits than [`Limits::standard`].
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
 }
 
 impl StorageBuilder {
@@ -73,20 +96,6 @@ impl StorageBuilder {
         self
     }
 
-    /// Sets another wall clock for the backend, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Sets other limits than [`Limits::standard`].
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
     /// Loads the component. Blocks while it is compiled, up to half a second, unless its code is cached.
     ///
     /// # Errors
@@ -94,7 +103,7 @@ impl StorageBuilder {
     /// The component is missing, is not a component, has another contract version, or is for another database than the
     /// configured one.
     pub fn build(self) -> Result<Storage, StartError> {
-        let Self { config, clock, limits, purpose } = self;
+        let Self { config, clock, limits, purpose, .. } = self;
         let origin = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
         let sha256 = config.plugin_sha256.as_deref();
         let instances = Instances::load(origin, sha256, config.cache.as_deref(), limits, clock)?;
@@ -151,7 +160,7 @@ impl Storage {
 
     /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
     pub fn builder(config: Config) -> StorageBuilder {
-        StorageBuilder { config, clock: Arc::new(SystemClock), limits: Limits::standard(), purpose: Purpose::Serve }
+        StorageBuilder::new(config)
     }
 
     /// What the backend says of itself.
@@ -206,19 +215,23 @@ impl Storage {
             Ok(database) => (database, true),
             Err(_) => (self.connect(deadline).await?, false),
         };
-        let version = self
-            .on_instance(
-                "schema_version",
-                Some(database.clone()),
-                deadline,
-                |_| 1,
-                async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
-            )
-            .await;
+        let version = self.version_of(&database, deadline).await;
         if !borrowed {
             database.close(Instant::now() + self.config.timeouts.close).await;
         }
         version
+    }
+
+    /// The version of the schema in a database that is not necessarily the open one.
+    async fn version_of(&self, database: &Arc<dyn Database>, deadline: Instant) -> Result<Option<u32>> {
+        self.on_instance(
+            "schema_version",
+            Some(database.clone()),
+            deadline,
+            |_| 1,
+            async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
+        )
+        .await
     }
 
     /// What the server's settings prevent, without changing anything. Needs an open storage.

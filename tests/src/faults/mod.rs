@@ -27,6 +27,8 @@ mod sqlite;
 
 use verdict::Verdict;
 
+use crate::harness::seed::seed;
+
 /// How faults are provoked.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
@@ -59,12 +61,7 @@ impl Run {
     ///
     /// The variable is no number.
     pub fn short() -> Result<Self> {
-        let seed = match std::env::var("COFFERDAM_TEST_SEED") {
-            Ok(seed) => seed.parse().context("COFFERDAM_TEST_SEED is no number")?,
-            Err(_) => fastrand::u64(..),
-        };
-        println!("COFFERDAM_TEST_SEED={seed}");
-        Ok(Self::new(false, seed))
+        Ok(Self::new(false, seed()?))
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cofferdam::config::MysqlConfig;
 
 use super::plugins;
+use super::storage::Home;
 
 /// The variable that names a command to test instead of one built here.
 pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
@@ -51,6 +52,23 @@ pub fn on_mysql(config: &MysqlConfig, arguments: &[&str]) -> Command {
     command
 }
 
+/// The command on the database of a test.
+///
+/// # Panics
+///
+/// It does not compile.
+#[track_caller]
+pub fn on(home: &Home, arguments: &[&str]) -> Command {
+    match home {
+        Home::Sqlite(folder) => {
+            let mut command = on_sqlite(arguments);
+            command.env("DATABASE_PATH", folder.database());
+            command
+        }
+        Home::Mysql(database) => on_mysql(&database.config(), arguments),
+    }
+}
+
 /// The variables that name this server and its database.
 pub fn mysql_environment(config: &MysqlConfig) -> [(&'static str, String); 7] {
     let hosts: Vec<_> = config.hosts.iter().map(ToString::to_string).collect();
@@ -77,6 +95,21 @@ pub fn run(command: &mut Command, code: i32) -> (String, String) {
     let (stdout, stderr) = (text(stdout), text(stderr));
     assert_eq!(status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
     (stdout, stderr)
+}
+
+/// Runs it, wants this exit code, nothing on standard output and one line on standard error with all of these parts.
+///
+/// # Panics
+///
+/// As [`run`], and where it says something else.
+#[track_caller]
+pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
+    let (stdout, stderr) = run(command, code);
+    assert_eq!(stdout, "");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
+    }
 }
 
 fn build() -> Result<PathBuf> {

@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -30,8 +31,17 @@ pub enum Mode {
         /// Bytes of it that still pass.
         after: usize,
     },
+    /// Keeps on the way what is sent on connections up to this one, in both directions and with their end, and hands it
+    /// on when the mode changes. See [`Proxy::hold`].
+    Hold(u64),
     /// As a server that is not there: aborts every connection, and the port refuses new ones.
     Refuse,
+}
+
+impl Mode {
+    fn holds(self, connection: u64) -> bool {
+        matches!(self, Self::Hold(last) if connection <= last)
+    }
 }
 
 /// Which way bytes go.
@@ -47,6 +57,7 @@ pub enum Direction {
 pub struct Proxy {
     port: u16,
     mode: watch::Sender<Mode>,
+    opened: Arc<AtomicU64>,
     listening: JoinHandle<()>,
 }
 
@@ -60,8 +71,9 @@ impl Proxy {
         let listener = listen(0).context("no free port for a proxy")?;
         let port = listener.local_addr()?.port();
         let (mode, changes) = watch::channel(Mode::Pass);
-        let listening = tokio::spawn(serve(port, listener, server, changes));
-        Ok(Self { port, mode, listening })
+        let opened = Arc::<AtomicU64>::default();
+        let listening = tokio::spawn(serve(port, listener, server, changes, opened.clone()));
+        Ok(Self { port, mode, opened, listening })
     }
 
     /// The TCP port on 127.0.0.1.
@@ -72,6 +84,12 @@ impl Proxy {
     /// Does something else from now on.
     pub fn switch(&self, mode: Mode) {
         self.mode.send_replace(mode);
+    }
+
+    /// Holds up what is sent on the connections that are open now, until the mode changes; the server does not learn that a
+    /// client left.
+    pub fn hold(&self) {
+        self.switch(Mode::Hold(self.opened.load(Ordering::Relaxed)));
     }
 }
 
@@ -89,7 +107,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-async fn serve(port: u16, listener: TcpListener, server: u16, mut mode: watch::Receiver<Mode>) {
+async fn serve(port: u16, listener: TcpListener, server: u16, mut mode: watch::Receiver<Mode>, opened: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     let mut listener = Some(listener);
     loop {
@@ -100,7 +118,8 @@ async fn serve(port: u16, listener: TcpListener, server: u16, mut mode: watch::R
         }
         tokio::select! {
             client = accept(listener.as_ref()) => {
-                connections.spawn(carry(client, server, mode.clone()));
+                let number = opened.fetch_add(1, Ordering::Relaxed) + 1;
+                connections.spawn(carry(client, server, number, mode.clone()));
             }
             changed = mode.changed() => {
                 if changed.is_err() {
@@ -124,25 +143,25 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
 }
 
 /// One connection from its beginning to its end.
-async fn carry(mut client: TcpStream, server: u16, mut mode: watch::Receiver<Mode>) {
+async fn carry(mut client: TcpStream, server: u16, number: u64, mut mode: watch::Receiver<Mode>) {
     let Ok(mut server) = TcpStream::connect(("127.0.0.1", server)).await else { return abort([client]) };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let aborted = {
-        let swallowed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let swallowed = AtomicBool::new(false);
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let mut watched = mode.clone();
         tokio::select! {
-            () = hand_on(from_client, to_server, Direction::ToServer, mode.clone(), &swallowed) => false,
-            () = hand_on(from_server, to_client, Direction::ToClient, mode.clone(), &swallowed) => false,
+            () = hand_on(from_client, to_server, Direction::ToServer, number, mode.clone(), &swallowed) => false,
+            () = hand_on(from_server, to_client, Direction::ToClient, number, mode.clone(), &swallowed) => false,
             _ = watched.wait_for(|mode| matches!(mode, Mode::Reset | Mode::Refuse)) => true,
         }
     };
     if aborted {
         return abort([client, server]);
     }
-    // A network that swallows does not tell the one end that the other is gone.
-    let _ = mode.wait_for(|mode| *mode != Mode::Swallow).await;
+    // A network that swallows or holds does not tell the one end that the other is gone.
+    let _ = mode.wait_for(|mode| *mode != Mode::Swallow && !mode.holds(number)).await;
 }
 
 fn abort<const N: usize>(connections: [TcpStream; N]) {
@@ -157,24 +176,27 @@ async fn hand_on(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     direction: Direction,
+    number: u64,
     mut mode: watch::Receiver<Mode>,
-    swallowed: &std::sync::atomic::AtomicBool,
+    swallowed: &AtomicBool,
 ) {
-    use std::sync::atomic::Ordering::Relaxed;
     let mut buffer = vec![0; 16 << 10];
     let mut passed = 0;
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         if mode.has_changed().unwrap_or(false) {
             passed = 0;
         }
-        let now = *mode.borrow_and_update();
+        let now = match mode.wait_for(|mode| !mode.holds(number)).await {
+            Ok(mode) => *mode,
+            Err(_) => return,
+        };
         let mut piece = &buffer[..count];
         match now {
-            Mode::Swallow => swallowed.store(true, Relaxed),
+            Mode::Swallow => swallowed.store(true, Ordering::Relaxed),
             Mode::Delay(delay) => tokio::time::sleep(delay).await,
             _ => {}
         }
-        if swallowed.load(Relaxed) {
+        if swallowed.load(Ordering::Relaxed) {
             continue;
         }
         let mut cut = false;

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use cofferdam::config::MysqlConfig;
-use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run};
+use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run, run_wrong};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::plugins;
 use mysql_async::prelude::Queryable as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{run_json, run_wrong};
+use crate::run_json;
 
 /// As short as a run can be that does everything.
 const SHORT: [&str; 9] = ["bench", "--seconds", "0.2", "--warm-up", "0.05", "--rows", "150", "--callers", "3"];

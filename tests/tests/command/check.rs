@@ -2,11 +2,11 @@
 
 use std::process::{Command, Stdio};
 
-use cofferdam_tests::harness::command::{on_mysql, run};
+use cofferdam_tests::harness::command::{on_mysql, run, run_wrong};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::{Value, json};
 
-use crate::{on_file, run_json, run_wrong, silent_server};
+use crate::{on_file, run_json, silent_server};
 
 #[test]
 fn check_creates_what_is_missing_and_reports() {

@@ -29,17 +29,6 @@ fn run_json(command: &mut Command) -> Value {
     serde_json::from_str(&run(command, 0).0).expect("standard output is JSON")
 }
 
-/// Runs it, wants this exit code, nothing on standard output and one line on standard error.
-#[track_caller]
-fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
-    let (stdout, stderr) = run(command, code);
-    assert_eq!(stdout, "");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
-    }
-}
-
 /// The configuration of a server that accepts connections and says nothing.
 fn silent_server() -> (TcpListener, MysqlConfig) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

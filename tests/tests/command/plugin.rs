@@ -1,10 +1,10 @@
 //! Plugins that are inspected, refused and missing.
 
-use cofferdam_tests::harness::command::{on_sqlite, run};
+use cofferdam_tests::harness::command::{on_sqlite, run, run_wrong};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 
-use crate::{on_file, run_json, run_wrong};
+use crate::{on_file, run_json};
 
 #[test]
 fn a_plugin_says_what_it_is_without_a_database() {

@@ -1,10 +1,10 @@
 //! Rows that are put, found, listed and removed.
 
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{run, run_wrong};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::{Value, json};
 
-use crate::{on_file, run_json, run_wrong};
+use crate::{on_file, run_json};
 
 fn initialized() -> SqliteFolder {
     let folder = SqliteFolder::new().unwrap();

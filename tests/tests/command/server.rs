@@ -4,12 +4,12 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use cofferdam::config::{HostPort, MysqlConfig};
-use cofferdam_tests::harness::command::{on_mysql, run};
+use cofferdam_tests::harness::command::{on_mysql, run, run_wrong};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use serde_json::json;
 
-use crate::{run_json, run_wrong, silent_server};
+use crate::{run_json, silent_server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_commands_work_on_a_server() {

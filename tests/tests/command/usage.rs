@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use cofferdam::config::VARIABLES;
-use cofferdam_tests::harness::command::{on_sqlite, run};
-
-use crate::run_wrong;
+use cofferdam_tests::harness::command::{on_sqlite, run, run_wrong};
 
 #[test]
 fn every_command_explains_itself() {

@@ -15,8 +15,8 @@ use cofferdam_tests::faults::verdict::{Expected, Verdict};
 use cofferdam_tests::faults::{FAULTS, Fault, Run, galera};
 use cofferdam_tests::harness::command::{on_mysql, run};
 use cofferdam_tests::harness::galera::{Galera, NODES};
-use cofferdam_tests::harness::path::NetworkPath;
 use cofferdam_tests::harness::plugins;
+use cofferdam_tests::harness::proxy::{Mode, Proxy};
 use cofferdam_tests::harness::storage::{Home, mysql_config};
 use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
@@ -114,7 +114,7 @@ async fn a_write_that_arrives_late_at_one_node_does_not_undo_a_newer_one_on_anot
     let mut administrator = cluster.administrator(0).await.unwrap();
     administrator.query_drop(format!("CREATE TABLE `{DATABASE}`.v (id INT PRIMARY KEY, a INT)")).await.unwrap();
     administrator.query_drop(format!("INSERT INTO `{DATABASE}`.v VALUES (1, 0)")).await.unwrap();
-    let path = NetworkPath::to(cluster.node(0).port()).await.unwrap();
+    let path = Proxy::start(cluster.node(0).port()).unwrap();
     let mut config = cluster.config(DATABASE, &[0, 1]);
     config.hosts[0].port = path.port();
     for round in 0..3_i64 {
@@ -130,7 +130,7 @@ async fn a_write_that_arrives_late_at_one_node_does_not_undo_a_newer_one_on_anot
         assert_eq!(error.kind, sql::ErrorKind::Timeout, "{error}");
         // The node that did not answer is tried last, so that this one goes to the other.
         write(new, SETTLING).await.unwrap();
-        path.release();
+        path.switch(Mode::Pass);
         tokio::time::sleep(Duration::from_millis(200)).await;
         let found: Option<i64> =
             administrator.query_first(format!("SELECT a FROM `{DATABASE}`.v WHERE id = 1")).await.unwrap();

@@ -203,67 +203,41 @@ pub async fn dump(home: &Home) -> Result<Rows> {
                           FROM message_states ORDER BY id";
     const OWNERSHIPS: &str = "SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at \
                               FROM thread_ownerships ORDER BY id";
-    match home {
+    type Cells<A> = (i64, String, A, String, i64, i64, i64);
+    let (states, ownerships): (Vec<Cells<Option<String>>>, Vec<Cells<String>>) = match home {
         Home::Sqlite(folder) => {
             let connection = rusqlite::Connection::open(folder.database())?;
-            let states = connection
-                .prepare(STATES)?
-                .query_map([], |row| {
-                    Ok(MessageState {
-                        id: row.get(0)?,
-                        channel_id: row.get(1)?,
-                        thread_id: row.get(2)?,
-                        last_message_id: row.get(3)?,
-                        last_seen_timestamp: row.get(4)?,
-                        created_at: row.get(5)?,
-                        updated_at: row.get(6)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            let ownerships = connection
-                .prepare(OWNERSHIPS)?
-                .query_map([], |row| {
-                    Ok(ThreadOwnership {
-                        id: row.get(0)?,
-                        thread_id: row.get(1)?,
-                        original_user_id: row.get(2)?,
-                        created_by: row.get(3)?,
-                        creation_time: row.get(4)?,
-                        created_at: row.get(5)?,
-                        updated_at: row.get(6)?,
-                    })
-                })?
-                .collect::<rusqlite::Result<_>>()?;
-            Ok((states, ownerships))
+            let states = connection.prepare(STATES)?.query_map([], |row| row.try_into())?.collect::<Result<_, _>>()?;
+            let mut ownerships = connection.prepare(OWNERSHIPS)?;
+            (states, ownerships.query_map([], |row| row.try_into())?.collect::<Result<_, _>>()?)
         }
         Home::Mysql(database) => {
             let mut connection = database.connect().await?;
             connection.query_drop("SET NAMES utf8mb4").await?;
-            type Cells<A> = (i64, String, A, String, i64, i64, i64);
-            let states: Vec<Cells<Option<String>>> = connection.query(STATES).await?;
-            let ownerships: Vec<Cells<String>> = connection.query(OWNERSHIPS).await?;
+            let rows = (connection.query(STATES).await?, connection.query(OWNERSHIPS).await?);
             connection.disconnect().await?;
-            let states = states.into_iter().map(|row| MessageState {
-                id: row.0,
-                channel_id: row.1,
-                thread_id: row.2,
-                last_message_id: row.3,
-                last_seen_timestamp: row.4,
-                created_at: row.5,
-                updated_at: row.6,
-            });
-            let ownerships = ownerships.into_iter().map(|row| ThreadOwnership {
-                id: row.0,
-                thread_id: row.1,
-                original_user_id: row.2,
-                created_by: row.3,
-                creation_time: row.4,
-                created_at: row.5,
-                updated_at: row.6,
-            });
-            Ok((states.collect(), ownerships.collect()))
+            rows
         }
-    }
+    };
+    let states = states.into_iter().map(|row| MessageState {
+        id: row.0,
+        channel_id: row.1,
+        thread_id: row.2,
+        last_message_id: row.3,
+        last_seen_timestamp: row.4,
+        created_at: row.5,
+        updated_at: row.6,
+    });
+    let ownerships = ownerships.into_iter().map(|row| ThreadOwnership {
+        id: row.0,
+        thread_id: row.1,
+        original_user_id: row.2,
+        created_by: row.3,
+        creation_time: row.4,
+        created_at: row.5,
+        updated_at: row.6,
+    });
+    Ok((states.collect(), ownerships.collect()))
 }
 
 /// Whether a table of the migration's own is there.

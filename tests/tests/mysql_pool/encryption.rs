@@ -1,15 +1,13 @@
 //! Each mode of encryption, on a server that offers it and on one that does not.
 
-use std::io;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, Once};
 
 use cofferdam::config::{HostPort, MysqlConfig, PoolConfig, Tls, TlsMode};
 use cofferdam::sql::{Access, ErrorKind, Rows, SqlError, mysql};
+use cofferdam_tests::harness::log::Log;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{read, soon};
 
@@ -140,7 +138,7 @@ async fn a_server_without_encryption_will_do_only_where_it_is_preferred_and_says
         assert_eq!(error.code.as_deref(), Some("2026"), "{error}");
         assert!(error.message.contains("does not offer TLS") && error.message.contains("MYSQL_TLS "), "{error}");
     }
-    let (log, _logging) = log();
+    let (log, _logging) = Log::start();
     assert_eq!(cipher(&home, "127.0.0.1", Tls { mode: TlsMode::Preferred, ca: None }).await.unwrap().text, "");
     let text = log.text();
     assert!(text.contains("WARN") && text.contains("the server does not offer TLS"), "{text}");
@@ -156,7 +154,7 @@ async fn an_identity_that_is_not_verified_is_said_once_for_a_pool() {
         (TlsMode::VerifyCa, Some("ca.pem"), ""),
         (TlsMode::VerifyIdentity, Some("ca.pem"), ""),
     ] {
-        let (log, _logging) = log();
+        let (log, _logging) = Log::start();
         let config = MysqlConfig { tls: server.tls(mode, ca), ..server.home.config() };
         let pool = mysql::open(&config, &PoolConfig::default()).unwrap();
         let first = pool.acquire(Access::Read, soon()).await.unwrap();
@@ -166,49 +164,5 @@ async fn an_identity_that_is_not_verified_is_said_once_for_a_pool() {
         let lines: Vec<_> = text.lines().filter(|line| line.contains("MYSQL_TLS=")).collect();
         assert_eq!(lines.len(), usize::from(!said.is_empty()), "{mode:?}: {text}");
         assert!(lines.iter().all(|line| line.contains(said) && line.contains(mode.name())), "{mode:?}: {text}");
-    }
-}
-
-/// What is logged on this thread.
-///
-/// A message that is first met on a thread without a subscriber may be taken for one that nobody wants, while another
-/// thread gets its own: one for all threads, which forgets everything, keeps that from happening.
-fn log() -> (Log, tracing::subscriber::DefaultGuard) {
-    static FOR_ALL: Once = Once::new();
-    FOR_ALL.call_once(|| {
-        let forgets = tracing_subscriber::fmt().with_writer(io::sink).finish();
-        tracing::subscriber::set_global_default(forgets).expect("nobody else sets one");
-    });
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-    (log, guard)
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
     }
 }

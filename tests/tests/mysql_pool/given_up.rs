@@ -8,7 +8,7 @@ use cofferdam::config::{Config, HostPort, MysqlConfig, PoolConfig};
 use cofferdam::sql::{Access, ErrorKind, mysql};
 use cofferdam::{MessageState, Storage, StorageService};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
-use cofferdam_tests::harness::path::NetworkPath;
+use cofferdam_tests::harness::proxy::{Mode, Proxy};
 use cofferdam_tests::harness::storage::mysql_config;
 use cofferdam_tests::harness::wait::until;
 use mysql_async::prelude::Queryable;
@@ -91,7 +91,7 @@ async fn all_write(storage: &Arc<Storage>, value: &str, until_done: bool) -> usi
 #[tokio::test]
 async fn a_write_that_arrives_late_is_not_executed() {
     let mut server = MysqlServer::start(&[]).await.unwrap();
-    let path = NetworkPath::to(server.process().unwrap().port()).await.unwrap();
+    let path = Proxy::start(server.process().unwrap().port()).unwrap();
     let home = server.create_database(DatabaseOptions::default()).await.unwrap();
     let rig = Rig { pool: mysql::open(&on(path.port(), config(&home)), &PoolConfig::default()).unwrap(), home };
     rig.write("CREATE TABLE v (a INT)").await.unwrap();
@@ -118,7 +118,7 @@ async fn a_write_that_arrives_late_is_not_executed() {
         assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
         drop(connection);
         rig.write("UPDATE v SET a = 3").await.unwrap();
-        path.release();
+        path.switch(Mode::Pass);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(rig.integer("SELECT a FROM v").await, 3, "round {round}");
     }
@@ -163,7 +163,7 @@ async fn a_lease_waits_until_what_was_given_up_is_rolled_back() {
 #[tokio::test]
 async fn after_one_connection_died_the_idle_ones_cost_nobody_a_deadline() {
     let mut server = MysqlServer::start(&[]).await.unwrap();
-    let path = NetworkPath::to(server.process().unwrap().port()).await.unwrap();
+    let path = Proxy::start(server.process().unwrap().port()).unwrap();
     let home = server.create_database(DatabaseOptions::default()).await.unwrap();
     let pool = mysql::open(&on(path.port(), config(&home)), &PoolConfig::default()).unwrap();
     let mut leases = Vec::new();

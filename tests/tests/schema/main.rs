@@ -65,6 +65,20 @@ fn assert_newest_stay(before: &[Row], table: &[Row], archive: &[Row]) {
     assert_eq!(keys.len(), total, "two rows have one key");
 }
 
+/// What the old bot has written into an upgraded database is there, and can be written again.
+async fn assert_rows_of_old_bot(home: &Home) -> Result<()> {
+    let storage = home.open().await?;
+    for thread in [None, Some("thread")] {
+        let row = storage.get_message_state("old bot", thread).await?;
+        let row = row.map(|row| (row.last_message_id, row.last_seen_timestamp, row.created_at));
+        assert_eq!(row, Some(("second".to_owned(), 20, 10)));
+        storage.upsert_message_state(&MessageState::new("old bot", thread, "third", 30)).await?;
+    }
+    let row = storage.get_thread_ownership("old bot").await?;
+    assert_eq!(row.map(|row| (row.created_at, row.updated_at)), Some((2, 4)));
+    Ok(storage.close().await?)
+}
+
 /// Hosts that start together all succeed, and then share the database.
 async fn start_together(home: &Home) -> Result<()> {
     let start = Arc::new(Barrier::new(HOSTS));

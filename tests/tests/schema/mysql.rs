@@ -7,38 +7,12 @@ use cofferdam::clock::SystemClock;
 use cofferdam::{ErrorKind, MessageState, StorageService, ThreadOwnership};
 use cofferdam_tests::error_kind;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
+use cofferdam_tests::harness::old;
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row as MysqlRow};
 
-use super::{Row, assert_newest_stay, fixture, start_together};
-
-/// What the old bot runs at each start.
-const OLD_SCHEMA: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS message_states (
-        id BIGINT AUTO_INCREMENT PRIMARY KEY,
-        channel_id VARCHAR(255) NOT NULL,
-        thread_id VARCHAR(255) NULL,
-        last_message_id VARCHAR(255) NOT NULL,
-        last_seen_timestamp BIGINT NOT NULL,
-        created_at BIGINT NOT NULL,
-        updated_at BIGINT NOT NULL,
-        UNIQUE KEY unique_channel_thread (channel_id, thread_id),
-        INDEX idx_message_states_channel_thread (channel_id, thread_id),
-        INDEX idx_message_states_timestamp (last_seen_timestamp)
-    )",
-    "CREATE TABLE IF NOT EXISTS thread_ownerships (
-        id BIGINT AUTO_INCREMENT PRIMARY KEY,
-        thread_id VARCHAR(255) NOT NULL UNIQUE,
-        original_user_id VARCHAR(255) NOT NULL,
-        created_by VARCHAR(255) NOT NULL,
-        creation_time BIGINT NOT NULL,
-        created_at BIGINT NOT NULL,
-        updated_at BIGINT NOT NULL,
-        INDEX idx_thread_ownerships_thread_id (thread_id),
-        INDEX idx_thread_ownerships_creation_time (creation_time)
-    )",
-];
+use super::{Row, assert_newest_stay, assert_rows_of_old_bot, fixture, start_together};
 
 async fn database(charset: &str, collation: &str) -> Result<MysqlDatabase> {
     let options = DatabaseOptions { charset: Some(charset), collation: Some(collation) };
@@ -205,10 +179,9 @@ async fn a_newer_version_is_refused_and_left_alone() -> Result<()> {
 
 #[tokio::test]
 async fn a_table_without_one_of_its_columns_is_refused_and_left_alone() -> Result<()> {
-    let [states, ownerships] = OLD_SCHEMA;
     assert_refused(&[
-        states,
-        ownerships,
+        old::mysql::STATES,
+        old::mysql::OWNERSHIPS,
         "ALTER TABLE message_states DROP COLUMN last_message_id",
         "INSERT INTO message_states (channel_id, last_seen_timestamp, created_at, updated_at) VALUES ('c', 1, 2, 3)",
     ])
@@ -248,7 +221,7 @@ async fn the_old_bot_still_works_on_an_upgraded_database() -> Result<()> {
     let home = assert_upgraded(legacy("latin1", "latin1_swedish_ci").await?).await?;
     let Home::Mysql(database) = &home else { unreachable!() };
     let mut connection = database.connect().await?;
-    for statement in OLD_SCHEMA {
+    for statement in old::mysql::start() {
         connection.query_drop(statement).await?;
     }
     for (channel, thread) in [("old bot", None), ("old bot", Some("thread"))] {
@@ -263,15 +236,5 @@ async fn the_old_bot_still_works_on_an_upgraded_database() -> Result<()> {
     connection.disconnect().await?;
 
     // And back again.
-    let storage = home.open().await?;
-    for thread in [None, Some("thread")] {
-        let row = storage.get_message_state("old bot", thread).await?;
-        let row = row.map(|row| (row.last_message_id, row.last_seen_timestamp, row.created_at));
-        assert_eq!(row, Some(("second".to_owned(), 20, 10)));
-        storage.upsert_message_state(&MessageState::new("old bot", thread, "third", 30)).await?;
-    }
-    let row = storage.get_thread_ownership("old bot").await?;
-    assert_eq!(row.map(|row| (row.created_at, row.updated_at)), Some((2, 4)));
-    storage.close().await?;
-    Ok(())
+    assert_rows_of_old_bot(&home).await
 }

@@ -5,39 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use cofferdam::clock::SystemClock;
-use cofferdam::{ErrorKind, MessageState, StorageService};
+use cofferdam::{ErrorKind, StorageService};
 use cofferdam_tests::error_kind;
+use cofferdam_tests::harness::old;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Row, assert_newest_stay, fixture, start_together};
-
-/// What the old bot runs at each start.
-const OLD_SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS message_states (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        channel_id TEXT NOT NULL,
-        thread_id TEXT NULL,
-        last_message_id TEXT NOT NULL,
-        last_seen_timestamp INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        updated_at INTEGER NOT NULL,
-        UNIQUE(channel_id, thread_id)
-    );
-    CREATE TABLE IF NOT EXISTS thread_ownerships (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        thread_id TEXT NOT NULL UNIQUE,
-        original_user_id TEXT NOT NULL,
-        created_by TEXT NOT NULL,
-        creation_time INTEGER NOT NULL,
-        created_at INTEGER NOT NULL,
-        updated_at INTEGER NOT NULL
-    );
-    CREATE INDEX IF NOT EXISTS idx_message_states_channel_thread ON message_states(channel_id, thread_id);
-    CREATE INDEX IF NOT EXISTS idx_message_states_timestamp ON message_states(last_seen_timestamp);
-    CREATE INDEX IF NOT EXISTS idx_thread_ownerships_thread_id ON thread_ownerships(thread_id);
-    CREATE INDEX IF NOT EXISTS idx_thread_ownerships_creation_time ON thread_ownerships(creation_time);";
+use super::{Row, assert_newest_stay, assert_rows_of_old_bot, fixture, start_together};
 
 fn message_rows(path: &Path, table: &str) -> Result<Vec<Row>> {
     let connection = Connection::open(path)?;
@@ -234,7 +209,7 @@ async fn the_old_bot_still_works_on_an_upgraded_file() -> Result<()> {
     let (home, _) = assert_upgraded("ordinary.db").await?;
     let Home::Sqlite(folder) = &home else { unreachable!() };
     let connection = Connection::open(folder.database())?;
-    connection.execute_batch(OLD_SCHEMA)?;
+    connection.execute_batch(&old::sqlite::start())?;
     for (channel, thread) in [("old bot", None), ("old bot", Some("thread"))] {
         old_upsert(&connection, channel, thread, "first")?;
         old_upsert(&connection, channel, thread, "second")?;
@@ -248,17 +223,7 @@ async fn the_old_bot_still_works_on_an_upgraded_file() -> Result<()> {
     drop(connection);
 
     // And back again.
-    let storage = home.open().await?;
-    for thread in [None, Some("thread")] {
-        let row = storage.get_message_state("old bot", thread).await?;
-        let row = row.map(|row| (row.last_message_id, row.last_seen_timestamp, row.created_at));
-        assert_eq!(row, Some(("second".to_owned(), 20, 10)));
-        storage.upsert_message_state(&MessageState::new("old bot", thread, "third", 30)).await?;
-    }
-    let row = storage.get_thread_ownership("old bot").await?;
-    assert_eq!(row.map(|row| (row.created_at, row.updated_at)), Some((2, 4)));
-    storage.close().await?;
-    Ok(())
+    assert_rows_of_old_bot(&home).await
 }
 
 #[tokio::test]
@@ -267,7 +232,7 @@ async fn a_file_made_here_can_be_used_by_the_old_bot() -> Result<()> {
     home.open().await?.close().await?;
     let Home::Sqlite(folder) = &home else { unreachable!() };
     let connection = Connection::open(folder.database())?;
-    connection.execute_batch(OLD_SCHEMA)?;
+    connection.execute_batch(&old::sqlite::start())?;
     old_upsert(&connection, "c", None, "m")?;
     drop(connection);
     let storage = home.open().await?;

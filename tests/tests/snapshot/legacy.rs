@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{on, run, run_wrong};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
 use serde_json::json;
 
-use crate::{Rows, assert_same, command, empty_homes, file_named, last_event, run_wrong, text};
+use crate::{Rows, assert_same, empty_homes, file_named, last_event, text};
 
 fn fixture(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "fixtures", name].iter().collect()
@@ -33,7 +33,7 @@ fn from_file(name: &str) -> Result<Home> {
 async fn an_older_schema_is_not_exported_and_not_changed() -> Result<()> {
     for home in [from_file("ordinary.db")?, from_mysql().await?] {
         let (_folder, file) = file_named("backup.ndjson")?;
-        run_wrong(&mut command(&home, &["export", text(&file)]), 1, &["schema version 1", "cofferdam check"]);
+        run_wrong(&mut on(&home, &["export", text(&file)]), 1, &["schema version 1", "cofferdam check"]);
         assert!(!file.exists());
     }
     Ok(())
@@ -42,12 +42,12 @@ async fn an_older_schema_is_not_exported_and_not_changed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgraded_database_is_exported_exactly() -> Result<()> {
     for home in [from_file("ordinary.db")?, from_file("case-and-spaces.db")?, from_file("empty.db")?] {
-        run(&mut command(&home, &["check"]), 0);
+        run(&mut on(&home, &["check"]), 0);
         let rows = Rows::of(&home).await?;
         let (_folder, file) = file_named("backup.ndjson")?;
-        run(&mut command(&home, &["export", text(&file)]), 0);
+        run(&mut on(&home, &["export", text(&file)]), 0);
         for to in empty_homes().await? {
-            run(&mut command(&to, &["import", text(&file)]), 0);
+            run(&mut on(&to, &["import", text(&file)]), 0);
             assert_same(&Rows::of(&to).await?, &rows);
         }
     }
@@ -57,19 +57,19 @@ async fn an_upgraded_database_is_exported_exactly() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
     for home in [from_file("duplicates.db")?, from_mysql().await?] {
-        run(&mut command(&home, &["check", "--timeout", "1m"]), 0);
+        run(&mut on(&home, &["check", "--timeout", "1m"]), 0);
         let rows = Rows::of(&home).await?;
         let is_broken = |thread: &Option<String>| thread.as_deref() == Some("");
         let line = 2 + rows.states.iter().position(|state| is_broken(&state.thread_id)).expect("an empty thread id");
         let (_folder, file) = file_named("backup.ndjson")?;
-        let (_, stderr) = run(&mut command(&home, &["export", text(&file)]), 0);
+        let (_, stderr) = run(&mut on(&home, &["export", text(&file)]), 0);
         let told = format!("line {line}: thread-id is empty: give 1 to 255 characters without NUL");
         assert!(stderr.contains(&told) && stderr.lines().count() == 1, "{stderr}");
         for to in empty_homes().await? {
             let parts = [&*told, "nothing was imported", "--skip-broken"];
-            run_wrong(&mut command(&to, &["import", text(&file)]), 8, &parts);
+            run_wrong(&mut on(&to, &["import", text(&file)]), 8, &parts);
             assert_same(&Rows::of(&to).await?, &Rows::default());
-            let mut import = command(&to, &["import", text(&file), "--skip-broken"]);
+            let mut import = on(&to, &["import", text(&file), "--skip-broken"]);
             let (_, stderr) = run(&mut import, 6);
             assert!(stderr.contains(&told) && stderr.contains("1 rows break a rule"), "{stderr}");
             let mut expected = Rows { states: rows.states.clone(), ownerships: rows.ownerships.clone() };
@@ -84,7 +84,7 @@ async fn a_row_that_breaks_a_rule_is_exported_and_told() -> Result<()> {
                 (&json!(1), &json!(line))
             );
         }
-        let failed = last_event(&mut command(&empty_homes().await?[0], &["import", text(&file)]), 8);
+        let failed = last_event(&mut on(&empty_homes().await?[0], &["import", text(&file)]), 8);
         assert_eq!(failed["error"]["kind"], "broken-rule");
     }
     Ok(())

@@ -12,30 +12,16 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
-use cofferdam::config::DatabaseConfig;
+use anyhow::Result;
 use cofferdam::{MessageKey, MessageState, StorageService, ThreadOwnership, TransferService};
-use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run};
+use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::storage::Home;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Rows that tests write or read at a time.
 const PAGE: u32 = 5000;
-
-/// The command on a database.
-fn command(home: &Home, arguments: &[&str]) -> Command {
-    match home.config().database {
-        DatabaseConfig::Sqlite(sqlite) => {
-            let mut command = on_sqlite(arguments);
-            command.env("DATABASE_PATH", sqlite.path);
-            command
-        }
-        DatabaseConfig::Mysql(mysql) => on_mysql(&mysql, arguments),
-    }
-}
 
 /// A folder for files, and the path of one in it.
 fn file_named(name: &str) -> Result<(TempDir, PathBuf)> {
@@ -48,45 +34,12 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// Runs it, wants this exit code, nothing on standard output and one line on standard error with all of these parts.
-#[track_caller]
-fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
-    let (stdout, stderr) = run(command, code);
-    assert_eq!(stdout, "");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "no {part:?} in: {stderr}");
-    }
-}
-
 /// Runs it with `--json`, wants this exit code, and reads the last event.
 #[track_caller]
 fn last_event(command: &mut Command, code: i32) -> Value {
     let (stdout, stderr) = run(command.arg("--json"), code);
     let last = stdout.lines().last().unwrap_or_else(|| panic!("no event; {stderr}"));
     serde_json::from_str(last).expect("an event is JSON")
-}
-
-/// Random numbers (SplitMix64) that a printed seed repeats.
-struct Random(u64);
-
-impl Random {
-    /// From the variable `COFFERDAM_TEST_SEED`, or from the clock.
-    fn seeded() -> Result<Self> {
-        let seed = match std::env::var("COFFERDAM_TEST_SEED") {
-            Ok(seed) => seed.parse().context("COFFERDAM_TEST_SEED is no number")?,
-            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() & u128::from(u64::MAX))?,
-        };
-        println!("COFFERDAM_TEST_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
 }
 
 /// All rows of a database in the order of their keys, without their numbers.

@@ -3,11 +3,11 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{on, run};
 use cofferdam_tests::harness::memory::Memory;
 use cofferdam_tests::harness::storage::Home;
 
-use crate::{Rows, command, empty_homes, file_named, text};
+use crate::{Rows, empty_homes, file_named, text};
 
 /// Rows of the smaller and of the greater database.
 const FEW: u64 = 20_000;
@@ -37,10 +37,10 @@ async fn memory_stays_flat() -> Result<()> {
         for source in &sources {
             let (_folder, file) = file_named(name)?;
             // Compiled code is cached from here on.
-            run(&mut command(source, &["check"]), 0);
-            let mut of = vec![peak(&mut command(source, &["export", text(&file)]))?];
+            run(&mut on(source, &["check"]), 0);
+            let mut of = vec![peak(&mut on(source, &["export", text(&file)]))?];
             for to in empty_homes().await? {
-                of.push(peak(&mut command(&to, &["import", text(&file)]))?);
+                of.push(peak(&mut on(&to, &["import", text(&file)]))?);
             }
             peaks.push(of);
         }

@@ -1,11 +1,11 @@
 //! What is shown while it works.
 
 use anyhow::{Context, Result};
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{on, run};
 use cofferdam_tests::harness::storage::Home;
 use serde_json::Value;
 
-use crate::{Rows, command, file_named, text};
+use crate::{Rows, file_named, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_json_and_rows_only_grow() -> Result<()> {
@@ -17,8 +17,8 @@ async fn events_are_json_and_rows_only_grow() -> Result<()> {
         (["export", text(&file), "--json"].as_slice(), "exported"),
         (&["import", text(&file), "--create", "--json"], "imported"),
     ] {
-        let on = if last == "exported" { &home } else { &to };
-        let (stdout, stderr) = run(&mut command(on, arguments), 0);
+        let place = if last == "exported" { &home } else { &to };
+        let (stdout, stderr) = run(&mut on(place, arguments), 0);
         assert_eq!(stderr, "");
         let events: Vec<Value> = stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let (summary, progress) = events.split_last().context("events")?;
@@ -40,7 +40,7 @@ async fn events_are_json_and_rows_only_grow() -> Result<()> {
 async fn events_go_to_standard_error_where_the_snapshot_goes_to_standard_output() -> Result<()> {
     let home = Home::sqlite()?;
     Rows::numbered(10, 10).write(&home).await?;
-    let (stdout, stderr) = run(&mut command(&home, &["export", "-", "--json"]), 0);
+    let (stdout, stderr) = run(&mut on(&home, &["export", "-", "--json"]), 0);
     assert_eq!(stdout.lines().count(), 22);
     let summary: Value = serde_json::from_str(stderr.lines().last().context("a summary")?)?;
     assert_eq!((&summary["event"], &summary["bytes"]), (&"exported".into(), &stdout.len().into()));

@@ -6,22 +6,10 @@ mod sqlite;
 use std::process::Command;
 
 use anyhow::Result;
-use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run};
+use cofferdam_tests::harness::command::{on, on_sqlite, run};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
 use serde_json::Value;
-
-/// The command on a database.
-fn on(home: &Home, arguments: &[&str]) -> Command {
-    match home {
-        Home::Sqlite(folder) => {
-            let mut command = on_sqlite(arguments);
-            command.env("DATABASE_PATH", folder.database());
-            command
-        }
-        Home::Mysql(database) => on_mysql(&database.config(), arguments),
-    }
-}
 
 /// It works, and prints this document.
 #[track_caller]

@@ -10,6 +10,7 @@ use cofferdam::clock::ManualClock;
 use cofferdam::config::{Config, DatabaseConfig, MirrorConfig, SqliteConfig};
 use cofferdam::{MessageState, ResilientStorage, Storage, StorageService, ThreadOwnership, Written};
 use cofferdam_tests::harness::command::{on_sqlite, run};
+use cofferdam_tests::harness::seed::seed;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{spool_in, sqlite_config, sqlite_storage};
 use cofferdam_tests::harness::wait::until;
@@ -206,10 +207,7 @@ async fn another_hosts_newer_row_stays_whatever_this_ones_clock_has_said() -> Re
 /// What happens to a host and its clock, at random.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_acceptance_decides_on_one_host() -> Result<()> {
-    let seed = match std::env::var("COFFERDAM_TEST_SEED") {
-        Ok(seed) => seed.parse().context("COFFERDAM_TEST_SEED is no number")?,
-        Err(_) => fastrand::u64(..),
-    };
+    let seed = seed()?;
     for round in 0..8 {
         let seed = seed.wrapping_add(round);
         jumps(&mut fastrand::Rng::with_seed(seed)).await.with_context(|| format!("COFFERDAM_TEST_SEED={seed}"))?;

@@ -2,7 +2,7 @@
 
 use super::{Reader, shown};
 use crate::config::{ConfigError, DatabaseConfig, MirrorConfig, Passwords, Spec};
-use crate::files::{FileUse, is_same as is_same_file};
+use crate::files::FileUse;
 
 const NAME: &str = "COFFERDAM_MIRROR";
 const PASSWORDS: Passwords = Passwords { value: "COFFERDAM_MIRROR_PASSWORD", file: "COFFERDAM_MIRROR_PASSWORD_FILE" };
@@ -28,7 +28,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if is_same(own, &config.database) {
+        if own.is_same(&config.database) {
             self.wrong(NAME, "names the bot's own database: name another one, or leave it unset");
         }
         Some(MirrorConfig { config: Box::new(config), name: spec.to_string(), shadow_reads })
@@ -47,16 +47,5 @@ impl Reader<'_> {
                 0.0
             }
         }
-    }
-}
-
-/// Whether both are one database, as far as that can be told without asking it.
-fn is_same(one: &DatabaseConfig, other: &DatabaseConfig) -> bool {
-    match (one, other) {
-        (DatabaseConfig::Sqlite(one), DatabaseConfig::Sqlite(other)) => is_same_file(&one.path, &other.path),
-        (DatabaseConfig::Mysql(one), DatabaseConfig::Mysql(other)) => {
-            one.database == other.database && one.hosts.iter().any(|host| other.hosts.contains(host))
-        }
-        _ => false,
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::{Mirror, lock};
+use super::Mirror;
 use crate::resilience::spool::{Key, SpooledWrite};
+use crate::threads::lock;
 
 #[derive(Default)]
 pub(super) struct Flights {

@@ -26,13 +26,14 @@ use self::flight::{Flight, Flights};
 use self::shadow::Shadow;
 pub(super) use self::shadow::ShadowRead;
 pub(super) use self::worker::work;
+use super::ResilientStorage;
 use super::spool::{Journal, SpoolError, SpooledWrite};
 use super::status::{LastError, MirrorStatus, age};
-use super::{ResilientStorage, lock};
 use crate::config::{MirrorConfig, OnUnavailable, SpoolConfig};
 use crate::error::Error;
 use crate::files::marks_beside;
 use crate::service::StorageService;
+use crate::threads::lock;
 
 /// How long an operation waits for its mark to be on the disk. It goes on after that, and the mark is on its way.
 const MARK_WAIT: Duration = Duration::from_millis(100);

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Mirror, lock};
+use super::Mirror;
 use crate::error::Result;
 use crate::resilience::row::{Row, look_up, may_be_of_a_row};
 use crate::resilience::spool::{Journal, SpoolEntry, SpooledWrite, age_until, is_future};
 use crate::resilience::{Readiness, Shared};
 use crate::service::StorageService;
+use crate::threads::lock;
 
 /// Rows that are brought over together: few enough for one short transaction.
 const BATCH: usize = 250;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
@@ -16,6 +16,7 @@ use super::times::Times;
 use super::view::{Key, View};
 use crate::config::SpoolConfig;
 use crate::sql::sqlite::remark_on_log;
+use crate::threads::lock;
 
 /// The most orders that share a commit.
 const BATCH: usize = 1024;
@@ -260,10 +261,6 @@ fn view_of(content: Content) -> View {
     let mut view = View::default();
     content.entries.into_iter().for_each(|entry| view.add(entry));
     view
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Writer {

@@ -7,9 +7,11 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use sha2::{Digest, Sha256};
+
+use crate::threads::lock;
 
 /// A clock that goes back by less is corrected, and did not jump: times stand still until it has caught up. In seconds.
 const STEP_BACK: i64 = 120;
@@ -72,7 +74,7 @@ impl Times {
     }
 
     fn eras(&self) -> MutexGuard<'_, Vec<Era>> {
-        self.eras.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.eras)
     }
 
     /// The time that a write is given when the clock says `now`, and `next` is the number that the spool gives next. Notes it,

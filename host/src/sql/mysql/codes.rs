@@ -4,7 +4,7 @@ use std::io;
 
 use mysql_async::{DriverError, Error, IoError, ServerError};
 
-use super::node::Family;
+use super::family::Family;
 use super::numbers::{advice, kind};
 use crate::limit;
 use crate::sql::error::{ErrorKind, SqlError};

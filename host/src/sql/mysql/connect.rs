@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
@@ -18,7 +18,7 @@ use super::tls;
 use crate::config::{MysqlConfig, Secret, TlsMode, read_password};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::pause::Pause;
-use crate::threads;
+use crate::threads::{self, lock};
 
 /// The pauses between attempts: short enough for a server that restarts, long enough not to press one that is
 /// overloaded.
@@ -141,7 +141,7 @@ impl Connector {
     }
 
     fn failure(&self) -> MutexGuard<'_, Option<(Instant, SqlError)>> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failure)
     }
 
     /// Why no server could be used a moment ago, for those who waited so long for the right to a connection that they had
@@ -310,7 +310,7 @@ impl Connector {
 
     /// Adds what may be wrong with the password where the server says that it is, without showing it.
     fn with_hint(&self, mut error: SqlError) -> SqlError {
-        let hint = self.password.lock().unwrap_or_else(PoisonError::into_inner).hint();
+        let hint = lock(&self.password).hint();
         if let Some(hint) = hint.filter(|_| error.code.as_deref() == Some("1045")) {
             error.message.push_str(&format!("; the password {hint}: remove that if it is not part of it"));
         }
@@ -319,7 +319,7 @@ impl Connector {
 
     /// The password as it is now. A file may have been replaced since, and may be missing while that is done.
     async fn password(&self) -> Secret {
-        let known = || self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || lock(&self.password);
         if let Some(path) = self.password_file.clone() {
             match threads::spawn(move || read_password(&path)).await {
                 Ok(Ok(password)) => *known() = password,

@@ -1,23 +1,19 @@
 //! Statements on one connection, in MySQL's binary protocol.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Conn, Params, Statement as Prepared, Value as Cell};
 
-use super::pool::Link;
+use super::link::Link;
 use crate::sql::Value;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{ResultLimits, Rows, RowsBuilder};
 
 /// The number of the character set of columns that hold bytes and no text.
 const BINARY: u16 = 63;
-
-/// Statements that a connection keeps prepared: more than a backend has, fewer than a server minds.
-const STATEMENTS: usize = 128;
 
 /// How a statement failed, which decides what becomes of its connection.
 pub(super) enum Failure {
@@ -101,31 +97,6 @@ async fn prepare<'a>(
         )));
     }
     Ok((connection, statement))
-}
-
-/// The statements that a connection has prepared. The driver has a list of its own, but reads the whole text again each
-/// time, in search of named parameters.
-#[derive(Default)]
-pub(super) struct Statements {
-    by_text: HashMap<Arc<str>, Prepared>,
-    /// The oldest first.
-    texts: VecDeque<Arc<str>>,
-}
-
-impl Statements {
-    fn find(&self, text: &str) -> Option<Prepared> {
-        self.by_text.get(text).cloned()
-    }
-
-    /// Keeps one more; returns the one that has to go for it.
-    fn keep(&mut self, text: &Arc<str>, statement: &Prepared) -> Option<Prepared> {
-        self.by_text.insert(Arc::clone(text), statement.clone());
-        self.texts.push_back(Arc::clone(text));
-        if self.texts.len() <= STATEMENTS {
-            return None;
-        }
-        self.texts.pop_front().and_then(|oldest| self.by_text.remove(&oldest))
-    }
 }
 
 fn values(parameters: Cow<'_, [Value]>) -> Params {

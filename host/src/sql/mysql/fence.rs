@@ -9,7 +9,7 @@
 //! waits too: until the session was ended, or the cluster has shut its node out, which then cannot commit any more.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant as StdInstant};
 
 use mysql_async::prelude::Queryable;
@@ -20,6 +20,7 @@ use super::codes::{self, Doing};
 use super::connect::{Connector, disconnect};
 use super::node::{self, Member};
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::threads::lock;
 
 /// The pauses between two looks at what is left: an ended session is gone within a millisecond or two, one that rolls
 /// back much takes longer.
@@ -88,7 +89,7 @@ impl Fence {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<GivenUp>> {
-        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.given_up)
     }
 
     fn give_up(&self, session: Arc<Session>) {

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::node::Family;
+use super::family::Family;
 use crate::config::{HostPolicy, HostPort, MysqlConfig};
+use crate::threads::lock;
 
 /// How long a server that failed is tried last. One that hangs costs an operation its share of the deadline, so this is
 /// longer than the usual operation's deadline of five seconds; and it is short enough that the preferred server has
@@ -102,20 +103,20 @@ impl Host {
 
     /// A name that the server's certificate holds, once it was seen.
     pub fn name(&self) -> Option<String> {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.name).clone()
     }
 
     pub fn set_family(&self, family: Family) {
-        *self.family.lock().unwrap_or_else(PoisonError::into_inner) = Some(family);
+        *lock(&self.family) = Some(family);
     }
 
     /// Whose error numbers it sends.
     pub fn family(&self) -> Option<Family> {
-        *self.family.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.family)
     }
 
     pub fn set_name(&self, name: String) {
-        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        *lock(&self.name) = Some(name);
     }
 
     /// Where its name leads, the address that answered last before the others; nothing where it is an address itself.
@@ -137,22 +138,22 @@ impl Host {
 
     /// The address of its name that answered last.
     pub fn answering(&self) -> Option<IpAddr> {
-        *self.answering.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.answering)
     }
 
     /// Notes which address of its name answers.
     pub fn answers_at(&self, address: Option<IpAddr>) {
-        *self.answering.lock().unwrap_or_else(PoisonError::into_inner) = address;
+        *lock(&self.answering) = address;
     }
 
     /// Variables of a session that it does not let be set.
     pub fn skipped(&self) -> Vec<&'static str> {
-        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.skipped).clone()
     }
 
     /// Notes more of them.
     pub fn skips(&self, skipped: Vec<&'static str>) {
-        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = skipped;
+        *lock(&self.skipped) = skipped;
     }
 
     /// Notes that no connection could be opened, or that the server does not do what it is there for.

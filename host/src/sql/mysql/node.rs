@@ -5,6 +5,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
 
+use super::family::Family;
 use super::session::{Session, UNKNOWN_VARIABLE};
 
 /// Empty on a server without Galera's library. MySQL and MariaDB keep these values in different tables and SHOW them in the
@@ -25,22 +26,6 @@ const SELF_ON_MARIADB: &str = ", @@global.wsrep_on";
 /// What every server can say, also a later one that has no `binlog_format` any more.
 const LEAST_OF_SELF: &str =
     "SELECT VERSION(), 1 /*M! + 1 */, @@global.read_only, @@global.init_connect <> '', DATABASE() LIMIT 1";
-
-/// Who made the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    /// MySQL, or what is built from it.
-    Mysql,
-    /// MariaDB, from this version on.
-    MariaDb((u16, u16)),
-}
-
-impl Family {
-    /// Whether it is the same, of an earlier version.
-    pub fn is_before(self, other: Self) -> bool {
-        matches!((self, other), (Self::MariaDb(one), Self::MariaDb(other)) if one < other)
-    }
-}
 
 /// A server, and how it sees a connection.
 pub(super) struct Node {

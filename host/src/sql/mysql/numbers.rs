@@ -3,7 +3,7 @@
 //! Numbers: <https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html> and
 //! <https://mariadb.com/kb/en/mariadb-error-codes/>. `lists/` has all of them, with what this table makes of each.
 
-use super::node::Family;
+use super::family::Family;
 use crate::sql::error::ErrorKind;
 
 /// What an error number means to a server of this family, which is unknown before it has said what it is: from 4000 on the two give

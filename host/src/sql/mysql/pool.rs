@@ -1,22 +1,22 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant as StdInstant};
 
-use mysql_async::Conn;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Abrupt, Connector, Opened, disconnect};
-use super::exchange::Statements;
+use super::connect::{Connector, Opened, disconnect};
 use super::fence::{Fence, Flight, Session};
 use super::hosts::Host;
+use super::link::{Link, Statements};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
 use crate::sql::rows::Buffers;
+use crate::threads::lock;
 
 /// Connections to one server, or to several with the same database, opened when they are needed.
 pub(super) struct Pool {
@@ -33,45 +33,6 @@ pub(super) struct Pool {
     version: OnceLock<String>,
     /// Whether it is known that nothing is in the way of making tables.
     may_make_tables: AtomicBool,
-}
-
-/// An open connection that is in order. Dropped, it is closed at once.
-pub(super) struct Link {
-    /// What becomes of a statement that may write, where the connection is dropped half-way. Dropped before the
-    /// connection itself.
-    pub flight: Flight,
-    connection: Abrupt<Conn>,
-    /// The server.
-    pub host: Arc<Host>,
-    statements: Statements,
-    /// What the connection's results are built in.
-    pub buffers: Buffers,
-    opened: StdInstant,
-    /// When the server answered last.
-    pub answered: StdInstant,
-    /// Whether it was used by an earlier lease, and may have died since.
-    pub is_reused: bool,
-    /// Whether the server would refuse its writes for the sake of the binary log.
-    pub logs_statements: bool,
-    _open: Counted,
-}
-
-impl Link {
-    /// Whether the connection may have died with another one.
-    fn is_suspect(&self) -> bool {
-        self.host.is_suspect(self.answered)
-    }
-
-    /// The connection itself.
-    pub fn connection(&mut self) -> Result<&mut Conn> {
-        self.parts().map(|(connection, _)| connection)
-    }
-
-    /// The connection, and the statements that it has prepared.
-    pub fn parts(&mut self) -> Result<(&mut Conn, &mut Statements)> {
-        let closed = || SqlError::new(ErrorKind::Unavailable, "the connection is closed");
-        Ok((self.connection.get().ok_or_else(closed)?, &mut self.statements))
-    }
 }
 
 /// What a change of the schema does while somebody uses the table.
@@ -143,7 +104,7 @@ impl Pool {
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Link>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 
     fn closed_error(&self) -> SqlError {

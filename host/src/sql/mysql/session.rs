@@ -8,7 +8,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
-use super::node::Family;
+use super::family::Family;
 
 /// The server's word for a variable that it does not know.
 pub(super) const UNKNOWN_VARIABLE: u16 = 1193;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::codes;
 use super::group;
 use super::guard::host;
+use super::others::busy_pause;
 use super::pool::{Held, Pool};
 use super::raw::{Raw, Stop};
 use crate::sql::error::{ErrorKind, Result, SqlError};
@@ -15,12 +16,6 @@ use crate::sql::pause::Pause;
 use crate::sql::rows::{ResultLimits, Rows};
 use crate::sql::{Access, Connection, Statement, Value, Work};
 use crate::threads;
-
-/// How long to wait for another process between attempts: its commits take a fraction of the first, and nobody
-/// notices the last.
-pub(super) fn busy_pause() -> Pause {
-    Pause::new(Duration::from_millis(1), Duration::from_millis(50))
-}
 
 /// How long a statement that may be long runs on the thread of its caller before it moves to another: about what
 /// other tasks can be made to wait for, and ten times what moving costs.

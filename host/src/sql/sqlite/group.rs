@@ -6,56 +6,19 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::codes;
-use super::connection::busy_pause;
 use super::guard::host;
-use super::pool::{Held, Pool, lock};
+use super::others::busy_pause;
+use super::pool::{Held, Pool};
+use super::queue::Job;
 use super::raw::Raw;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::{Statement, Value};
-
-/// The most jobs in one group, so that the first of them does not wait for too many others.
-const GROUP: usize = 256;
-
-/// How often a write that comes alone looks for others.
-const LOOK: u32 = 16;
-
-/// Whether writes have lately come together.
-#[derive(Default)]
-pub(super) struct Crowd {
-    is_together: AtomicBool,
-    writes: AtomicU32,
-}
-
-impl Crowd {
-    fn is_likely(&self) -> bool {
-        self.is_together.load(Ordering::Relaxed) || self.writes.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK)
-    }
-
-    fn note(&self, group: usize) {
-        self.is_together.store(group > 1, Ordering::Relaxed);
-    }
-}
-
-/// A write that waits for its group.
-pub(super) struct Job {
-    statement: Statement,
-    parameters: Vec<Value>,
-    deadline: Instant,
-    done: oneshot::Sender<Result<u64>>,
-}
-
-impl Job {
-    fn run(&self, raw: &Raw) -> Result<u64> {
-        raw.execute(&self.statement, &self.parameters, self.deadline)
-    }
-}
 
 /// Runs a write, alone or in a group.
 pub(super) async fn execute(
@@ -67,14 +30,9 @@ pub(super) async fn execute(
     pool.check_open()?;
     let (done, mut result) = oneshot::channel();
     let job = Job { statement: statement.clone(), parameters, deadline, done };
-    let others = {
-        let mut queue = lock(&pool.queue);
-        queue.push_back(job);
-        queue.len() > 1
-    };
     // Nobody else on this thread can arrive while a group runs: let them come first. For one who writes alone that
     // would be time lost.
-    if others || pool.crowd.is_likely() {
+    if pool.queue.push(job) {
         tokio::task::yield_now().await;
     }
     let mut turn = pin!(pool.writer_lock().lock_owned());
@@ -129,8 +87,7 @@ fn abandoned() -> SqlError {
 
 /// Runs what is in the queue. Fails where another process holds the lock; then everything is still in the queue.
 fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
-    let mut jobs = take_jobs(pool);
-    pool.crowd.note(jobs.len());
+    let mut jobs = pool.queue.take();
     if jobs.len() < 2 {
         return match jobs.pop() {
             Some(job) => run_alone(pool, raw, job),
@@ -140,7 +97,7 @@ fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
     match raw.host(host::BEGIN_IMMEDIATE) {
         Ok(()) => {}
         Err(error) if codes::is_busy(&error) => {
-            put_jobs_back(pool, jobs);
+            pool.queue.put_back(jobs);
             return Err(error);
         }
         Err(error) => {
@@ -190,7 +147,7 @@ fn run_each_alone(pool: &Pool, raw: &Raw, jobs: Vec<Job>) -> Result<()> {
     let mut jobs = jobs.into_iter();
     while let Some(job) = jobs.next() {
         if let Err(error) = run_alone(pool, raw, job) {
-            put_jobs_back_behind_first(pool, jobs.collect());
+            pool.queue.put_back_behind_first(jobs.collect());
             return Err(error);
         }
     }
@@ -200,7 +157,7 @@ fn run_each_alone(pool: &Pool, raw: &Raw, jobs: Vec<Job>) -> Result<()> {
 fn run_alone(pool: &Pool, raw: &Raw, job: Job) -> Result<()> {
     match job.run(raw) {
         Err(error) if codes::is_busy(&error) => {
-            put_jobs_back(pool, vec![job]);
+            pool.queue.put_back(vec![job]);
             Err(error)
         }
         result => {
@@ -208,26 +165,6 @@ fn run_alone(pool: &Pool, raw: &Raw, job: Job) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// The jobs whose owners still wait, oldest first.
-fn take_jobs(pool: &Pool) -> Vec<Job> {
-    let mut queue = lock(&pool.queue);
-    let count = queue.len().min(GROUP);
-    queue.drain(..count).filter(|job| !job.done.is_closed()).collect()
-}
-
-fn put_jobs_back(pool: &Pool, jobs: Vec<Job>) {
-    let mut queue = lock(&pool.queue);
-    for job in jobs.into_iter().rev() {
-        queue.push_front(job);
-    }
-}
-
-/// As [`put_jobs_back`], where the one before them is at the front of the queue already.
-fn put_jobs_back_behind_first(pool: &Pool, jobs: Vec<Job>) {
-    let first = lock(&pool.queue).pop_front();
-    put_jobs_back(pool, first.into_iter().chain(jobs).collect());
 }
 
 /// An owner that is gone does not want its result.

@@ -4,11 +4,12 @@
 //! [`authorize`], which SQLite asks about every action of every statement while it prepares it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::threads::lock;
 
 /// The longest text of a statement, in bytes. The longest that a backend needs is a few kilobytes.
 const MAX_TEXT: usize = 64 * 1024;
@@ -51,7 +52,7 @@ impl Guard {
     /// Puts the reason into an error that the authorizer caused. SQLite reports some of these as errors of the
     /// statement, so what counts is whether there is a reason.
     pub fn explain(&self, error: SqlError) -> SqlError {
-        match self.reason.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match lock(&self.reason).take() {
             Some(reason) => {
                 SqlError { code: Some("SQLITE_AUTH".to_owned()), ..SqlError::new(ErrorKind::PermissionDenied, reason) }
             }
@@ -75,7 +76,7 @@ impl Guard {
             let Err(reason) = authorize(&context) else {
                 return Authorization::Allow;
             };
-            *shared.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+            *lock(&shared.reason) = Some(reason);
             Authorization::Deny
         }))?;
         Ok(guard)

@@ -2,6 +2,7 @@
 //!
 //! Short statements run where the caller is; what can take long, and checkpoints, on threads for blocking work.
 
+mod checkpoint;
 mod codes;
 mod connection;
 mod group;
@@ -14,6 +15,7 @@ mod others;
 mod pace;
 mod place;
 mod pool;
+mod queue;
 mod raw;
 mod still;
 #[cfg(test)]

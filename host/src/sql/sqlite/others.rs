@@ -4,11 +4,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::pool::lock;
+use crate::sql::pause::Pause;
+use crate::threads::lock;
 
 /// How long a lock of another process is believed in after it was last met: some pauses between attempts, also on a busy
 /// machine.
 const MEMORY: Duration = Duration::from_millis(250);
+
+/// How long to wait for one between attempts: its commits take a fraction of the first, and nobody notices the last.
+pub(super) fn busy_pause() -> Pause {
+    Pause::new(Duration::from_millis(1), Duration::from_millis(50))
+}
 
 /// What is known of them.
 #[derive(Default)]

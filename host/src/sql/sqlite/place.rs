@@ -8,11 +8,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::files::FileId;
 use crate::sql::error::{ErrorKind, Result, SqlError};
+use crate::threads::lock;
 
 /// How long readers trust a look at the path. A read takes some microseconds, of which a look would be a good part.
 const TRUST: Duration = Duration::from_millis(100);
@@ -85,7 +86,7 @@ impl Place {
         if now.database.is_none() || before != now.database && !(is_new && before.is_none()) {
             return Err(self.error());
         }
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        *lock(&self.files) = now;
         self.lost.store(false, Ordering::Release);
         Ok(opened)
     }
@@ -100,7 +101,7 @@ impl Place {
 
     /// Fails where the path names something else than what is open.
     pub fn check(&self) -> Result<()> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = lock(&self.files);
         let (database, log) = (FileId::at(&self.path), FileId::at(&files.log_path));
         // The log comes with the first write.
         files.log = files.log.or(log);

@@ -3,7 +3,7 @@ mod lease;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as StdInstant};
 
 use rusqlite::wal::CheckpointMode;
@@ -12,19 +12,18 @@ use tokio::time::{Instant, timeout_at};
 
 pub(super) use self::lease::{Held, ReaderLease, WriterLease};
 use super::codes;
-use super::connection::busy_pause;
-use super::group::{Crowd, Job};
 use super::log::Log;
-use super::others::Others;
+use super::others::{Others, busy_pause};
 use super::pace::Pace;
 use super::place::Place;
+use super::queue::Queue;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::files::FileUse;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
-use crate::threads::{self, run_slow};
+use crate::threads::{self, lock, run_slow};
 
 /// One writer and several readers on one file.
 ///
@@ -49,8 +48,7 @@ pub(super) struct Pool {
     /// What is known of other processes that lock the file.
     pub(super) others: Others,
     /// Writes that wait for the next group.
-    pub(super) queue: Mutex<VecDeque<Job>>,
-    pub(super) crowd: Crowd,
+    pub(super) queue: Queue,
     /// Of what a connection runs for one caller.
     pub(super) pace: Pace,
     /// Of commits for groups of callers.
@@ -98,8 +96,7 @@ impl Pool {
             waiting: Arc::default(),
             gate: Arc::default(),
             others: Others::default(),
-            queue: Mutex::default(),
-            crowd: Crowd::default(),
+            queue: Queue::default(),
             pace: Pace::default(),
             group_pace: Pace::default(),
             log,
@@ -401,7 +398,7 @@ impl Pool {
         let readers = std::mem::take(&mut *lock(&self.idle));
         self.readers_open.fetch_sub(readers.len(), Ordering::Relaxed);
         drop(readers);
-        lock(&self.queue).clear();
+        self.queue.clear();
         let Ok(mut writer) = timeout_at(deadline, Arc::clone(&self.writer).lock_owned()).await else {
             return;
         };
@@ -425,8 +422,4 @@ impl Pool {
 /// How many connections may read.
 fn readers(config: &PoolConfig) -> usize {
     config.max_open.saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,37 +1,14 @@
 //! MySQL and MariaDB, whose tables have engines, types and keys of any kind.
 
 use anyhow::{Context, Result};
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{on, run};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
+use cofferdam_tests::harness::old::mysql::{OWNERSHIPS, STATES, start};
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::{FromRow, Queryable};
 
-use super::{States, assert_moves, assert_says, assert_works, json, migrate, on, refused, states};
+use super::{States, assert_moves, assert_says, assert_works, json, migrate, refused, states};
 
-/// The tables of the old bot, of which cases change a part.
-const STATES: &str = "CREATE TABLE message_states (
-    id BIGINT AUTO_INCREMENT PRIMARY KEY,
-    channel_id VARCHAR(255) NOT NULL,
-    thread_id VARCHAR(255) NULL,
-    last_message_id VARCHAR(255) NOT NULL,
-    last_seen_timestamp BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    UNIQUE KEY unique_channel_thread (channel_id, thread_id),
-    INDEX idx_message_states_channel_thread (channel_id, thread_id),
-    INDEX idx_message_states_timestamp (last_seen_timestamp)
-)";
-const OWNERSHIPS: &str = "CREATE TABLE thread_ownerships (
-    id BIGINT AUTO_INCREMENT PRIMARY KEY,
-    thread_id VARCHAR(255) NOT NULL UNIQUE,
-    original_user_id VARCHAR(255) NOT NULL,
-    created_by VARCHAR(255) NOT NULL,
-    creation_time BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    INDEX idx_thread_ownerships_thread_id (thread_id),
-    INDEX idx_thread_ownerships_creation_time (creation_time)
-)";
 const INTO_STATES: &str = "INSERT INTO message_states (id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) VALUES";
 
 async fn database() -> Result<Home> {
@@ -110,8 +87,7 @@ async fn contents(home: &Home) -> Result<Vec<String>> {
 
 /// What the old bot does at a start and for a message.
 async fn old_bot(home: &Home) -> Result<()> {
-    let at_start = [STATES, OWNERSHIPS].map(|table| table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"));
-    execute(home, &at_start).await?;
+    execute(home, &start()).await?;
     let insert = "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)";
     execute(
         home,

@@ -3,39 +3,13 @@
 use std::path::Path;
 
 use anyhow::Result;
-use cofferdam_tests::harness::command::run;
+use cofferdam_tests::harness::command::{on, run};
+use cofferdam_tests::harness::old::sqlite::{INDEXES, OWNERSHIPS, STATES, start};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
 use rusqlite::{Connection, params};
 
-use super::{States, assert_moves, assert_says, assert_works, json, migrate, on, refused, states};
-
-/// The tables of the old bot, of which cases change a part.
-const STATES: &str = "CREATE TABLE message_states (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    channel_id TEXT NOT NULL,
-    thread_id TEXT NULL,
-    last_message_id TEXT NOT NULL,
-    last_seen_timestamp INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL,
-    UNIQUE(channel_id, thread_id)
-)";
-const OWNERSHIPS: &str = "CREATE TABLE thread_ownerships (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    thread_id TEXT NOT NULL UNIQUE,
-    original_user_id TEXT NOT NULL,
-    created_by TEXT NOT NULL,
-    creation_time INTEGER NOT NULL,
-    created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
-)";
-/// What else the old bot runs at each start.
-const INDEXES: &str = "
-    CREATE INDEX IF NOT EXISTS idx_message_states_channel_thread ON message_states(channel_id, thread_id);
-    CREATE INDEX IF NOT EXISTS idx_message_states_timestamp ON message_states(last_seen_timestamp);
-    CREATE INDEX IF NOT EXISTS idx_thread_ownerships_thread_id ON thread_ownerships(thread_id);
-    CREATE INDEX IF NOT EXISTS idx_thread_ownerships_creation_time ON thread_ownerships(creation_time);";
+use super::{States, assert_moves, assert_says, assert_works, json, migrate, refused, states};
 
 fn file(home: &Home) -> Connection {
     let Home::Sqlite(folder) = home else { unreachable!("a file") };
@@ -105,8 +79,7 @@ fn everything(home: &Home) -> Vec<String> {
 /// What the old bot does at a start and for a message.
 fn old_bot(home: &Home) -> Result<()> {
     let connection = file(home);
-    let at_start = [STATES, OWNERSHIPS].map(|table| table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS"));
-    connection.execute_batch(&format!("{};{};{INDEXES}", at_start[0], at_start[1]))?;
+    connection.execute_batch(&start())?;
     let insert = "INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, \
                   updated_at) VALUES (?, ?, ?, ?, ?, ?)";
     for thread in [None, Some("old")] {

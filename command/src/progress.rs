@@ -30,8 +30,9 @@ impl Progress {
 
     /// It goes on.
     pub fn say(&mut self, text: &str) {
-        let text: String = escaped(text).chars().take(WIDTH).collect();
+        let text = escaped(text);
         if self.is_terminal {
+            let text: String = text.chars().take(WIDTH).collect();
             self.write(&format!("\r\x1b[K{text}"));
         } else if self.last.is_none_or(|last| last.elapsed() >= INTERVAL) {
             self.write(&format!("{text}\n"));
@@ -50,5 +51,12 @@ impl Progress {
     fn write(&self, text: &str) {
         let mut out = std::io::stderr().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// What is said then is not written behind it.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
     }
 }
