@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use cofferdam::plugin::Limits;
 use cofferdam::{MessageState, Storage, StorageService, TransferService};
-use cofferdam_benches::driver::sqlite;
-use cofferdam_benches::shared::statements::SQLITE;
 use cofferdam_tests::harness::storage::sqlite_config;
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
+
+use crate::driver::sqlite;
+use crate::shared::statements::SQLITE;
 
 /// Rows in the table. Half of them have a thread.
 pub const ROWS: usize = 1_000;
