@@ -1,5 +1,6 @@
 use crate::bindings::cofferdam::storage::sql::{self, Access, Connection, Value, Work, prepare};
-use crate::bindings::cofferdam::storage::types;
+use crate::bindings::cofferdam::storage::types::{self, MessageState};
+use crate::report;
 
 /// Writes one row to `marks`.
 pub fn insert_mark(mark: &str) -> Result<(), sql::Error> {
@@ -18,15 +19,30 @@ pub fn select(text: &str) -> Result<(), sql::Error> {
     Connection::acquire(Access::Read)?.query(&statement, &[]).map(drop)
 }
 
-/// Tries each text in every way in which a guest can, and says what became of it, a line for each try:
-/// `permission-denied: ... (execute: ATTACH ...)`, or `ok (...)`.
-pub fn attempt(texts: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+/// Tries each text, between two of which is a record separator, in every way in which a guest can, and reports what became of it,
+/// a line for each try: `permission-denied: ... (execute: ATTACH ...)`, or `ok (...)`.
+pub fn attempt_told(texts: &str) -> Result<Option<MessageState>, types::Error> {
     let line = |way: &str, text: &str, outcome: Result<(), sql::Error>| {
         let outcome = outcome.map_or_else(|error| format!("{}: {}", name(error.kind), error.message), |()| "ok".into());
         format!("{} ({way}: {})", outcome.replace('\n', " "), text.replace('\n', " "))
     };
     let tries = |text: &str| [line("execute", text, run(text, Vec::new())), line("query", text, select(text))];
-    texts.into_iter().flat_map(|text| tries(text.as_ref())).collect()
+    Ok(report(texts.split('\u{1e}').flat_map(tries)))
+}
+
+/// Writes the word that it is told within a transaction and panics (`trap`), returns without having ended it (`open`), or keeps the
+/// connection in its hands (`kept`).
+pub fn leave_transaction(told: &str) -> Result<Option<MessageState>, types::Error> {
+    let connection = Connection::acquire(Access::Write).map_err(refused)?;
+    let insert = prepare("INSERT INTO marks (mark) VALUES (?)", Work::Short).map_err(refused)?;
+    connection.begin().map_err(refused)?;
+    connection.execute(&insert, &[Value::Text(told.into())]).map_err(refused)?;
+    match told {
+        "trap" => panic!("in the middle of a transaction"),
+        "kept" => std::mem::forget(connection),
+        _ => {}
+    }
+    Ok(None)
 }
 
 /// The contract's error for one of the database's.

@@ -15,7 +15,7 @@ pub use bindings::cofferdam::storage::types::{
 };
 pub use bindings::exports::cofferdam::storage::backend::Description;
 pub use component::Component;
-pub use database::{attempt, insert_mark, refused, run, select};
+pub use database::{attempt_told, insert_mark, leave_transaction, refused, run, select};
 
 /// The operations that some guest overrides; the rest answers with nothing.
 pub trait Guest {

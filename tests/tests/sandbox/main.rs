@@ -13,7 +13,6 @@ mod pause;
 mod rig;
 mod sqlite;
 mod table;
-mod transactions;
 
 use grants::*;
 use limits::*;
@@ -22,7 +21,6 @@ use mysql::*;
 use output::*;
 use pause::*;
 use sqlite::*;
-use transactions::*;
 
 macro_rules! assert_guest_is_tested {
     ($name:ident) => {

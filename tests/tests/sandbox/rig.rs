@@ -125,14 +125,23 @@ impl Sandbox {
         Ok(report.lines().map(str::to_owned).collect())
     }
 
-    /// Requires that the guest got through with none of its statements.
-    pub async fn refuses_all(&self, what: &str, statements: usize) -> Result<Vec<String>> {
-        let report = self.report(what).await?;
-        assert_eq!(report.len(), statements * 2, "a line for each try: {report:#?}");
+    /// Requires that the guest gets through with none of these statements.
+    pub async fn refuses_all(&self, texts: &[&str]) -> Result<Vec<String>> {
+        let report = self.report(&texts.join("\u{1e}")).await?;
+        assert_eq!(report.len(), texts.len() * 2, "a line for each try: {report:#?}");
         for line in &report {
             let refused = ["permission-denied: ", "invalid-statement: "].iter().any(|kind| line.starts_with(kind));
             assert!(refused, "got through, or failed for another reason: {line}");
         }
+        Ok(report)
+    }
+
+    /// The same of statements that would write to PATH, and that nothing appears there.
+    pub async fn refuses_a_path(&self, texts: &[&str]) -> Result<Vec<String>> {
+        let marker = self.marker();
+        let texts: Vec<_> = texts.iter().map(|text| text.replace("PATH", &marker.to_string_lossy())).collect();
+        let report = self.refuses_all(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        assert_absent(&marker);
         Ok(report)
     }
 }
