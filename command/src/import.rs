@@ -30,7 +30,7 @@ Examples:
 Exit codes:
   0  success
   1  failure
-  2  wrong usage, environment or plugin; the file is unreadable or not a snapshot
+  2  wrong usage, environment or plugin; unreadable file or not a snapshot
   3  the database is unavailable or too slow: import again
   4  the database does not exist, and --create was not given
   6  success, except for rows that --skip-broken left out

@@ -120,7 +120,7 @@ impl Put {
 #[derive(Args)]
 #[command(after_help = format!("\
 Example:
-  cofferdam thread cleanup --older-than 720h     threads created more than 30 days ago
+  cofferdam thread cleanup --older-than 720h     older than 30 days
 
 {EXIT_CODES}"))]
 pub struct Cleanup {
