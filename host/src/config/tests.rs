@@ -119,8 +119,8 @@ fn the_type_is_sqlite_or_mysql_and_nothing_else() {
         ("postgres", "it must be sqlite or mysql; there is no backend for PostgreSQL"),
         ("MySQL", "it must be sqlite or mysql; write mysql"),
         ("sqlite3", "it must be sqlite or mysql; write sqlite"),
-        (" sqlite", "it has a blank or an invisible character"),
-        ("\"sqlite\"", "it has a quote"),
+        (" sqlite", "it begins or ends with a blank or an invisible character"),
+        ("\"sqlite\"", "it begins or ends with a quote"),
         ("mariadb", "write mysql, also for MariaDB"),
         ("oracle", "it must be sqlite or mysql"),
     ] {
@@ -144,7 +144,7 @@ fn the_sqlite_path_is_a_file() {
     for (value, part) in [
         (":memory:", "a pool"),
         ("file:bot.db?mode=ro", "is a URL: write bot.db"),
-        ("bot.db\n", "is \"bot.db\\n\", which has a blank"),
+        ("bot.db\n", "is \"bot.db\\n\", which begins or ends with a blank"),
         (folder.path().to_str().unwrap(), "a folder"),
         ("data/", "a folder"),
     ] {

@@ -335,6 +335,9 @@ fn wrong_answers_are_counted_and_shown() {
     }
     // The last sentence says what happened most often, for who reads no more than that.
     let last = stderr.lines().last().unwrap();
-    assert!(last.starts_with("cofferdam: ") && last.contains("most of them of sqlite: a row "), "{stderr}");
+    assert!(
+        last.starts_with("cofferdam: ") && last.contains("most of them of ") && last.contains("wrong answer: a row "),
+        "{stderr}"
+    );
     assert_eq!(place.left(), Vec::<PathBuf>::new());
 }
