@@ -21,9 +21,9 @@ SELECT 1 FROM information_schema.tables WHERE table_schema = DATABASE() AND tabl
         take: "SELECT place FROM cofferdam_upgrade WHERE place = 1 FOR UPDATE NOWAIT",
         wait: "SELECT SLEEP(2)",
     },
-    // A table, column or index that exists already or no longer, a duplicate, a lock wait, a deadlock; a statement that a
-    // Galera node ended for another node's change of the schema.
-    repeat_on: &["1050", "1060", "1061", "1091", "1062", "1205", "1213", "1317"],
+    // A table, column, index or primary key that exists already or no longer, a duplicate, a lock wait, a deadlock; a statement
+    // that a Galera node ended for another node's change of the schema.
+    repeat_on: &["1050", "1060", "1061", "1068", "1091", "1062", "1205", "1213", "1317"],
 };
 
 pub(crate) const RECORD_VERSION: RecordVersion = RecordVersion {

@@ -21,8 +21,8 @@ const READS: u64 = 4;
 /// What a caller waits for after an error, so that refusals at once do not fill the machine.
 const AFTER_ERROR: Duration = Duration::from_millis(10);
 
-/// The longest that callers may take to begin or to end, so that a test ends.
-const ENOUGH: Duration = Duration::from_secs(60);
+/// The longest that something may take that happens by itself, so that a run ends.
+pub(super) const ENOUGH: Duration = Duration::from_secs(60);
 
 /// What the callers do.
 #[derive(Clone, Debug)]

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::Run;
 use super::hosts::Host;
 use super::ledger::{Key, Ledger};
-use super::load::{GRACE, LoadOptions, key, write};
+use super::load::{ENOUGH, GRACE, LoadOptions, key, write};
 use super::look::{self, Found};
 use super::mysql;
 use super::opened::{Opened, spool_of};
@@ -31,9 +31,6 @@ const LIMIT: usize = 500;
 
 /// How long callers write to a full spool.
 const LASTING: Duration = Duration::from_millis(1500);
-
-/// The longest that something may take that happens by itself, so that a run ends.
-const ENOUGH: Duration = Duration::from_secs(60);
 
 /// What the keys begin with that must not be there.
 const BEYOND: &str = "beyond";
