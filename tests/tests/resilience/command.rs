@@ -49,7 +49,7 @@ async fn a_spool_is_looked_at_exported_and_replayed() -> Result<()> {
     rig.start_again().await?;
     let mut replay = on_mysql(&rig.database.config(), &["spool", "replay"]);
     let (text, _) = run(replay.arg(&file), 0);
-    assert_eq!(text, "3 stored, 0 left out for what is there, 0 refused, 0 waiting\n");
+    assert_eq!(text, "3 stored, 0 superseded by newer rows, 0 refused, 0 waiting\n");
     let mut check = on_mysql(&rig.database.config(), &["check", "--json"]);
     let check = json(check.env("COFFERDAM_SPOOL", &file), 0)?;
     assert_eq!((check["breaker"]["state"].as_str(), check["spool"]["waiting"].as_u64()), (Some("closed"), Some(0)));

@@ -123,7 +123,7 @@ async fn a_full_spool_refuses_and_says_so_and_still_takes_rows_that_it_has() -> 
     }
     let error = storage.upsert_message_state(&state("c", "1")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("is full: it holds 2 writes, as COFFERDAM_SPOOL_LIMIT allows"), "{error}");
+    assert!(error.message().contains("is full: it holds 2 writes, the maximum in COFFERDAM_SPOOL_LIMIT"), "{error}");
     storage.upsert_message_state(&state("a", "2")).await?;
     rig.start_again().await?;
     until_empty(&storage).await?;

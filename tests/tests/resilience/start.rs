@@ -17,7 +17,7 @@ async fn a_bot_starts_without_its_database_and_works_once_it_is_there() -> Resul
     assert_eq!(status.last_error.map(|last| last.error.kind()), Some(ErrorKind::Unavailable));
     let error = storage.get_all_message_states().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("not been there since the start; it is asked again every 100ms"), "{error}");
+    assert!(error.message().contains("been unavailable since the start; it is probed every 100ms"), "{error}");
     assert!(error.message().contains("[2002]"), "{error}");
 
     rig.start_again().await?;

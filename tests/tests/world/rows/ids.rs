@@ -236,7 +236,7 @@ async fn a_small_column_of_ids_is_used_to_its_last_one() -> Result<()> {
     assert_eq!(messages(&storage).await?.len(), 127);
     let error = put(&storage, "one more", "x").await.expect_err("no id is left");
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-    assert!(error.message().contains("the ids of message_states are used up"), "{error}");
+    assert!(error.message().contains("the ids of message_states are exhausted"), "{error}");
     put(&storage, "a", "still written").await?;
     put(&storage, "126", "still written").await?;
     assert_eq!(messages(&storage).await?.len(), 127);
