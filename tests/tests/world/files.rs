@@ -181,9 +181,9 @@ fn lists_of_a_migration_take_no_others_place() -> Result<()> {
     symlink("x.db", place.join("link"))?;
     symlink("new.db", place.join("dangling"))?;
     for (name, says) in [
-        ("x.db", "--from names"),
-        ("./x.db", "--from names"),
-        ("link", "--from names"),
+        ("x.db", "--from uses"),
+        ("./x.db", "--from uses"),
+        ("link", "--from uses"),
         ("x.db-wal", "the name of a log"),
         ("new.db", "--to names"),
         ("dangling", "--to names"),

@@ -224,9 +224,13 @@ fn small_files() {
 fn few_addresses() {
     let place = Place::new();
     let mut codes = Vec::new();
-    let mebibyte = 1_u64 << 20;
-    for most in [48, 96, 192, 384, 2 << 10, 16 << 10, 300 << 10, 400 << 10] {
-        codes.push(place.holds(&["prlimit", &format!("--as={}", most * mebibyte)], &["RLIMIT_AS"]));
+    let limit = |mebibytes: u64| format!("--as={}", mebibytes << 20);
+    // With fewer the system cannot load the program, and ends it by a signal.
+    let starts =
+        |most: &u64| place.within(&["prlimit", &limit(*most)], &["--version"]).output().unwrap().status.success();
+    let fewest = (1..128).map(|step| step * 8).find(starts).unwrap();
+    for most in [fewest, fewest + 48, fewest + 144, fewest + 336, 2 << 10, 16 << 10, 300 << 10, 400 << 10] {
+        codes.push(place.holds(&["prlimit", &limit(most)], &["RLIMIT_AS"]));
     }
     // As many as a processor with 39 bits has, and much less.
     for enough in &codes[4..] {
