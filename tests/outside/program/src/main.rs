@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cofferdam::clock::ManualClock;
+use cofferdam::plugin::Limits;
 use cofferdam::{Config, MessageState, ResilientStorage, Storage, StorageService, Written};
 use cofferdam_conformance::{BoxError, Harness, NOW, Subject, async_trait, run_all};
 
@@ -53,10 +54,13 @@ impl Harness for Backend {
             "COFFERDAM_PLUGIN" => self.file.clone(),
             "DATABASE_PATH" => Some(folder.path().join("bot.db").into()),
             "COFFERDAM_CACHE" => std::env::var_os(name),
+            // It is built without optimisation.
+            "COFFERDAM_OPERATION_TIMEOUT" | "COFFERDAM_LIST_TIMEOUT" => Some("5m".into()),
             _ => None,
         })?;
+        let limits = Limits { compute: Duration::from_secs(300), ..Limits::standard() };
         let clock = Arc::new(ManualClock::at(NOW));
-        let storage = Storage::builder(config).clock(clock.clone()).build()?;
+        let storage = Storage::builder(config).clock(clock.clone()).limits(limits).build()?;
         // The version of the package that makes the file.
         if (storage.backend().version == "9.9.9") != self.file.is_some() {
             return Err(format!("this is another backend: {}", storage.plugin().origin).into());
