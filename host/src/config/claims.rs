@@ -63,7 +63,7 @@ impl Config {
             claims.push(Claim::written("COFFERDAM_SPOOL", of_spool(&spool.path)));
         }
         if let Some(mirror) = &self.mirror {
-            claims.extend(mirror.config.claims().into_iter().filter_map(|claim| match claim.variable {
+            claims.extend(mirror.config.database.claims().into_iter().filter_map(|claim| match claim.variable {
                 _ if claim.is_written => Some(Claim { variable: "COFFERDAM_MIRROR", ..claim }),
                 name if name.ends_with("_PASSWORD_FILE") => {
                     Some(Claim { variable: "COFFERDAM_MIRROR_PASSWORD_FILE", ..claim })
