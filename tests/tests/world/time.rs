@@ -208,7 +208,8 @@ async fn another_hosts_newer_row_stays_whatever_this_ones_clock_has_said() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_acceptance_decides_on_one_host() -> Result<()> {
     let seed = seed()?;
-    for round in 0..8 {
+    let rounds = if std::env::var_os("COFFERDAM_TEST_FULL").is_some() { 64 } else { 1 };
+    for round in 0..rounds {
         let seed = seed.wrapping_add(round);
         jumps(&mut fastrand::Rng::with_seed(seed)).await.with_context(|| format!("COFFERDAM_TEST_SEED={seed}"))?;
     }

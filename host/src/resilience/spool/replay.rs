@@ -129,7 +129,12 @@ impl Replay {
     /// Writes one row. `false` where a newer one was there.
     async fn write<R: Row>(&self, item: &Item<R>) -> Result<bool> {
         match item.over {
-            true => item.row.upsert(&*self.storage).await.map(|()| true),
+            true => {
+                let before = self.now();
+                item.row.upsert(&*self.storage).await?;
+                self.journal.times().restamp(before, self.now(), item.sequence);
+                Ok(true)
+            }
             false => R::import(&*self.storage, std::slice::from_ref(&item.row)).await.map(|kept| kept == 0),
         }
     }

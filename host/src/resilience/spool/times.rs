@@ -5,7 +5,9 @@
 //! clock jumps. A stored row whose time lies in an era before that of a spooled write was there before that write, although its
 //! time is greater.
 
+use std::collections::VecDeque;
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, MutexGuard};
 
@@ -25,6 +27,9 @@ const AHEAD: i64 = 60;
 
 /// More jumps than this are not told from each other.
 const ERAS: usize = 16;
+
+/// The most replays whose times are remembered.
+const RESTAMPED: usize = 64;
 
 /// A clock that says less was never set: there was nobody yet to write this. The first second of 2023.
 const NEVER_SET: i64 = 1_672_531_200;
@@ -53,6 +58,8 @@ struct Era {
 /// The eras of this host.
 pub(in crate::resilience) struct Times {
     eras: Mutex<Vec<Era>>,
+    /// When a spooled write got the time of its replay, and the write's number.
+    restamped: Mutex<VecDeque<(RangeInclusive<i64>, i64)>>,
     file: Option<File>,
 }
 
@@ -70,7 +77,7 @@ impl Times {
     /// Those that are noted in a file, or none.
     pub fn noted(file: Option<File>) -> Self {
         let eras = file.as_ref().map(read).unwrap_or_default();
-        Self { eras: Mutex::new(eras), file }
+        Self { eras: Mutex::new(eras), restamped: Mutex::default(), file }
     }
 
     fn eras(&self) -> MutexGuard<'_, Vec<Era>> {
@@ -124,9 +131,21 @@ impl Times {
         eras.last().map_or(now, |era| era.used)
     }
 
+    /// Notes that the spooled write of this number was stored with a time of its replay, which lies between these two.
+    pub fn restamp(&self, one: i64, other: i64, sequence: i64) {
+        let mut restamped = lock(&self.restamped);
+        if restamped.len() == RESTAMPED {
+            restamped.pop_front();
+        }
+        restamped.push_back((one.min(other)..=one.max(other), sequence));
+    }
+
     /// Whether a row that is stored with this time, greater than that of the spooled write of this number, was there before
     /// the write was accepted. `updated_at` is that of the write.
     pub fn was_before(&self, stored: i64, sequence: i64, updated_at: i64) -> bool {
+        if lock(&self.restamped).iter().any(|(times, earlier)| *earlier < sequence && times.contains(&stored)) {
+            return true;
+        }
         let eras = self.eras();
         let own = eras.iter().rposition(|era| era.first <= sequence).unwrap_or_default();
         let earlier = eras.get(..own).unwrap_or_default();
@@ -188,6 +207,15 @@ mod tests {
 
     const NOW: i64 = 1_790_000_000;
     const YEAR_2099: i64 = 4_070_908_800;
+
+    #[test]
+    fn what_was_stored_with_the_time_of_its_replay_was_before_what_was_accepted_after_it() {
+        let times = Times::noted(None);
+        times.give(NOW, 1);
+        times.restamp(NOW + 50, NOW, 3);
+        assert!(times.was_before(NOW + 50, 4, NOW));
+        assert!(!times.was_before(NOW + 50, 3, NOW) && !times.was_before(NOW + 51, 4, NOW));
+    }
 
     #[test]
     fn a_row_of_an_era_before_was_there_before() {
