@@ -10,12 +10,9 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use wasm_encoder::{ComponentSection, CustomSection};
-
-/// The backends: the constant, the package, and the library's name, which is the component's.
-const BACKENDS: [(&str, &str, &str); 2] =
-    [("SQLITE", "cofferdam-sqlite", "sqlite"), ("MYSQL", "cofferdam-mysql", "mysql")];
 
 /// How guests are compiled that are there to misbehave, and need not be fast: in a fifth of the time. In the plugins'
 /// profile, so that the macros which both use are compiled once.
@@ -37,15 +34,17 @@ fn main() {
 
     // Shared with the build script of cofferdam-backends.
     let folder = target.join("guests");
-    build(&root, &folder, &BACKENDS.map(|(_, package, _)| ["--package", package]).concat());
+    let backends = components::backends(&root).expect("plugins/ can be read");
+    run(&mut components::build_backends(&root, &folder, &backends));
     let guests = guests(&crate_folder.join("guests/examples"));
-    build(&root, &folder, &[&["--package", "test-guests", "--examples"], &QUICKLY[..]].concat());
+    run(components::build(&root, &folder).args(["--package", "test-guests", "--examples"]).args(QUICKLY));
 
     let built = components::built(&folder);
     let mut code = String::new();
-    for (constant, package, library) in BACKENDS {
-        let path = built.join(library).with_extension("wasm");
-        writeln!(code, "/// The component of `{package}`.\npub const {constant}: &str = {path:?};").unwrap();
+    for backend in backends {
+        let path = built.join(&backend).with_extension("wasm");
+        let constant = backend.to_uppercase().replace('-', "_");
+        writeln!(code, "/// The component of `cofferdam-{backend}`.\npub const {constant}: &str = {path:?};").unwrap();
     }
     let other = out.join("sqlite.wasm");
     fs::write(&other, other_build(&built.join("sqlite.wasm"))).expect("OUT_DIR can be written");
@@ -94,9 +93,8 @@ fn other_build(component: &Path) -> Vec<u8> {
     bytes
 }
 
-fn build(root: &Path, folder: &Path, arguments: &[&str]) {
-    let mut command = components::build(root, folder);
-    let status = command.args(arguments).status().expect("cargo starts");
+fn run(command: &mut Command) {
+    let status = command.status().expect("cargo starts");
     assert!(status.success(), "the components do not compile: {command:?}");
 }
 

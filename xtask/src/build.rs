@@ -4,7 +4,7 @@
 pub mod components;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -44,16 +44,21 @@ pub fn plugins() -> Result<PathBuf> {
     setup::wasm_target()?;
     // A folder of their own, which build scripts share.
     let guests = target().join("guests");
-    let backends = backends()?;
-    step("Building the plugins", &mut components::build_backends(&root(), &guests, &backends))?;
+    step("Building the plugins", &mut components::build_backends(&root(), &guests, &backends()?))?;
     let folder = target().join("plugins");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for backend in &backends {
+    copy_components(&components::built(&guests), &folder)?;
+    Ok(folder)
+}
+
+/// Copies the components of the backends from one folder into another.
+pub fn copy_components(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for backend in backends()? {
         let file = format!("{backend}.wasm");
-        let (from, to) = (components::built(&guests).join(&file), folder.join(&file));
+        let (from, to) = (from.join(&file), to.join(&file));
         std::fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// Builds what is needed and runs the demo.

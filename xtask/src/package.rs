@@ -53,12 +53,7 @@ pub fn package() -> Result<()> {
 fn carry(plugins: &Path) -> Result<()> {
     let folder = root().join("backends/components");
     remove(&folder)?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for backend in build::backends()? {
-        let (from, to) = (plugins.join(format!("{backend}.wasm")), folder.join(format!("{backend}.wasm")));
-        std::fs::copy(&from, &to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
-    }
-    Ok(())
+    build::copy_components(plugins, &folder)
 }
 
 /// Has cargo look again at packages that it has seen with the same version. It verifies each with the others as if they had been

@@ -50,6 +50,15 @@ fn migrate(from: &Home, to: &Home, arguments: &[&str], code: i32) -> (String, St
 /// States as channel, thread, message and times, in the order of their keys.
 type States = Vec<(String, Option<String>, String, [i64; 3])>;
 
+/// The states of the databases that these tests make.
+fn rows_of_made() -> States {
+    let keys = [("AbC", None), ("other", Some("Thread".to_owned())), ("\u{e9}", None)];
+    let rows = keys.into_iter().zip(0..).map(|((channel, thread), number): ((&str, _), i64)| {
+        (channel.to_owned(), thread, format!("message {number}"), [100 + number, 200 + number, 300 + number])
+    });
+    rows.collect()
+}
+
 fn states(home: &Home) -> States {
     let text = |state: &Value, name: &str| state[name].as_str().map(str::to_owned);
     let number = |state: &Value, name: &str| state[name].as_i64().expect("a number");

@@ -7,7 +7,7 @@ use cofferdam_tests::harness::old::mysql::{OWNERSHIPS, STATES, start};
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::{FromRow, Queryable};
 
-use super::{States, assert_moves, assert_says, assert_works, json, migrate, refused, states};
+use super::{assert_moves, assert_says, assert_works, json, migrate, refused, rows_of_made, states};
 
 const INTO_STATES: &str = "INSERT INTO message_states (id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at) VALUES";
 
@@ -50,14 +50,6 @@ async fn made(statements: &[String]) -> Result<Home> {
     )
     .await?;
     Ok(home)
-}
-
-fn rows_of_made() -> States {
-    let keys = [("AbC", None), ("other", Some("Thread".to_owned())), ("\u{e9}", None)];
-    let rows = keys.into_iter().zip(0..).map(|((channel, thread), number): ((&str, _), i64)| {
-        (channel.to_owned(), thread, format!("message {number}"), [100 + number, 200 + number, 300 + number])
-    });
-    rows.collect()
 }
 
 /// The old bot's tables with changes.

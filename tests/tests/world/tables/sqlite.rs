@@ -9,7 +9,7 @@ use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
 use rusqlite::{Connection, params};
 
-use super::{States, assert_moves, assert_says, assert_works, json, migrate, refused, states};
+use super::{States, assert_moves, assert_says, assert_works, json, migrate, refused, rows_of_made, states};
 
 fn file(home: &Home) -> Connection {
     let Home::Sqlite(folder) = home else { unreachable!("a file") };
@@ -38,14 +38,6 @@ fn made(statements: &str) -> Result<Home> {
     }
     connection.execute_batch("INSERT INTO thread_ownerships VALUES (5, 'OwN', 'user', 'bot', 1, 2, 3)")?;
     Ok(home)
-}
-
-fn rows_of_made() -> States {
-    let keys = [("AbC", None), ("other", Some("Thread".to_owned())), ("\u{e9}", None)];
-    let rows = keys.into_iter().zip(0..).map(|((channel, thread), number): ((&str, _), i64)| {
-        (channel.to_owned(), thread, format!("message {number}"), [100 + number, 200 + number, 300 + number])
-    });
-    rows.collect()
 }
 
 fn copy_of(home: &Home) -> Result<Home> {
