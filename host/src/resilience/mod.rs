@@ -85,7 +85,7 @@ impl ResilientStorageBuilder {
             wake: Notify::new(),
             stalled: AtomicBool::new(false),
             paused: Mutex::default(),
-            latest: AtomicI64::new(i64::MIN),
+            latest: Arc::new(AtomicI64::new(i64::MIN)),
             replayed: Arc::default(),
             mirror,
         };
@@ -168,7 +168,7 @@ struct Shared {
     /// Why it failed.
     paused: Mutex<Option<Error>>,
     /// The time that a write was given last, in seconds since the Unix epoch, where it was noted.
-    latest: AtomicI64,
+    latest: Arc<AtomicI64>,
     replayed: Arc<ReplayCounts>,
     mirror: Option<Arc<Mirror>>,
 }
@@ -218,6 +218,7 @@ impl Shared {
     }
 
     fn set_journal(&self, journal: Option<Arc<Journal>>) -> Option<Arc<Journal>> {
+        self.latest.store(i64::MIN, Ordering::Relaxed);
         std::mem::replace(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner).journal, journal)
     }
 
@@ -321,7 +322,9 @@ impl Shared {
     }
 
     fn replay(&self, journal: Arc<Journal>) -> Replay {
-        Replay { journal, storage: self.storage.clone(), clock: self.clock.clone(), counts: self.replayed.clone() }
+        let Self { storage, clock, replayed, latest, .. } = self;
+        let (storage, clock, counts, latest) = (storage.clone(), clock.clone(), replayed.clone(), latest.clone());
+        Replay { journal, storage, clock, counts, latest }
     }
 
     fn spool_status(&self, journal: &Journal) -> SpoolStatus {

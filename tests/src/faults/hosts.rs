@@ -99,6 +99,14 @@ impl Host {
         Ok(())
     }
 
+    /// Stops it where it is, or lets it go on.
+    pub(super) fn pause(&self, is_paused: bool) -> Result<()> {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
+        ensure!(status.success(), "the host ended by itself; its error is above");
+        Ok(())
+    }
+
     pub(super) fn kill(mut self, ledger: &Ledger) -> Result<()> {
         self.process.kill()?;
         let status = self.process.wait()?;

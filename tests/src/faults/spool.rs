@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::Run;
 use super::hosts::Host;
-use super::ledger::{Key, Ledger};
+use super::ledger::{Key, Ledger, Tally};
 use super::load::{ENOUGH, GRACE, LoadOptions, key, write};
 use super::look::{self, Found};
 use super::mysql;
@@ -299,9 +299,20 @@ async fn damaged_once(name: &'static str, damage: Damage, random: &mut fastrand:
     host.listen_until(&ledger, ENOUGH, |tally| tally.acknowledged > CALLERS as u64 * ROWS)?;
     server.set_away(true).await?;
     let log = with_suffix(&spool.path, "-wal");
-    host.listen_until(&ledger, ENOUGH, |tally| {
+    let is_enough = |tally: &Tally| {
         tally.spooled > 2 * CALLERS as u64 * ROWS && (!damage.is_of_log() || LOG_PAGES.contains(&frames(&log).len()))
-    })?;
+    };
+    let end = Instant::now() + ENOUGH;
+    loop {
+        host.listen_until(&ledger, end.saturating_duration_since(Instant::now()), is_enough)?;
+        // The log may begin anew at any moment, but for those in which its host stands still.
+        host.pause(true)?;
+        if is_enough(&ledger.tally()) {
+            break;
+        }
+        ensure!(Instant::now() < end, "the log has {} pages, and never as many as are wanted", frames(&log).len());
+        host.pause(false)?;
+    }
     host.kill(&ledger)?;
     // As the next host would find it, were it not for the damage.
     let whole = copy_of(&spool.path)?;

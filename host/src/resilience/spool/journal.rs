@@ -171,7 +171,12 @@ impl Journal {
 
     /// The time that a write is given when the clock says `now`: see [`Times`].
     pub fn time(&self, now: i64) -> i64 {
-        self.times.give(now, self.last.load(Ordering::Relaxed) + 1)
+        self.times.give(now, self.next())
+    }
+
+    /// The number that the next write gets.
+    pub fn next(&self) -> i64 {
+        self.last.load(Ordering::Relaxed) + 1
     }
 
     /// The order of what this host has written.

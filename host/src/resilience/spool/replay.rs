@@ -1,7 +1,7 @@
 //! Putting the spool's writes into the database.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::entry::{SpoolEntry, SpooledWrite};
@@ -40,6 +40,8 @@ pub(in crate::resilience) struct Replay {
     pub storage: Arc<Storage>,
     pub clock: Arc<dyn Clock>,
     pub counts: Arc<ReplayCounts>,
+    /// The time that is noted as that of the last write, in seconds since the Unix epoch.
+    pub latest: Arc<AtomicI64>,
 }
 
 /// How many rows are refused in a row before it is asked whether any row goes through.
@@ -59,6 +61,8 @@ struct Item<R> {
     row: R,
     /// Whether it is written over what is there whatever its time is.
     over: bool,
+    /// The number that the spool gave next when this was the last write of its row.
+    next: i64,
 }
 
 impl Replay {
@@ -68,6 +72,7 @@ impl Replay {
     ///
     /// The database is away, or refuses writes for now: what is not in it is still in the spool.
     pub async fn next(&self) -> Result<bool> {
+        let next = self.journal.next();
         let batch = self.journal.view().oldest_writes(BATCH);
         let found = !batch.is_empty();
         let (mut states, mut ownerships) = (Vec::new(), Vec::new());
@@ -78,11 +83,11 @@ impl Replay {
                 SpooledWrite::Cleanup { cutoff } => self.clean_up(sequence, cutoff).await?,
             }
         }
-        match self.put(states).await {
+        match self.put(states, next).await {
             // What one table refuses the other may take.
-            Err(error) if may_be_of_a_row(&error) => self.put(ownerships).await.and(Err(error)),
+            Err(error) if may_be_of_a_row(&error) => self.put(ownerships, next).await.and(Err(error)),
             Err(error) => Err(error),
-            Ok(()) => self.put(ownerships).await.map(|()| found),
+            Ok(()) => self.put(ownerships, next).await.map(|()| found),
         }
     }
 
@@ -97,7 +102,24 @@ impl Replay {
         i64::try_from(self.clock.now().as_secs()).unwrap_or(i64::MAX)
     }
 
-    async fn put<R: Row>(&self, given: Vec<(i64, R)>) -> Result<()> {
+    /// What is to be done with a write whose row is stored like this: nothing where that one is later or says the same.
+    fn item<R: Row>(&self, sequence: i64, row: R, stored: Option<R>, next: i64) -> Option<Item<R>> {
+        let now = self.now();
+        let keeps_its_time = !is_future(row.updated_at(), now);
+        let (row, over) = decide(row, sequence, stored, self.journal.times(), now)?;
+        if over || !keeps_its_time {
+            self.note_time(now, next);
+        }
+        Some(Item { sequence, row, over, next })
+    }
+
+    /// Notes that a row is given the clock's time now. The next write of the bot notes its own again.
+    fn note_time(&self, now: i64, first: i64) {
+        self.journal.times().replay(now, self.journal.next(), first);
+        self.latest.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    async fn put<R: Row>(&self, given: Vec<(i64, R)>, next: i64) -> Result<()> {
         if given.is_empty() {
             return Ok(());
         }
@@ -105,8 +127,8 @@ impl Replay {
         let stored = look_up(&self.storage, &rows).await?;
         let (mut items, mut superseded) = (Vec::new(), Vec::new());
         for ((sequence, row), stored) in sequences.into_iter().zip(rows).zip(stored) {
-            match decide(row, sequence, stored, self.journal.times(), self.now()) {
-                Some((row, over)) => items.push(Item { sequence, row, over }),
+            match self.item(sequence, row, stored, next) {
+                Some(item) => items.push(item),
                 None => superseded.push(sequence),
             }
         }
@@ -130,10 +152,10 @@ impl Replay {
     async fn write<R: Row>(&self, item: &Item<R>) -> Result<bool> {
         match item.over {
             true => {
-                let before = self.now();
-                item.row.upsert(&*self.storage).await?;
-                self.journal.times().restamp(before, self.now(), item.sequence);
-                Ok(true)
+                let result = item.row.upsert(&*self.storage).await;
+                // That may have taken long, and have been stored though it failed.
+                self.note_time(self.now(), item.next);
+                result.map(|()| true)
             }
             false => R::import(&*self.storage, std::slice::from_ref(&item.row)).await.map(|kept| kept == 0),
         }
@@ -197,6 +219,7 @@ impl Replay {
     /// Another row of the same table that goes through: one that waits too, or one that is stored, as it is.
     async fn witness<R: Row>(&self, suspects: &[(Item<R>, Error)]) -> Result<Item<R>> {
         let is_suspect = |row: &R| suspects.iter().any(|(suspect, _)| suspect.row.is_same(row));
+        let next = self.journal.next();
         let waiting: Vec<(i64, R)> = {
             let view = self.journal.view();
             let row = |entry: &SpoolEntry| Some((entry.sequence, R::of(&entry.write)?.clone()));
@@ -206,8 +229,7 @@ impl Replay {
         };
         for (sequence, row) in waiting {
             let stored = row.stored(&*self.storage).await?;
-            let Some((row, over)) = decide(row, sequence, stored, self.journal.times(), self.now()) else { continue };
-            let item = Item { sequence, row, over };
+            let Some(item) = self.item(sequence, row, stored, next) else { continue };
             match self.write(&item).await {
                 Ok(true) => return Ok(item),
                 Err(error) if !may_be_of_a_row(&error) => return Err(error),
@@ -218,7 +240,7 @@ impl Replay {
         let stored = R::some(&self.storage, 100).await?.into_iter();
         let is_free = |row: &R| rested(row) && !is_suspect(row) && !self.journal.view().precedes(&row.write());
         for row in stored.filter(is_free).take(CANDIDATES) {
-            let item = Item { sequence: STORED, row, over: false };
+            let item = Item { sequence: STORED, row, over: false, next };
             match self.write(&item).await {
                 Ok(true) => return Ok(item),
                 Err(error) if !may_be_of_a_row(&error) => return Err(error),

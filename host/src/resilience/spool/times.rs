@@ -3,13 +3,11 @@
 //! `updated_at` says in which order hosts have written a row, as far as their clocks are right. Of one host alone the order in
 //! which writes were accepted is known, whatever its clock said: its time is cut into eras, each of which begins where the
 //! clock jumps. A stored row whose time lies in an era before that of a spooled write was there before that write, although its
-//! time is greater.
+//! time is greater. Replay gives some rows a time of its own, which is noted too: what was accepted meanwhile goes over it.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::Mutex;
 
 use sha2::{Digest, Sha256};
 
@@ -26,10 +24,10 @@ const STEP_AHEAD: i64 = 24 * 60 * 60;
 const AHEAD: i64 = 60;
 
 /// More jumps than this are not told from each other.
-const ERAS: usize = 16;
+const ERAS: usize = 64;
 
 /// The most replays whose times are remembered.
-const RESTAMPED: usize = 64;
+const REPLAYS: usize = 32;
 
 /// A clock that says less was never set: there was nobody yet to write this. The first second of 2023.
 const NEVER_SET: i64 = 1_672_531_200;
@@ -37,10 +35,11 @@ const NEVER_SET: i64 = 1_672_531_200;
 /// What lies further ahead of the clock than this, in seconds, was written by one that was wrong.
 const FUTURE: i64 = 60 * 60;
 
-/// Where in the file with the lock the eras stand, behind the number of the last write.
+/// Where in the file with the lock the times stand, behind the number of the last write.
 const PLACE: u64 = 8;
 
-const NUMBERS: usize = 4;
+/// The greatest length of the times in the file.
+const LENGTH: usize = 4096;
 const CHECKSUM: usize = 8;
 
 /// A time in which the clock did not jump.
@@ -55,11 +54,25 @@ struct Era {
     bound: i64,
 }
 
-/// The eras of this host.
+/// Times that replay has given to rows, since the writes' own could not be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Replayed {
+    /// The number of the first write that the spool can have accepted after that replay began.
+    first: i64,
+    from: i64,
+    to: i64,
+}
+
+/// What the file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    eras: Vec<Era>,
+    replays: Vec<Replayed>,
+}
+
+/// The times of this host.
 pub(in crate::resilience) struct Times {
-    eras: Mutex<Vec<Era>>,
-    /// When a spooled write got the time of its replay, and the write's number.
-    restamped: Mutex<VecDeque<(RangeInclusive<i64>, i64)>>,
+    noted: Mutex<Noted>,
     file: Option<File>,
 }
 
@@ -76,24 +89,62 @@ pub(in crate::resilience) fn is_future(time: i64, now: i64) -> bool {
 impl Times {
     /// Those that are noted in a file, or none.
     pub fn noted(file: Option<File>) -> Self {
-        let eras = file.as_ref().map(read).unwrap_or_default();
-        Self { eras: Mutex::new(eras), restamped: Mutex::default(), file }
-    }
-
-    fn eras(&self) -> MutexGuard<'_, Vec<Era>> {
-        lock(&self.eras)
+        let noted = file.as_ref().map(read).unwrap_or_default();
+        Self { noted: Mutex::new(noted), file }
     }
 
     /// The time that a write is given when the clock says `now`, and `next` is the number that the spool gives next. Notes it,
     /// and once a minute waits for the disk.
     pub fn give(&self, now: i64, next: i64) -> i64 {
-        let mut eras = self.eras();
-        match eras.last_mut() {
+        let mut noted = lock(&self.noted);
+        let (time, must_sync) = noted.give(now, next);
+        self.save(&noted, must_sync);
+        time
+    }
+
+    /// Notes that replay gives a row the time that the clock says, which is `now` or a little later. `first` is the number that
+    /// the spool gave next when that row's write was the last one of its row. Once a minute waits for the disk.
+    pub fn replay(&self, now: i64, next: i64, first: i64) {
+        let mut noted = lock(&self.noted);
+        let (_, mut must_sync) = noted.give(now, next);
+        must_sync |= noted.replay(now, first);
+        self.save(&noted, must_sync);
+    }
+
+    /// Whether a row that is stored with this time, greater than that of the spooled write of this number, was there before
+    /// the write was accepted. `updated_at` is that of the write.
+    pub fn was_before(&self, stored: i64, sequence: i64, updated_at: i64) -> bool {
+        let noted = lock(&self.noted);
+        let is_of = |replay: &Replayed| replay.first <= sequence && (replay.from..=replay.to).contains(&stored);
+        if noted.replays.iter().any(is_of) {
+            return true;
+        }
+        let own = noted.eras.iter().rposition(|era| era.first <= sequence).unwrap_or_default();
+        let earlier = noted.eras.get(..own).unwrap_or_default();
+        if earlier.is_empty() {
+            // A clock that was never set says nothing, and nobody knows more.
+            return !is_set(updated_at);
+        }
+        earlier.iter().any(|era| (era.from..=era.bound).contains(&stored))
+    }
+
+    fn save(&self, noted: &Noted, must_sync: bool) {
+        if let Some(file) = &self.file
+            && let Err(error) = write(file, noted, must_sync)
+        {
+            tracing::warn!(%error, "the times of the spool's writes cannot be recorded");
+        }
+    }
+}
+
+impl Noted {
+    /// The time for a write, and whether it must be on the disk before that write is anywhere.
+    fn give(&mut self, now: i64, next: i64) -> (i64, bool) {
+        match self.eras.last_mut() {
             Some(era) if (era.used - STEP_BACK..=era.used.saturating_add(STEP_AHEAD)).contains(&now) => {
-                if now <= era.used {
-                    return era.used;
-                }
-                era.used = now;
+                // A row that goes to the database at once is given the clock's time, though it stands still for the spool.
+                era.from = era.from.min(now);
+                era.used = era.used.max(now);
             }
             before => {
                 if let Some(before) = before
@@ -104,64 +155,54 @@ impl Times {
                         "the clock was set back: writes to one row are ordered by their acceptance, not by their time"
                     );
                 }
-                eras.push(Era { first: next, from: now, used: now, bound: i64::MIN });
+                self.eras.push(Era { first: next, from: now, used: now, bound: i64::MIN });
             }
         }
-        if eras.len() > ERAS {
-            let first = eras.remove(0);
-            if let Some(second) = eras.first_mut() {
-                second.first = first.first;
-                second.from = second.from.min(first.from);
-                second.used = second.used.max(first.used);
-                second.bound = second.bound.max(first.bound);
-            }
+        if self.eras.len() > ERAS {
+            self.join_eras();
         }
-        let mut must_sync = false;
-        if let Some(era) = eras.last_mut()
-            && era.used > era.bound
-        {
+        let Some(era) = self.eras.last_mut() else { return (now, false) };
+        let must_sync = era.used > era.bound;
+        if must_sync {
             era.bound = era.used.saturating_add(AHEAD);
-            must_sync = true;
         }
-        if let Some(file) = &self.file
-            && let Err(error) = write(file, &eras, must_sync)
-        {
-            tracing::warn!(%error, "the times of the spool's writes cannot be recorded");
-        }
-        eras.last().map_or(now, |era| era.used)
+        (era.used, must_sync)
     }
 
-    /// Notes that the spooled write of this number was stored with a time of its replay, which lies between these two.
-    pub fn restamp(&self, one: i64, other: i64, sequence: i64) {
-        let mut restamped = lock(&self.restamped);
-        if restamped.len() == RESTAMPED {
-            restamped.pop_front();
+    /// Whether that must be on the disk before the row is anywhere.
+    fn replay(&mut self, now: i64, first: i64) -> bool {
+        let to = now.saturating_add(AHEAD);
+        match self.replays.last_mut() {
+            Some(last) if (last.from..=last.to).contains(&now) => return false,
+            Some(last) if now > last.to && now <= last.to.saturating_add(AHEAD) => last.to = to,
+            _ => self.replays.push(Replayed { first, from: now, to }),
         }
-        restamped.push_back((one.min(other)..=one.max(other), sequence));
+        if self.replays.len() > REPLAYS {
+            self.replays.remove(0);
+        }
+        true
     }
 
-    /// Whether a row that is stored with this time, greater than that of the spooled write of this number, was there before
-    /// the write was accepted. `updated_at` is that of the write.
-    pub fn was_before(&self, stored: i64, sequence: i64, updated_at: i64) -> bool {
-        if lock(&self.restamped).iter().any(|(times, earlier)| *earlier < sequence && times.contains(&stored)) {
-            return true;
+    /// Makes one of the two old eras that are nearest to each other in time: a visit to another century stays one by itself.
+    fn join_eras(&mut self) {
+        let old = self.eras.get(..ERAS / 2).unwrap_or_default();
+        let pairs = (1..old.len()).flat_map(|later| (0..later).map(move |earlier| (earlier, later)));
+        let apart = |(a, b): &(usize, usize)| {
+            old[*a].from.max(old[*b].from).saturating_sub(old[*a].bound.min(old[*b].bound)).max(0)
+        };
+        if let Some((earlier, later)) = pairs.min_by_key(apart) {
+            let Era { from, used, bound, .. } = self.eras.remove(earlier);
+            let era = &mut self.eras[later - 1];
+            (era.from, era.used, era.bound) = (era.from.min(from), era.used.max(used), era.bound.max(bound));
         }
-        let eras = self.eras();
-        let own = eras.iter().rposition(|era| era.first <= sequence).unwrap_or_default();
-        let earlier = eras.get(..own).unwrap_or_default();
-        if earlier.is_empty() {
-            // A clock that was never set says nothing, and nobody knows more.
-            return !is_set(updated_at);
-        }
-        earlier.iter().any(|era| (era.from..=era.bound).contains(&stored))
     }
 }
 
-fn read(file: &File) -> Vec<Era> {
+fn read(file: &File) -> Noted {
     let length = file.metadata().map_or(0, |metadata| metadata.len()).saturating_sub(PLACE);
-    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default().min(4096)];
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default().min(LENGTH)];
     if file.read_exact_at(&mut bytes, PLACE).is_err() || bytes.is_empty() {
-        return Vec::new();
+        return Noted::default();
     }
     let parsed = parse(&bytes);
     if parsed.is_none() {
@@ -171,25 +212,27 @@ fn read(file: &File) -> Vec<Era> {
 }
 
 /// `None` for what was not written by [`write`].
-fn parse(bytes: &[u8]) -> Option<Vec<Era>> {
-    let count = usize::from(*bytes.first()?);
-    let (body, rest) = bytes.split_at_checked(1 + count * NUMBERS * 8)?;
+fn parse(bytes: &[u8]) -> Option<Noted> {
+    let (counts, _) = bytes.split_first_chunk::<2>()?;
+    let [eras, replays] = counts.map(usize::from);
+    let (body, rest) = bytes.split_at_checked(2 + 8 * (4 * eras + 3 * replays))?;
     if rest.get(..CHECKSUM)? != checksum(body) {
         return None;
     }
-    let number = |bytes: &[u8]| bytes.try_into().map(i64::from_le_bytes).ok();
-    let era = |bytes: &[u8]| {
-        let mut numbers = bytes.chunks_exact(8).filter_map(number);
-        Some(Era { first: numbers.next()?, from: numbers.next()?, used: numbers.next()?, bound: numbers.next()? })
-    };
-    body.get(1..)?.chunks_exact(NUMBERS * 8).map(era).collect()
+    let mut numbers = body[2..].chunks_exact(8).map(|bytes| bytes.try_into().map(i64::from_le_bytes).ok());
+    let mut number = || numbers.next().flatten();
+    let mut era = || Some(Era { first: number()?, from: number()?, used: number()?, bound: number()? });
+    let eras = (0..eras).map(|_| era()).collect::<Option<_>>()?;
+    let mut replay = || Some(Replayed { first: number()?, from: number()?, to: number()? });
+    Some(Noted { eras, replays: (0..replays).map(|_| replay()).collect::<Option<_>>()? })
 }
 
-fn write(file: &File, eras: &[Era], must_sync: bool) -> std::io::Result<()> {
-    let mut bytes = vec![u8::try_from(eras.len()).unwrap_or_default()];
-    for era in eras {
-        [era.first, era.from, era.used, era.bound].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
-    }
+fn write(file: &File, noted: &Noted, must_sync: bool) -> std::io::Result<()> {
+    let counts = [noted.eras.len(), noted.replays.len()];
+    let mut bytes: Vec<u8> = counts.iter().map(|count| u8::try_from(*count).unwrap_or_default()).collect();
+    let eras = noted.eras.iter().flat_map(|era| [era.first, era.from, era.used, era.bound]);
+    let replays = noted.replays.iter().flat_map(|replay| [replay.first, replay.from, replay.to]);
+    eras.chain(replays).for_each(|number| bytes.extend(number.to_le_bytes()));
     bytes.extend(checksum(&bytes));
     file.write_all_at(&bytes, PLACE)?;
     if must_sync { file.sync_data() } else { Ok(()) }
@@ -212,9 +255,21 @@ mod tests {
     fn what_was_stored_with_the_time_of_its_replay_was_before_what_was_accepted_after_it() {
         let times = Times::noted(None);
         times.give(NOW, 1);
-        times.restamp(NOW + 50, NOW, 3);
-        assert!(times.was_before(NOW + 50, 4, NOW));
-        assert!(!times.was_before(NOW + 50, 3, NOW) && !times.was_before(NOW + 51, 4, NOW));
+        times.replay(NOW + 50, 5, 4);
+        assert!(times.was_before(NOW + 50, 4, NOW) && times.was_before(NOW + 50 + AHEAD, 4, NOW));
+        assert!(!times.was_before(NOW + 50, 3, NOW), "it waited with that one, and was of another row");
+        assert!(!times.was_before(NOW + 51 + AHEAD, 4, NOW));
+        times.replay(NOW + 51 + AHEAD, 5, 4);
+        assert!(times.was_before(NOW + 51 + AHEAD, 4, NOW));
+    }
+
+    #[test]
+    fn the_time_of_a_replay_is_one_of_this_host() {
+        let times = Times::noted(None);
+        times.give(YEAR_2099, 1);
+        times.replay(NOW, 2, 2);
+        times.give(NOW - 20_000, 2);
+        assert!(times.was_before(NOW, 2, NOW - 20_000));
     }
 
     #[test]
@@ -244,7 +299,10 @@ mod tests {
         assert_eq!(times.give(NOW, 1), NOW);
         assert_eq!(times.give(NOW - STEP_BACK, 1), NOW);
         assert_eq!(times.give(NOW + 1, 1), NOW + 1);
-        assert_eq!(times.eras().len(), 1);
+        assert_eq!(lock(&times.noted).eras.len(), 1);
+        // A row that went to the database before the clock had caught up.
+        times.give(YEAR_2099, 2);
+        assert!(times.was_before(NOW - STEP_BACK, 2, NOW - 1000));
     }
 
     #[test]
@@ -260,13 +318,20 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&[7; 8], 0).unwrap();
         let times = Times::noted(Some(file.try_clone().unwrap()));
-        for number in 0..40 {
+        let jumps = 2 * ERAS as i64;
+        for number in 0..jumps {
             times.give(if number % 2 == 0 { NOW + number } else { number }, number);
+            times.replay(number * 1000, number, number);
         }
         let again = Times::noted(Some(file.try_clone().unwrap()));
-        assert_eq!(*again.eras(), *times.eras());
-        assert_eq!(again.eras().len(), ERAS);
-        file.write_all_at(&[1], PLACE + 20).unwrap();
-        assert!(Times::noted(Some(file)).eras().is_empty());
+        let noted = lock(&again.noted).clone();
+        assert_eq!(noted, *lock(&times.noted));
+        assert_eq!((noted.eras.len(), noted.replays.len()), (ERAS, REPLAYS));
+        assert!(file.metadata().unwrap().len() < LENGTH as u64);
+        let widest = noted.eras.iter().map(|era| era.bound - era.from).max();
+        assert!(widest < Some(NOW / 2), "two centuries became one: {widest:?}");
+        assert!(again.was_before(NOW, jumps, jumps) && !again.was_before(NOW / 2, jumps, jumps));
+        file.write_all_at(&[0xa5], PLACE + 20).unwrap();
+        assert_eq!(*lock(&Times::noted(Some(file)).noted), Noted::default());
     }
 }
