@@ -136,7 +136,8 @@ impl DatabaseConfig {
 pub struct PoolConfig {
     /// Maximum number of open connections. On SQLite one of them writes.
     pub max_open: usize,
-    /// Maximum number of idle connections.
+    /// Maximum number of idle connections at rest. On MySQL those that a burst has opened are kept for a few seconds more, for
+    /// the next one.
     pub max_idle: usize,
     /// Age at which a connection is replaced.
     pub lifetime: Duration,

@@ -67,7 +67,7 @@ pub static VARIABLES: &[Variable] = &[
     variable(
         "DATABASE_MAX_IDLE_CONNECTIONS",
         "5",
-        "maximum number of idle connections in the pool; at most DATABASE_MAX_OPEN_CONNECTIONS",
+        "maximum number of idle connections at rest; at most DATABASE_MAX_OPEN_CONNECTIONS",
     ),
     variable("DATABASE_CONNECTION_LIFETIME", "1h", "age at which a connection is replaced"),
     variable("DATABASE_IDLE_TIMEOUT", "10m", "time after which an idle connection is closed"),

@@ -1,11 +1,13 @@
 //! Leases that are dropped, and pools that are closed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cofferdam::config::PoolConfig;
-use cofferdam::sql::{Access, ErrorKind, PoolStatus};
+use cofferdam::sql::{Access, ErrorKind, PoolStatus, Value};
 use cofferdam_tests::harness::wait::until;
+use tokio::sync::Barrier;
 
 use crate::{LIMITS, Rig, SETTLING, short, soon};
 
@@ -69,4 +71,36 @@ async fn closing_leaves_no_connection_and_refuses_what_comes_after() {
     rig.pool.close(soon()).await;
     assert_eq!(rig.pool.status(), PoolStatus { max: 4, ..PoolStatus::default() });
     assert_eq!(rig.read("SELECT 1").await.unwrap_err().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_finds_the_connections_of_the_one_before_and_the_rest_are_closed_later() {
+    let pool = PoolConfig { max_open: 8, max_idle: 2, ..PoolConfig::default() };
+    let rig = Arc::new(Rig::shared(pool).await);
+    let mut seen = BTreeSet::new();
+    for _ in 0..20 {
+        let together = Arc::new(Barrier::new(8));
+        let tasks: Vec<_> = (0..8)
+            .map(|_| {
+                let (rig, together) = (Arc::clone(&rig), Arc::clone(&together));
+                tokio::spawn(async move {
+                    let mut connection = rig.lease(Access::Read).await;
+                    let statement = short("SELECT CONNECTION_ID()");
+                    let rows = connection.query(&statement, vec![], LIMITS, soon()).await.unwrap();
+                    together.wait().await;
+                    match rows.values()[0][0] {
+                        Value::Integer(id) => id,
+                        ref other => panic!("{other:?}"),
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            seen.insert(task.await.unwrap());
+        }
+    }
+    // Each burst would need six new ones.
+    assert!(seen.len() <= 8, "{} connections for 20 bursts of 8", seen.len());
+    let is_at_rest = async || rig.pool.status() == PoolStatus { max: 8, open: 2, idle: 2, waiting: 0 };
+    until("two are left", SETTLING, is_at_rest).await.unwrap();
 }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant as StdInstant};
 
 use tokio::runtime::Handle;
@@ -18,6 +18,10 @@ use crate::sql::gate::{self, Counted, Gate, Ticket};
 use crate::sql::rows::Buffers;
 use crate::threads::lock;
 
+/// How long connections are kept for the next burst, beyond those that may lie idle at rest. To open one costs a TLS
+/// handshake and some round trips.
+const SPARE: Duration = Duration::from_secs(5);
+
 /// Connections to one server, or to several with the same database, opened when they are needed.
 pub(super) struct Pool {
     connector: Connector,
@@ -31,6 +35,8 @@ pub(super) struct Pool {
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
     version: OnceLock<String>,
+    /// Whether a task waits to close what no burst has needed.
+    is_watched: AtomicBool,
     /// Whether it is known that nothing is in the way of making tables.
     may_make_tables: AtomicBool,
 }
@@ -65,6 +71,7 @@ impl Pool {
             waiting: Arc::default(),
             gate: Arc::default(),
             version: OnceLock::new(),
+            is_watched: AtomicBool::new(false),
             may_make_tables: AtomicBool::new(false),
         })
     }
@@ -209,7 +216,7 @@ impl Pool {
     }
 
     /// Takes back a connection that is in order.
-    pub fn put_back(&self, mut link: Link) {
+    pub fn put_back(self: &Arc<Self>, mut link: Link) {
         link.is_reused = true;
         let mut surplus = Vec::new();
         let mut idle = self.idle();
@@ -217,16 +224,58 @@ impl Pool {
             drop(idle);
             return;
         }
-        if idle.len() < self.config.max_idle && !self.is_expired(&link) && !self.gate.is_closed() {
-            idle.push_back(link);
+        if self.is_expired(&link) || self.gate.is_closed() {
+            surplus.push(link);
         } else {
-            surplus.push(link);
+            idle.push_back(link);
         }
-        while let Some(link) = idle.pop_front_if(|link| link.answered.elapsed() > self.config.idle_timeout) {
-            surplus.push(link);
-        }
+        self.take_surplus(&mut idle, &mut surplus);
+        let has_spare = idle.len() > self.config.max_idle;
         drop(idle);
         surplus.into_iter().for_each(say_goodbye);
+        if has_spare && !self.is_watched.swap(true, Ordering::Relaxed) {
+            self.watch();
+        }
+    }
+
+    /// Takes those out that nobody needed for long. Who was used last is taken first, so that they are at the front.
+    fn take_surplus(&self, idle: &mut VecDeque<Link>, surplus: &mut Vec<Link>) {
+        let (spare, long) = (SPARE.min(self.config.idle_timeout), self.config.idle_timeout);
+        loop {
+            let most = if idle.len() > self.config.max_idle { spare } else { long };
+            match idle.pop_front_if(|link| link.answered.elapsed() > most) {
+                Some(link) => surplus.push(link),
+                None => return,
+            }
+        }
+    }
+
+    /// Closes those beyond what may lie idle at rest once no burst has needed them for a while.
+    fn watch(self: &Arc<Self>) {
+        let Ok(runtime) = Handle::try_current() else {
+            self.is_watched.store(false, Ordering::Relaxed);
+            return;
+        };
+        let pool = Arc::downgrade(self);
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(SPARE / 2).await;
+                let Some(pool) = Weak::upgrade(&pool) else { return };
+                let mut surplus = Vec::new();
+                let mut idle = pool.idle();
+                pool.take_surplus(&mut idle, &mut surplus);
+                let has_spare = idle.len() > pool.config.max_idle;
+                if !has_spare {
+                    // Under the lock, so that who brings the next one sees it.
+                    pool.is_watched.store(false, Ordering::Relaxed);
+                }
+                drop(idle);
+                surplus.into_iter().for_each(say_goodbye);
+                if !has_spare {
+                    return;
+                }
+            }
+        });
     }
 
     fn is_expired(&self, link: &Link) -> bool {
