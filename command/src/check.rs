@@ -8,8 +8,8 @@ use cofferdam::config::{DatabaseConfig, MirrorConfig, OnUnavailable, Place, Spoo
 use cofferdam::files::{Whereabouts, marks_beside};
 use cofferdam::resilience::Status;
 use cofferdam::resilience::spool::{SpoolContent, inspect};
-use cofferdam::sql::Server;
 use cofferdam::sql::sqlite::remark_on_log;
+use cofferdam::sql::{PoolStatus, Server};
 use cofferdam::{ResilientStorage, StorageService};
 use serde_json::{Value, json};
 
@@ -205,7 +205,13 @@ impl Report {
     fn text(&self) -> String {
         let backend = self.storage.storage().backend();
         let pool = match self.status.storage.pool {
-            Some(pool) => format!("{} of {} connections open, {} idle", pool.open, pool.max, pool.idle),
+            Some(PoolStatus { max, open, idle, groups, grouped, .. }) => {
+                let shared = match groups {
+                    0 => String::new(),
+                    _ => format!("; {grouped} writes in {groups} groups"),
+                };
+                format!("{open} of {max} connections open, {idle} idle{shared}")
+            }
             None => "closed".into(),
         };
         let (name, version) = (output::escaped(&backend.name), output::escaped(&backend.version));
@@ -297,6 +303,7 @@ impl Report {
             },
             "pool": storage.pool.map(|pool| json!({
                 "max": pool.max, "open": pool.open, "idle": pool.idle, "waiting": pool.waiting,
+                "groups": pool.groups, "grouped": pool.grouped,
             })),
             "spool": self.spool.as_ref().map(|(path, content)| spool::summary(path, content)),
             "mirror": self.mirror.as_ref().map(|mirror| json!({

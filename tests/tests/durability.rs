@@ -12,7 +12,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use cofferdam::config::MysqlConfig;
 use cofferdam::{MessageState, StorageService};
+use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::seed;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::Home;
@@ -30,6 +32,10 @@ const MICROSECONDS: u64 = 3_000;
 const EARLY: usize = 5;
 const START: u64 = 150_000;
 
+/// Rounds on MySQL, in turn of a host, a server and both that are killed; and with `COFFERDAM_TEST_FULL`.
+const ROUNDS: usize = 6;
+const MANY_ROUNDS: usize = 50;
+
 /// A host that writes until it is killed.
 struct Load {
     process: Child,
@@ -40,6 +46,21 @@ impl Load {
     fn start(file: &Path, callers: usize) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam-test-writer"));
         command.args(["load", &callers.to_string(), "sqlite"]).arg(file);
+        Self::run(command)
+    }
+
+    fn on_server(config: &MysqlConfig, callers: usize) -> Result<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cofferdam-test-writer"));
+        let host = &config.hosts[0];
+        command.args(["load", &callers.to_string(), "mysql", &host.host, &host.port.to_string()]);
+        command.args([&config.database, &config.username]);
+        command.env("COFFERDAM_TEST_PASSWORD", config.password.expose());
+        // It ends with an error where its server ends.
+        command.stderr(Stdio::null());
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Result<Self> {
         let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(process.stdout.take().context("output")?);
         // Unbounded: a host that waits for its reader would not be under load.
@@ -136,6 +157,51 @@ fn survive(callers: usize) -> Result<()> {
     }
     println!("{KILLS} kills, {} answered writes of {callers} callers, {} checks", record.writes, record.checks);
     Ok(())
+}
+
+/// Kills hosts whose writes share statements, and servers under them.
+async fn survive_on_a_server(callers: usize) -> Result<()> {
+    // Everything that was acknowledged is to outlive the process: as it is by default, unlike in other tests.
+    let mut server = MysqlServer::start(&["--innodb-flush-log-at-trx-commit=1".to_owned()]).await?;
+    let home = server.create_database(DatabaseOptions::default()).await?;
+    let mut random = seed::random()?;
+    let mut record = Record::default();
+    let rounds = if std::env::var_os("COFFERDAM_TEST_FULL").is_some() { MANY_ROUNDS } else { ROUNDS };
+    for round in 0..rounds {
+        let (kills_host, kills_server) = (round % 3 != 1, round % 3 != 0);
+        let mut load = Load::on_server(&home.config(), callers)?;
+        let until = record.writes + 1 + random.u64(..ANSWERS);
+        while record.writes < until {
+            record.line(&load.lines.recv().context("the host ended by itself")?)?;
+        }
+        std::thread::sleep(Duration::from_micros(random.u64(..MICROSECONDS)));
+        let process = server.process().context("a server of one's own")?;
+        if kills_server {
+            process.kill()?;
+        }
+        if kills_host {
+            let _ = load.process.kill();
+        }
+        for line in &load.lines {
+            record.line(&line)?;
+        }
+        load.process.wait()?;
+        if kills_server {
+            process.start_again().await?;
+        }
+    }
+    let mut load = Load::on_server(&home.config(), callers)?;
+    for line in load.lines.iter().take_while(|line| line != "ready") {
+        record.line(&line)?;
+    }
+    load.kill()?;
+    println!("{rounds} rounds, {} answered writes of {callers} callers, {} checks", record.writes, record.checks);
+    Ok(())
+}
+
+#[tokio::test]
+async fn answered_writes_that_shared_statements_survive_a_killed_host_and_a_killed_server() -> Result<()> {
+    survive_on_a_server(CALLERS).await
 }
 
 #[test]

@@ -88,6 +88,7 @@ pub fn json(bench: &Bench, contestants: &[Contestant]) -> Result<Value, Failure>
                 "engine": server.engine.name(), "version": server.version,
             })),
             "measured_seconds": tally.elapsed.as_secs_f64(),
+            "pool": storage.status().pool.map(|pool| json!({ "groups": pool.groups, "grouped": pool.grouped })),
             "warm_up_errors": tally.warm_up_errors,
             "wrong_rows": tally.wrong_rows,
             "problems": tally.problems.iter().map(|(problem, count)| json!({

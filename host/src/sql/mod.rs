@@ -17,12 +17,13 @@ mod pause;
 mod read_only;
 mod rows;
 mod statement;
+mod tally;
 
 pub use error::{ErrorKind, Result, SqlError};
 pub use open::{Purpose, open};
 pub use read_only::ReadOnly;
 pub use rows::{ResultLimits, Rows, RowsBuilder};
-pub use statement::{Statement, Work};
+pub use statement::{BatchText, Statement, Work};
 
 pub use crate::engines::Engine;
 
@@ -68,8 +69,13 @@ pub struct PoolStatus {
     pub open: usize,
     /// Open connections that are not leased.
     pub idle: usize,
-    /// Callers waiting for a connection.
+    /// Callers waiting for a connection, or for their turn in a group.
     pub waiting: usize,
+    /// Groups of writes that shared a commit, since the pool was opened: on SQLite a transaction, on MySQL a statement of many
+    /// rows.
+    pub groups: u64,
+    /// Writes in those groups.
+    pub grouped: u64,
 }
 
 /// What the settings of a server or a file prevent and no connection can change, each in a sentence with the remedy.

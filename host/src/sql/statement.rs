@@ -19,8 +19,40 @@ pub struct Statement(Arc<Declared>);
 struct Declared {
     text: Arc<str>,
     work: Work,
+    batch: Option<BatchText>,
     effects: OnceLock<Effects>,
     is_long: AtomicBool,
+}
+
+/// The parts of a statement over a number of rows, of which each caller runs one; those of several callers may be run as one
+/// statement. All parameters are in `row`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchText {
+    /// What comes before the rows.
+    pub head: String,
+    /// One row.
+    pub row: String,
+    /// What comes between two rows.
+    pub between: String,
+    /// What comes after the rows.
+    pub tail: String,
+}
+
+impl BatchText {
+    /// The text for `rows` rows.
+    pub fn text(&self, rows: usize) -> String {
+        let length = self.head.len() + rows * (self.row.len() + self.between.len()) + self.tail.len();
+        let mut text = String::with_capacity(length);
+        text.push_str(&self.head);
+        for row in 0..rows {
+            if row > 0 {
+                text.push_str(&self.between);
+            }
+            text.push_str(&self.row);
+        }
+        text.push_str(&self.tail);
+        text
+    }
 }
 
 /// What a statement does beyond returning rows, as far as its text tells.
@@ -37,7 +69,22 @@ pub(super) struct Effects {
 impl Statement {
     /// One statement's text, and how much it may touch.
     pub fn new(text: impl Into<Arc<str>>, work: Work) -> Self {
-        Self(Arc::new(Declared { text: text.into(), work, effects: OnceLock::new(), is_long: AtomicBool::new(false) }))
+        Self::declared(text.into(), work, None)
+    }
+
+    /// A statement for one row, which may be run together with the rows of other callers where these hold: it is atomic, its
+    /// outcome for a row does not depend on the others, and it may be run twice as well as once.
+    pub fn batchable(batch: BatchText) -> Self {
+        Self::declared(batch.text(1).into(), Work::Short, Some(batch))
+    }
+
+    fn declared(text: Arc<str>, work: Work, batch: Option<BatchText>) -> Self {
+        Self(Arc::new(Declared { text, work, batch, effects: OnceLock::new(), is_long: AtomicBool::new(false) }))
+    }
+
+    /// Its parts, where its rows may be run together with those of other callers.
+    pub fn batch(&self) -> Option<&BatchText> {
+        self.0.batch.as_ref()
     }
 
     /// The text.

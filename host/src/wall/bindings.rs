@@ -11,6 +11,7 @@ wasmtime::component::bindgen!({
         // Declaring a statement is text and arithmetic, and giving back waits for nothing; everything else may wait
         // for a database.
         "cofferdam:storage/sql.prepare": trappable,
+        "cofferdam:storage/sql.prepare-batchable": trappable,
         "cofferdam:storage/sql.[drop]statement": trappable,
         "cofferdam:storage/sql.[drop]connection": trappable,
         default: async | trappable,

@@ -10,7 +10,7 @@ use super::bindings::sql as wit;
 use super::meter::Meter;
 use crate::model::Limits;
 use crate::sql::{
-    Access, Connection, Database, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value, Work,
+    Access, BatchText, Connection, Database, ErrorKind, ResultLimits, Rows, Server, SqlError, Statement, Value, Work,
 };
 
 /// What one instance may do with databases during one operation.
@@ -117,6 +117,23 @@ impl SqlView<'_> {
         self.context.database()
     }
 
+    /// Takes up one more statement of this instance, if the database lets its text through.
+    fn declare(
+        &mut self,
+        statement: impl FnOnce(&dyn Database) -> Result<Statement, SqlError>,
+    ) -> Result<Resource<Statement>, Failure> {
+        let limit = self.context.limits.statements;
+        if self.context.statements >= limit {
+            self.context.full = true;
+            let message = format!("an instance may declare {limit} statements at a time: drop those no longer needed");
+            return Err(SqlError::new(ErrorKind::InvalidStatement, message).into());
+        }
+        let statement = statement(&**self.context.database()?)?;
+        let statement = self.table.push(statement)?;
+        self.context.statements += 1;
+        Ok(statement)
+    }
+
     fn result_limits(&self) -> ResultLimits {
         ResultLimits { rows: self.context.limits.result_rows, bytes: self.context.limits.result_bytes }
     }
@@ -158,20 +175,30 @@ impl wit::Host for SqlView<'_> {
     }
 
     fn prepare(&mut self, text: String, work: wit::Work) -> Result<Resource<Statement>, Failure> {
-        let limit = self.context.limits.statements;
-        if self.context.statements >= limit {
-            self.context.full = true;
-            let message = format!("an instance may declare {limit} statements at a time: drop those no longer needed");
-            return Err(SqlError::new(ErrorKind::InvalidStatement, message).into());
-        }
-        self.context.database()?.check(&text)?;
         let work = match work {
             wit::Work::Short => Work::Short,
             wit::Work::Long => Work::Long,
         };
-        let statement = self.table.push(Statement::new(text, work))?;
-        self.context.statements += 1;
-        Ok(statement)
+        self.declare(|database| {
+            database.check(&text)?;
+            Ok(Statement::new(text, work))
+        })
+    }
+
+    fn prepare_batchable(
+        &mut self,
+        head: String,
+        row: String,
+        between: String,
+        tail: String,
+    ) -> Result<Resource<Statement>, Failure> {
+        let batch = BatchText { head, row, between, tail };
+        self.declare(|database| {
+            // What two parts are together shows with two rows. What is run for more is checked before it is.
+            database.check(&batch.text(1))?;
+            database.check(&batch.text(2))?;
+            Ok(Statement::batchable(batch))
+        })
     }
 
     async fn connected_server(&mut self) -> Result<wit::Server, Failure> {
@@ -210,7 +237,7 @@ impl wit::HostStatement for SqlView<'_> {
         let entered = self.meter.enter_host();
         let result = database.execute(statement, parameters, deadline).await;
         self.meter.leave_host(entered);
-        Ok(wit::Outcome { affected: result? })
+        Ok(outcome(statement, result?))
     }
 
     fn drop(&mut self, statement: Resource<Statement>) -> wasmtime::Result<()> {
@@ -260,7 +287,7 @@ impl wit::HostConnection for SqlView<'_> {
         let affected = self
             .on_lease(&lease, async |lease, deadline| lease.connection.execute(&statement, parameters, deadline).await)
             .await?;
-        Ok(wit::Outcome { affected })
+        Ok(outcome(&statement, affected))
     }
 
     async fn begin(&mut self, lease: Resource<Lease>) -> Result<(), Failure> {
@@ -295,6 +322,11 @@ impl wit::HostConnection for SqlView<'_> {
         self.context.abandoned_transaction |= lease.in_transaction;
         Ok(())
     }
+}
+
+/// Of one row in a group nobody can tell what the database counted for it.
+fn outcome(statement: &Statement, affected: u64) -> wit::Outcome {
+    wit::Outcome { affected: if statement.batch().is_some() { 1 } else { affected } }
 }
 
 impl From<wit::Value> for Value {

@@ -204,7 +204,8 @@ pub struct Statements {
     /// Parameters: channel_id, thread_id or null, last_message_id, last_seen_timestamp, created_at, updated_at. One
     /// atomic statement; a row that is there takes last_message_id, last_seen_timestamp and updated_at. Where it collides with
     /// the row of another key, by an id or by a key of the user's own, it fails: so with all statements that write rows.
-    pub upsert_message_state: &'static str,
+    /// Its parameters are of one row; the host may run rows of several operations together.
+    pub upsert_message_state: Repeated,
     /// All states, in any order.
     pub all_message_states: &'static str,
     /// Those with a last_seen_timestamp not less than the parameter, in any order.
@@ -215,8 +216,8 @@ pub struct Statements {
     /// Parameter: thread_id. Columns: id, original_user_id, created_by, creation_time, created_at, updated_at.
     pub get_thread_ownership: &'static str,
     /// Parameters: thread_id, original_user_id, created_by, creation_time, created_at, updated_at. One atomic
-    /// statement; a row that is there takes all but thread_id and created_at.
-    pub upsert_thread_ownership: &'static str,
+    /// statement; a row that is there takes all but thread_id and created_at. Otherwise as `upsert_message_state`.
+    pub upsert_thread_ownership: Repeated,
     /// All ownerships, in any order.
     pub all_thread_ownerships: &'static str,
     /// Deletes ownerships with a creation_time less than the parameter.

@@ -105,7 +105,9 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(if state.created_at == 0 { now } else { state.created_at }),
                 Value::Integer(now),
             ];
-            let Err(error) = session::execute(B::STATEMENTS.upsert_message_state, &parameters) else { return Ok(()) };
+            let Err(error) = session::execute_row(&B::STATEMENTS.upsert_message_state, &parameters) else {
+                return Ok(());
+            };
             if !apart::concerns::<B>(&error) {
                 return Err(error.into());
             }
@@ -165,7 +167,7 @@ impl<B: Backend> storage::Guest for Component<B> {
                 Value::Integer(now),
                 Value::Integer(now),
             ];
-            let Err(error) = session::execute(B::STATEMENTS.upsert_thread_ownership, &parameters) else {
+            let Err(error) = session::execute_row(&B::STATEMENTS.upsert_thread_ownership, &parameters) else {
                 return Ok(());
             };
             if !apart::concerns::<B>(&error) {

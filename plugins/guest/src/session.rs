@@ -5,7 +5,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use crate::bindings::cofferdam::storage::sql::{
-    Access, Connection, Error, ErrorKind, Outcome, Rows, Statement, Value, Work, prepare,
+    Access, Connection, Error, ErrorKind, Outcome, Rows, Statement, Value, Work, prepare, prepare_batchable,
 };
 use crate::dialect::Repeated;
 
@@ -47,6 +47,10 @@ fn repeated(text: &Repeated, rows: usize) -> Result<Rc<Statement>, Error> {
     prepared(text.head, text.tail, rows, || prepare(&text.text(rows), Work::Long))
 }
 
+fn batchable(text: &Repeated) -> Result<Rc<Statement>, Error> {
+    prepared(text.head, text.tail, 0, || prepare_batchable(text.head, text.row, text.between, text.tail))
+}
+
 /// Lets go of every prepared statement.
 pub(crate) fn forget_statements() {
     PREPARED.take();
@@ -65,6 +69,11 @@ pub(crate) fn query_long(text: &'static str, parameters: &[Value<'_>]) -> Result
 /// Writes a bounded number of rows.
 pub(crate) fn execute(text: &'static str, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
     single(text, Work::Short)?.execute(parameters)
+}
+
+/// Writes one row, alone or together with those of other operations.
+pub(crate) fn execute_row(text: &Repeated, parameters: &[Value<'_>]) -> Result<Outcome, Error> {
+    batchable(text)?.execute(parameters)
 }
 
 /// Writes up to whole tables.

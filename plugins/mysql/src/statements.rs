@@ -33,15 +33,16 @@ FROM message_states WHERE channel_id = ? AND thread_id <=> ?",
 
     // The clause covers both unique keys: the table's own, and the one over states without a thread. VALUES() is what
     // MySQL and MariaDB both understand.
-    upsert_message_state: concat!(
-        "\
-INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?)
+    upsert_message_state: Repeated {
+        tail: concat!(
+            "
 ON DUPLICATE KEY UPDATE last_message_id = ",
-        of_own_state!("VALUES(last_message_id)"),
-        ",
+            of_own_state!("VALUES(last_message_id)"),
+            ",
     last_seen_timestamp = VALUES(last_seen_timestamp), updated_at = VALUES(updated_at)"
-    ),
+        ),
+        ..INSERT_MESSAGE_STATES
+    },
 
     all_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
@@ -59,15 +60,16 @@ SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownership
 SELECT id, original_user_id, created_by, creation_time, created_at, updated_at
 FROM thread_ownerships WHERE thread_id = ?",
 
-    upsert_thread_ownership: concat!(
-        "\
-INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?)
+    upsert_thread_ownership: Repeated {
+        tail: concat!(
+            "
 ON DUPLICATE KEY UPDATE original_user_id = ",
-        of_own_ownership!("VALUES(original_user_id)"),
-        ",
+            of_own_ownership!("VALUES(original_user_id)"),
+            ",
     created_by = VALUES(created_by), creation_time = VALUES(creation_time), updated_at = VALUES(updated_at)"
-    ),
+        ),
+        ..INSERT_THREAD_OWNERSHIPS
+    },
 
     all_thread_ownerships: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at

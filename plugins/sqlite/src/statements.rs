@@ -45,16 +45,16 @@ pub(crate) const STATEMENTS: Statements = Statements {
 SELECT id, last_message_id, last_seen_timestamp, created_at, updated_at
 FROM message_states WHERE channel_id = ? AND thread_id IS ?",
 
-    upsert_message_state: concat!(
-        "\
-INSERT INTO message_states (channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?)
-",
-        on_state!(
-            "last_message_id = excluded.last_message_id,
+    upsert_message_state: Repeated {
+        tail: concat!(
+            "\n",
+            on_state!(
+                "last_message_id = excluded.last_message_id,
     last_seen_timestamp = excluded.last_seen_timestamp, updated_at = excluded.updated_at"
-        )
-    ),
+            )
+        ),
+        ..INSERT_MESSAGE_STATES
+    },
 
     all_message_states: "\
 SELECT id, channel_id, thread_id, last_message_id, last_seen_timestamp, created_at, updated_at
@@ -72,11 +72,12 @@ SELECT (SELECT id FROM message_states LIMIT 1), (SELECT id FROM thread_ownership
 SELECT id, original_user_id, created_by, creation_time, created_at, updated_at
 FROM thread_ownerships WHERE thread_id = ?",
 
-    upsert_thread_ownership: "\
-INSERT INTO thread_ownerships (thread_id, original_user_id, created_by, creation_time, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?)
+    upsert_thread_ownership: Repeated {
+        tail: "
 ON CONFLICT (thread_id) DO UPDATE SET original_user_id = excluded.original_user_id, created_by = excluded.created_by,
     creation_time = excluded.creation_time, updated_at = excluded.updated_at",
+        ..INSERT_THREAD_OWNERSHIPS
+    },
 
     all_thread_ownerships: "\
 SELECT id, thread_id, original_user_id, created_by, creation_time, created_at, updated_at

@@ -4,6 +4,7 @@
 mod connecting;
 mod encryption;
 mod given_up;
+mod groups;
 mod hosts;
 mod leases;
 mod statements;

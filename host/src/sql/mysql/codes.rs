@@ -144,6 +144,11 @@ pub(super) fn is_lock_conflict(error: &SqlError) -> bool {
     matches!(error.code.as_deref(), Some("1205" | "1213"))
 }
 
+/// Whether the server ended the statement since it and another one waited for each other.
+pub(super) fn is_deadlock(error: &SqlError) -> bool {
+    error.code.as_deref() == Some("1213")
+}
+
 /// Whether the server says that it takes no writes at the moment, or nothing at all: it is read-only, a Galera node without
 /// a majority, or shutting down. Another server may do.
 pub(super) fn takes_no_writes(error: &SqlError) -> bool {

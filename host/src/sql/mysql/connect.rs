@@ -229,6 +229,7 @@ impl Connector {
         let node = Node::meet(opened, purpose).await?;
         host.skips(skipped);
         host.answers_at(address);
+        host.answers_in(node.round_trip);
         Ok((connection, node))
     }
 

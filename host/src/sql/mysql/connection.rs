@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::codes::{self, Doing};
 use super::exchange::{self, Failure};
@@ -134,6 +134,7 @@ impl MysqlConnection {
         link.flight.end();
         link.is_reused = false;
         link.answered = StdInstant::now();
+        self.host.has_answered(link.answered);
         self.link = Some(link);
     }
 
@@ -194,6 +195,51 @@ impl MysqlConnection {
         let call = exchange::execute(&mut link, text, parameters);
         let outcome = timeout_at(limit, call).await;
         self.settle(link, outcome, deadline)
+    }
+
+    /// Runs a statement for many callers, outside a transaction. Where it takes longer than `patience` it is given up, with the
+    /// connection, and what became of it shows once the fence was passed.
+    pub async fn execute_for_many(
+        &mut self,
+        text: &Arc<str>,
+        parameters: Vec<Value>,
+        patience: Duration,
+    ) -> Result<()> {
+        if self.link.as_ref().is_some_and(|link| link.logs_statements) {
+            self.is_touched = true;
+            return Err(rules::refusal(rules::LOGS_STATEMENTS));
+        }
+        let patience = patience.min(self.pool.round_trip());
+        let began = StdInstant::now();
+        let mut link = self.take()?;
+        link.flight.begin();
+        match timeout(patience, exchange::execute(&mut link, text, Cow::Owned(parameters))).await {
+            Ok(outcome) => self.settle(link, Ok(outcome), Instant::now() + patience).map(drop),
+            Err(_) => {
+                drop(link);
+                // A server that answers others has a row that is locked.
+                if !self.host.has_answered_since(began) {
+                    self.pool.distrust(&self.host);
+                }
+                let message = format!("lost the connection to {}: no answer within {patience:?}", self.host.address);
+                Err(codes::client_error(2013, message))
+            }
+        }
+    }
+
+    /// How far away the server is.
+    pub fn round_trip(&self) -> Duration {
+        self.host.round_trip()
+    }
+
+    /// Whether what runs on this connection can be ended from another one.
+    pub fn can_be_ended(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.flight.can_be_ended())
+    }
+
+    /// Whether the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.link.is_none()
     }
 
     async fn run_own(&mut self, text: &'static str, deadline: Instant) -> Result<()> {

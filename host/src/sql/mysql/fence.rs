@@ -7,13 +7,17 @@
 //!
 //! The nodes of a Galera cluster execute each other's writes, so there the next connection may be one to another node. It
 //! waits too: until the session was ended, or the cluster has shut its node out, which then cannot commit any more.
+//!
+//! A row of a group that is on its way cannot be ended alone when its caller gives it up. The group is *held* then: nobody gets
+//! a connection until it has ended, which it does soon, since a group is not waited for longer than a moment (see `groups`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant as StdInstant};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::codes::{self, Doing};
@@ -57,11 +61,22 @@ pub(super) struct Session {
 /// The sessions of a pool that were given up.
 #[derive(Default)]
 pub(super) struct Fence {
-    /// How many there are, to be looked at before each lease.
+    /// How many there are, and how many holds, to be looked at before each lease.
     count: AtomicUsize,
-    given_up: Mutex<Vec<GivenUp>>,
+    up: Mutex<Up>,
+    /// Grows after everything that is given up.
+    epoch: AtomicU64,
+    /// Told when the last hold has ended.
+    released: Notify,
     /// Held by the one that ends them; the others wait for it.
     ending: tokio::sync::Mutex<()>,
+}
+
+/// What keeps the fence up.
+#[derive(Default)]
+struct Up {
+    given_up: Vec<GivenUp>,
+    holds: usize,
 }
 
 #[derive(Clone)]
@@ -83,17 +98,52 @@ impl Fence {
 
     /// The sessions, with their number brought up to date afterwards.
     fn change(&self, change: impl FnOnce(&mut Vec<GivenUp>)) {
-        let mut given_up = self.list();
-        change(&mut given_up);
-        self.count.store(given_up.len(), Ordering::Relaxed);
+        self.change_all(|up| change(&mut up.given_up));
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<GivenUp>> {
-        lock(&self.given_up)
+    fn change_all(&self, change: impl FnOnce(&mut Up)) {
+        let mut up = self.up();
+        change(&mut up);
+        self.count.store(up.given_up.len() + up.holds, Ordering::Relaxed);
+    }
+
+    fn up(&self) -> MutexGuard<'_, Up> {
+        lock(&self.up)
+    }
+
+    /// Lends no connection as long as this lives: a statement is on its way of which a part was given up.
+    pub fn hold(self: &Arc<Self>) -> Hold {
+        self.change_all(|up| up.holds += 1);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        Hold(Arc::clone(self))
+    }
+
+    /// Whether something is held.
+    pub fn is_held(&self) -> bool {
+        self.up().holds > 0
+    }
+
+    /// Waits until nothing is held.
+    pub async fn pass_holds(&self, deadline: Instant) -> Result<()> {
+        loop {
+            let released = self.released.notified();
+            if !self.is_held() {
+                return Ok(());
+            }
+            timeout_at(deadline, released).await.map_err(|_| {
+                SqlError::timeout("an earlier statement, given up by one of its callers, was on its way")
+            })?;
+        }
+    }
+
+    /// What was given up before this was read is passed by any lease that begins afterwards; what comes later changes it.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     fn give_up(&self, session: Arc<Session>) {
         self.change(|list| list.push(GivenUp { session, since: StdInstant::now(), is_shut_out: false }));
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     fn forget(&self, ended: &[Arc<Session>]) {
@@ -114,6 +164,7 @@ impl Fence {
         let (address, family) =
             connector.hosts().at(host).map_or(("", None), |host| (host.address.as_str(), host.family()));
         let passing = async {
+            self.pass_holds(deadline).await?;
             let _alone = self.ending.lock().await;
             self.end_on(connection, host)
                 .await
@@ -130,8 +181,13 @@ impl Fence {
 
     /// Ends what was given up on the server of this connection.
     async fn end_on(&self, connection: &mut Conn, host: usize) -> mysql_async::Result<()> {
-        let theirs: Vec<_> =
-            self.list().iter().filter(|entry| entry.session.host == host).map(|entry| entry.session.clone()).collect();
+        let theirs: Vec<_> = self
+            .up()
+            .given_up
+            .iter()
+            .filter(|entry| entry.session.host == host)
+            .map(|entry| entry.session.clone())
+            .collect();
         if !theirs.is_empty() {
             end(connection, &theirs).await?;
             self.forget(&theirs);
@@ -157,7 +213,7 @@ impl Fence {
                     && !entry.is_shut_out
                     && now.saturating_duration_since(entry.since) < OTHER_NODE
             };
-            let Some(GivenUp { session, .. }) = self.list().iter().find(waits).cloned() else { return Ok(()) };
+            let Some(GivenUp { session, .. }) = self.up().given_up.iter().find(waits).cloned() else { return Ok(()) };
             let members = node::members(connection)
                 .await
                 .map_err(|error| codes::error(error, Doing::Running, None, connector.hosts().names()))?
@@ -233,6 +289,22 @@ async fn end(connection: &mut Conn, sessions: &[Arc<Session>]) -> mysql_async::R
     }
 }
 
+/// A statement on its way of which a part was given up, until it has ended.
+pub(super) struct Hold(Arc<Fence>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut is_last = false;
+        self.0.change_all(|up| {
+            up.holds -= 1;
+            is_last = up.holds == 0;
+        });
+        if is_last {
+            self.0.released.notify_waiters();
+        }
+    }
+}
+
 /// Watches over one connection: where it is dropped while a statement that may write is on its way, the session counts as
 /// given up.
 pub(super) struct Flight {
@@ -255,6 +327,11 @@ impl Flight {
     /// The server has answered.
     pub fn end(&mut self) {
         self.is_up = false;
+    }
+
+    /// Whether the fence can end its statements: the server told which session it is.
+    pub fn can_be_ended(&self) -> bool {
+        self.session.is_some()
     }
 
     /// Where the connection leads to a node of a cluster: which.

@@ -44,6 +44,9 @@ pub(super) struct Host {
     made: Instant,
     failed: Moment,
     distrusted: Moment,
+    answered: Moment,
+    /// In nanoseconds.
+    round_trip: AtomicU64,
 }
 
 impl Hosts {
@@ -98,6 +101,8 @@ impl Host {
             made: Instant::now(),
             failed: Moment::default(),
             distrusted: Moment::default(),
+            answered: Moment::default(),
+            round_trip: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -175,6 +180,29 @@ impl Host {
     /// Notes that a connection died: what had its last answer before now may be dead as well.
     pub fn distrust(&self) {
         self.distrusted.set(self.made, Instant::now());
+    }
+
+    /// Notes that the server answered a statement.
+    pub fn has_answered(&self, moment: Instant) {
+        self.answered.set(self.made, moment);
+    }
+
+    /// Notes how long a new connection waited for an answer. A server that is busy answers late, so the shortest counts, and is
+    /// forgotten slowly.
+    pub fn answers_in(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let shortest = |before: u64| Some(time.min(before.saturating_add(before / 4)));
+        let _ = self.round_trip.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shortest);
+    }
+
+    /// How far away the server is: the time of an answer without work.
+    pub fn round_trip(&self) -> Duration {
+        Duration::from_nanos(self.round_trip.load(Ordering::Relaxed))
+    }
+
+    /// Whether the server answered a statement on any connection after this.
+    pub fn has_answered_since(&self, moment: Instant) -> bool {
+        self.answered.get(self.made).is_some_and(|answered| answered > moment)
     }
 
     /// Whether a connection that had its last answer at this time may have died with another.

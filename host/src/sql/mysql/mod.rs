@@ -2,7 +2,8 @@
 //!
 //! `connect` opens them on one of several `hosts`, after a look at what the server says of itself (`node`), and makes each session
 //! the same whatever the server's defaults are (`session`); `rules` tells what no session can change. `fence` sees to it that a
-//! statement that was given up is not executed after what comes later.
+//! statement that was given up is not executed after what comes later. `groups` runs what several callers write at the same time
+//! as one statement.
 
 mod addresses;
 mod codes;
@@ -11,6 +12,7 @@ mod connection;
 mod exchange;
 mod family;
 mod fence;
+mod groups;
 mod guard;
 mod hosts;
 mod link;
@@ -27,10 +29,13 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use self::connection::MysqlConnection;
+use self::groups::Groups;
 use self::pool::{Pool, SchemaChanges};
 use crate::config::{MysqlConfig, PoolConfig};
 use crate::sql::error::Result;
-use crate::sql::{Access, Connection, Database, Engine, Obstacles, PoolStatus, Purpose, ReadOnly, Server};
+use crate::sql::{
+    Access, Connection, Database, Engine, Obstacles, PoolStatus, Purpose, ReadOnly, Server, Statement, Value,
+};
 
 /// A pool of connections to a MySQL or MariaDB server, or to several that hold the same database. Connects when the first
 /// connection is wanted.
@@ -47,11 +52,15 @@ pub fn open(config: &MysqlConfig, pool: &PoolConfig) -> Result<Arc<dyn Database>
 /// table holds up all who come after it, and gives up after two seconds within a transaction, where nothing is tried again.
 pub(super) fn open_for(config: &MysqlConfig, pool: &PoolConfig, purpose: Purpose) -> Result<Arc<dyn Database>> {
     let changes = if purpose == Purpose::Bulk { SchemaChanges::GiveWay } else { SchemaChanges::Wait };
-    let database = Arc::new(MysqlDatabase(Arc::new(Pool::new(config, *pool, changes)?)));
+    let pool = Arc::new(Pool::new(config, *pool, changes)?);
+    let database = Arc::new(MysqlDatabase { groups: Arc::new(Groups::new(&pool)), pool });
     Ok(if purpose == Purpose::Read { Arc::new(ReadOnly::new(database)) } else { database })
 }
 
-struct MysqlDatabase(Arc<Pool>);
+struct MysqlDatabase {
+    pool: Arc<Pool>,
+    groups: Arc<Groups>,
+}
 
 #[async_trait]
 impl Database for MysqlDatabase {
@@ -64,31 +73,40 @@ impl Database for MysqlDatabase {
     }
 
     async fn server(&self, deadline: Instant) -> Result<Server> {
-        if self.0.version().get().is_none() {
+        if self.pool.version().get().is_none() {
             // Whoever opens a connection learns it.
-            MysqlConnection::acquire(&self.0, Access::Read, deadline).await?;
+            MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?;
         }
-        let version = self.0.version().get().cloned().unwrap_or_default();
+        let version = self.pool.version().get().cloned().unwrap_or_default();
         Ok(Server { engine: Engine::Mysql, version })
     }
 
     async fn acquire(&self, access: Access, deadline: Instant) -> Result<Box<dyn Connection>> {
-        Ok(Box::new(MysqlConnection::acquire(&self.0, access, deadline).await?))
+        Ok(Box::new(MysqlConnection::acquire(&self.pool, access, deadline).await?))
+    }
+
+    async fn execute(&self, statement: &Statement, parameters: Vec<Value>, deadline: Instant) -> Result<u64> {
+        match statement.batch() {
+            Some(batch) => self.groups.execute(statement, batch, parameters, deadline).await,
+            None => groups::execute_alone(&self.pool, statement, parameters, deadline).await,
+        }
     }
 
     async fn obstacles(&self, deadline: Instant) -> Result<Obstacles> {
-        MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.obstacles(deadline).await
+        MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?.obstacles(deadline).await
     }
 
     async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
-        MysqlConnection::acquire(&self.0, Access::Read, deadline).await?.remarks(deadline).await
+        MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?.remarks(deadline).await
     }
 
     fn status(&self) -> PoolStatus {
-        self.0.status()
+        let (groups, grouped) = self.groups.count();
+        let pool = self.pool.status();
+        PoolStatus { waiting: pool.waiting + self.groups.waiting(), groups, grouped, ..pool }
     }
 
     async fn close(&self, deadline: Instant) {
-        self.0.close(deadline).await;
+        self.pool.close(deadline).await;
     }
 }

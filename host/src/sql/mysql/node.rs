@@ -1,6 +1,6 @@
 //! What a server says of itself and of a new connection, asked once when the connection is opened.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
@@ -42,6 +42,8 @@ pub(super) struct Node {
     pub problem: Option<&'static str>,
     /// Whether the session's writes go to the binary log as statements, which InnoDB refuses at the isolation of ours.
     pub logs_statements: bool,
+    /// How long it took to answer a statement without work.
+    pub round_trip: Duration,
 }
 
 /// What a connection is opened for.
@@ -80,7 +82,9 @@ impl Node {
         // A node that lacks the others answers at once as long as its reads do not wait for them.
         let mut client = if is_node { own_client(connection).await? } else { None };
         let session = Session { family: said.family, is_node, idle: purpose.idle, skipped: purpose.skipped };
+        let asked = Instant::now();
         session.set(connection).await?;
+        let round_trip = asked.elapsed();
         let logs_statements = said.logs_statements && !logs_rows_instead(connection).await?;
         if !is_node {
             client = own_client(connection).await?;
@@ -93,6 +97,7 @@ impl Node {
             member: status.member(),
             problem,
             logs_statements,
+            round_trip,
         })
     }
 }

@@ -81,6 +81,21 @@ impl Pool {
         self.round_trip
     }
 
+    /// Keeps statements that were given up from being executed after later ones.
+    pub fn fence(&self) -> &Arc<Fence> {
+        &self.fence
+    }
+
+    /// Why no connection could be had a moment ago, if so.
+    pub fn recent_failure(&self) -> Option<SqlError> {
+        self.connector.recent_failure()
+    }
+
+    /// The most connections.
+    pub fn max(&self) -> usize {
+        self.config.max_open
+    }
+
     /// What a change of the schema does while somebody uses the table.
     pub fn schema_changes(&self) -> SchemaChanges {
         self.schema_changes
@@ -107,6 +122,7 @@ impl Pool {
             open: self.open.load(Ordering::Relaxed),
             idle: self.idle().len(),
             waiting: self.waiting.load(Ordering::Relaxed),
+            ..PoolStatus::default()
         }
     }
 
@@ -136,10 +152,24 @@ impl Pool {
 
     /// A connection for one who has a permit: one that lies idle, or a new one.
     pub async fn link(&self, deadline: Instant) -> Result<Link> {
-        let Some(mut link) = self.take_idle() else { return self.connect(deadline).await };
-        if !self.fence.is_up() {
-            return Ok(link);
-        }
+        let mut link = loop {
+            // Before one is taken: where the group that is held was not answered, those that lie idle are not trusted any more.
+            if self.fence.is_up() {
+                self.fence.pass_holds(deadline).await?;
+            }
+            let Some(link) = self.take_idle() else { return self.connect(deadline).await };
+            if !self.fence.is_up() {
+                return Ok(link);
+            }
+            if !self.fence.is_held() {
+                break link;
+            }
+            if self.gate.is_closed() {
+                say_goodbye(link);
+                return Err(self.closed_error());
+            }
+            self.idle().push_back(link);
+        };
         match self.pass_fence(&mut link, deadline).await {
             Ok(()) => Ok(link),
             // It may have died while it lay idle.
@@ -256,11 +286,11 @@ impl Pool {
             self.is_watched.store(false, Ordering::Relaxed);
             return;
         };
-        let pool = Arc::downgrade(self);
+        let watch = Watch(Arc::downgrade(self));
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(SPARE / 2).await;
-                let Some(pool) = Weak::upgrade(&pool) else { return };
+                let Some(pool) = watch.0.upgrade() else { return };
                 let mut surplus = Vec::new();
                 let mut idle = pool.idle();
                 pool.take_surplus(&mut idle, &mut surplus);
@@ -290,6 +320,17 @@ impl Pool {
         let goodbyes: Vec<_> = idle.into_iter().map(|link| tokio::spawn(goodbye(link))).collect();
         for goodbye in goodbyes {
             let _ = timeout_at(deadline, goodbye).await;
+        }
+    }
+}
+
+/// A task that closes what no burst has needed. Its runtime may end before it does; then another one takes its place.
+struct Watch(Weak<Pool>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.is_watched.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -125,6 +125,7 @@ fn run_group(pool: &Pool, raw: &Raw) -> Result<()> {
         }
         results = results.into_iter().map(|result| result.and_then(|_| Err(error.clone()))).collect();
     }
+    pool.tally.add(jobs.len());
     report(jobs.into_iter().map(|job| job.done).zip(results));
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::files::FileUse;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
+use crate::sql::tally::Tally;
 use crate::threads::{self, lock, run_slow};
 
 /// One writer and several readers on one file.
@@ -49,6 +50,7 @@ pub(super) struct Pool {
     pub(super) others: Others,
     /// Writes that wait for the next group.
     pub(super) queue: Queue,
+    pub(super) tally: Tally,
     /// Of what a connection runs for one caller.
     pub(super) pace: Pace,
     /// Of commits for groups of callers.
@@ -97,6 +99,7 @@ impl Pool {
             gate: Arc::default(),
             others: Others::default(),
             queue: Queue::default(),
+            tally: Tally::default(),
             pace: Pace::default(),
             group_pace: Pace::default(),
             log,
@@ -106,11 +109,14 @@ impl Pool {
     pub fn status(&self) -> PoolStatus {
         let writer = usize::from(self.writer_open.load(Ordering::Relaxed));
         let writer_idle = if self.writer.try_lock().is_ok() { writer } else { 0 };
+        let (groups, grouped) = self.tally.count();
         PoolStatus {
             max: readers(&self.config) + 1,
             open: self.readers_open.load(Ordering::Relaxed) + writer,
             idle: lock(&self.idle).len() + writer_idle,
             waiting: self.waiting.load(Ordering::Relaxed),
+            groups,
+            grouped,
         }
     }
 
