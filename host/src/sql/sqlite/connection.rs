@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,12 +123,11 @@ impl Connection for SqliteConnection {
         if self.is_loose() && statement.work() == Work::Short {
             return group::execute(&self.pool, statement, parameters, deadline).await;
         }
+        if self.is_loose() {
+            return execute_apart(&self.pool, statement, parameters, deadline).await;
+        }
         let copy = statement.clone();
         let call = move |raw: &Raw| raw.execute(&copy, &parameters, deadline);
-        if self.is_loose() {
-            let held = Held::Writer(self.pool.writer(deadline).await?);
-            return run(&self.pool, held, statement.work(), deadline, call).await.1;
-        }
         self.on_held(statement.work(), deadline, call).await
     }
 
@@ -172,27 +172,64 @@ pub(super) async fn read(
     deadline: Instant,
 ) -> Result<Rows> {
     let held = Held::Reader(pool.reader(deadline).await?);
-    if !statement.is_known_long() {
-        let mut busy = Busy::new(pool, &held);
-        loop {
-            let limit = match statement.work() {
-                Work::Short => deadline,
-                Work::Long => deadline.min(Instant::now() + BRIEF),
-            };
-            let result = pool.pace.run(|| held.raw()?.query(statement, &parameters, limits, limit));
-            if limit < deadline && result.as_ref().is_err_and(|error| error.kind == ErrorKind::Timeout) {
-                break;
-            }
-            if let Some(result) = busy.wait(result, deadline).await {
-                return result;
-            }
-        }
-    }
+    let here = |raw: &Raw, limit| raw.query(statement, &parameters, limits, limit);
+    let held = match run_here(pool, held, statement, deadline, here).await {
+        ControlFlow::Break(result) => return result,
+        ControlFlow::Continue(held) => held,
+    };
     let (started, copy) = (Instant::now(), statement.clone());
     let call = move |raw: &Raw| raw.query(&copy, &parameters, limits, deadline);
     let result = run(pool, held, Work::Long, deadline, call).await.1;
     statement.note_long(started.elapsed() > BRIEF / 2);
     result
+}
+
+/// Runs a write that may be long, and so shares no commit, as [`read`] runs a query. One that is moved to another thread begins anew:
+/// what it had done was rolled back.
+async fn execute_apart(
+    pool: &Arc<Pool>,
+    statement: &Statement,
+    parameters: Vec<Value>,
+    deadline: Instant,
+) -> Result<u64> {
+    let held = Held::Writer(pool.writer(deadline).await?);
+    let here = |raw: &Raw, limit| raw.execute(statement, &parameters, limit);
+    let held = match run_here(pool, held, statement, deadline, here).await {
+        ControlFlow::Break(result) => return result,
+        ControlFlow::Continue(held) => held,
+    };
+    let (started, copy) = (Instant::now(), statement.clone());
+    let call = move |raw: &Raw| raw.execute(&copy, &parameters, deadline);
+    let result = run(pool, held, Work::Long, deadline, call).await.1;
+    statement.note_long(started.elapsed() > BRIEF / 2);
+    result
+}
+
+/// Runs a statement on this thread. Returns the lease where it turns out to be long, or was the last time.
+async fn run_here<T>(
+    pool: &Pool,
+    held: Held,
+    statement: &Statement,
+    deadline: Instant,
+    call: impl Fn(&Raw, Instant) -> Result<T>,
+) -> ControlFlow<Result<T>, Held> {
+    if statement.is_known_long() {
+        return ControlFlow::Continue(held);
+    }
+    let mut busy = Busy::new(pool, &held);
+    loop {
+        let limit = match statement.work() {
+            Work::Short => deadline,
+            Work::Long => deadline.min(Instant::now() + BRIEF),
+        };
+        let result = pool.pace.run(|| held.raw().and_then(|raw| call(raw, limit)));
+        if limit < deadline && result.as_ref().is_err_and(|error| error.kind == ErrorKind::Timeout) {
+            return ControlFlow::Continue(held);
+        }
+        if let Some(result) = busy.wait(result, deadline).await {
+            return ControlFlow::Break(result);
+        }
+    }
 }
 
 /// Looks through the whole file for damage, on a reader of its own.
