@@ -63,17 +63,19 @@ pub(crate) struct Instances {
 /// Instances that nobody uses at the moment. Another who shares the engine may need their slots.
 #[derive(Default)]
 struct Idle {
-    instances: Mutex<Vec<Instance>>,
+    // Boxed, since an instance is moved several times in each operation and has a kilobyte of its exports.
+    #[expect(clippy::vec_box, reason = "they are large, and go in and out")]
+    instances: Mutex<Vec<Box<Instance>>>,
     /// With those that are in use.
     existing: AtomicUsize,
 }
 
 impl Idle {
-    fn pop(&self) -> Option<Instance> {
+    fn pop(&self) -> Option<Box<Instance>> {
         lock(&self.instances).pop()
     }
 
-    fn push(&self, instance: Instance) {
+    fn push(&self, instance: Box<Instance>) {
         lock(&self.instances).push(instance);
     }
 }
@@ -153,7 +155,7 @@ impl Instances {
             }
         }
         let idle = Arc::new(Idle::default());
-        idle.push(Instance { plugin: first, store });
+        idle.push(Box::new(Instance { plugin: first, store }));
         idle.existing.store(1, Ordering::Relaxed);
         let user: Weak<Idle> = Arc::downgrade(&idle);
         engine.join(user);
@@ -226,7 +228,7 @@ impl Instances {
         Ok(Lease { instances: self, instance: Some(instance), reusable: false, _permit: permit })
     }
 
-    async fn instantiate(&self) -> Result<Instance> {
+    async fn instantiate(&self) -> Result<Box<Instance>> {
         let _active = self.engine.enter();
         loop {
             let mut store = HostState::store(&self.engine, &self.limits, &self.name, self.clock.clone());
@@ -234,7 +236,7 @@ impl Instances {
             match self.plugin.instantiate_async(&mut store).await {
                 Ok(plugin) => {
                     self.idle.existing.fetch_add(1, Ordering::Relaxed);
-                    return Ok(Instance { plugin, store });
+                    return Ok(Box::new(Instance { plugin, store }));
                 }
                 // Others have all slots of the engine. Whoever does not use one gives it up; else one will be free in a moment.
                 Err(error) if error.is::<PoolConcurrencyLimitError>() => {
@@ -331,7 +333,7 @@ impl Instance {
 /// An instance on lease to one operation. Unless the operation ends well the instance goes with it.
 struct Lease<'a> {
     instances: &'a Instances,
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
     reusable: bool,
     _permit: SemaphorePermit<'a>,
 }
