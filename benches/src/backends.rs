@@ -13,8 +13,8 @@ use criterion::{Criterion, SamplingMode};
 use tokio::runtime::Runtime;
 
 use crate::arena::{Arena, CONTESTANTS};
-use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
+use crate::contestant::{MANY, SOME};
+use crate::scratch::{self, Durability, Scratch};
 use crate::shared::operation::Operation;
 
 /// The variable that says for how many seconds each benchmark is measured.
@@ -47,8 +47,9 @@ pub fn run(filter: Option<&str>) -> Result<()> {
         criterion = criterion.with_filter(filter);
     }
     wall(&mut criterion);
-    engine(&mut criterion, "sqlite", Arena::sqlite);
-    engine(&mut criterion, "mysql", Arena::mysql);
+    for engine in &ENGINES {
+        engine.run(&mut criterion);
+    }
     criterion.final_summary();
     Ok(())
 }
@@ -96,22 +97,85 @@ fn wall(criterion: &mut Criterion) {
     }
 }
 
-/// All benchmarks of an engine. Its databases are made when the first of them runs.
-fn engine(criterion: &mut Criterion, engine: &str, open: fn() -> Result<Arena>) {
-    let mut arena = None;
-    let mut contestants = CONTESTANTS;
-    contestants.rotate_left(done(turn()));
-    for operation in Operation::ALL {
-        for callers in [1, MANY] {
-            let mut group = criterion.benchmark_group(format!("{engine}/{}/{callers}", operation.name()));
-            group.sampling_mode(SamplingMode::Flat);
-            for contestant in contestants {
-                group.bench_function(contestant, |bencher| {
-                    let arena = arena.get_or_insert_with(|| done(open()));
-                    bencher.iter_custom(|count| done(arena.measure(contestant, operation, callers, count)));
-                });
+/// A database, and what is measured on it.
+struct Engine {
+    name: &'static str,
+    open: fn() -> Result<Arena>,
+    operations: &'static [(Operation, &'static [usize])],
+}
+
+use Operation::{
+    All, AllSorted, Cleanup, Get, OwnershipGet, OwnershipUpsert, UpsertBurst, UpsertExisting, UpsertNew, Window,
+    WindowSorted,
+};
+
+const ENGINES: [Engine; 5] = [
+    Engine {
+        name: "sqlite",
+        open: Arena::sqlite,
+        operations: &[
+            (Get, &[1, MANY]),
+            (UpsertExisting, &[1, MANY]),
+            (UpsertNew, &[1, MANY]),
+            (Window, &[1, MANY]),
+            (All, &[1, MANY]),
+            (WindowSorted, &[1]),
+            (AllSorted, &[1]),
+            (OwnershipGet, &[1, MANY]),
+            (OwnershipUpsert, &[1, MANY]),
+            (Cleanup, &[1, MANY]),
+        ],
+    },
+    Engine {
+        name: "mysql",
+        open: || Arena::mysql(Durability::Default, Duration::ZERO),
+        operations: &[
+            (Get, &[1, SOME, MANY]),
+            (UpsertExisting, &[1, SOME, MANY]),
+            (UpsertNew, &[1, SOME, MANY]),
+            (UpsertBurst, &[MANY]),
+            (Window, &[1, MANY]),
+            (All, &[1, MANY]),
+            (OwnershipGet, &[1, MANY]),
+            (OwnershipUpsert, &[1, MANY]),
+            (Cleanup, &[1, MANY]),
+        ],
+    },
+    Engine {
+        name: "mysql-relaxed",
+        open: || Arena::mysql(Durability::Relaxed, Duration::ZERO),
+        operations: &[(UpsertExisting, &[1, SOME, MANY]), (UpsertNew, &[1, MANY]), (OwnershipUpsert, &[1, MANY])],
+    },
+    Engine {
+        name: "mysql-0.5ms",
+        open: || Arena::mysql(Durability::Default, Duration::from_micros(500)),
+        operations: &[(Get, &[1, SOME, MANY]), (UpsertExisting, &[1, SOME, MANY])],
+    },
+    Engine {
+        name: "mysql-2ms",
+        open: || Arena::mysql(Durability::Default, Duration::from_millis(2)),
+        operations: &[(Get, &[1, SOME, MANY]), (UpsertExisting, &[1, SOME, MANY])],
+    },
+];
+
+impl Engine {
+    /// All benchmarks. The databases are made when the first of them runs.
+    fn run(&self, criterion: &mut Criterion) {
+        let mut arena = None;
+        let mut contestants = CONTESTANTS;
+        contestants.rotate_left(done(turn()));
+        for (operation, callers) in self.operations {
+            for callers in *callers {
+                let mut group = criterion.benchmark_group(format!("{}/{}/{callers}", self.name, operation.name()));
+                group.sampling_mode(SamplingMode::Flat);
+                for contestant in contestants {
+                    group.bench_function(contestant, |bencher| {
+                        let arena = arena.get_or_insert_with(|| done((self.open)()));
+                        bencher.iter_custom(|count| done(arena.measure(contestant, *operation, *callers, count)));
+                    });
+                }
+                group.finish();
             }
-            group.finish();
         }
     }
 }

@@ -5,6 +5,9 @@ use anyhow::Result;
 use crate::shared::callers::Outcome;
 use crate::shared::operation::Work;
 
+/// Callers where there are some: fewer than connections.
+pub const SOME: usize = 8;
+
 /// Callers where there are many, as tasks or, for SQLite's bare driver, as work split among its threads.
 pub const MANY: usize = 64;
 

@@ -64,7 +64,7 @@ impl Operate for Bot {
                 let found = storage.get_message_state(&key.channel_id, key.thread_id.as_deref()).await?;
                 rows.check_state(index, found)
             }
-            Operation::UpsertExisting => {
+            Operation::UpsertExisting | Operation::UpsertBurst => {
                 storage.upsert_message_state(&rows.existing(index)).await?;
                 Ok(1)
             }
@@ -72,11 +72,13 @@ impl Operate for Bot {
                 storage.upsert_message_state(&rows::new_state(index)).await?;
                 Ok(1)
             }
-            Operation::Window => {
+            Operation::Window | Operation::WindowSorted => {
                 let found = storage.get_message_states_within_window(rows::window()).await?;
                 rows.check_list(&found, rows::WINDOW_ROWS)
             }
-            Operation::All => rows.check_list(&storage.get_all_message_states().await?, rows::ROWS),
+            Operation::All | Operation::AllSorted => {
+                rows.check_list(&storage.get_all_message_states().await?, rows::ROWS)
+            }
             Operation::OwnershipGet => {
                 let found = storage.get_thread_ownership(&rows.ownership(index).thread_id).await?;
                 rows.check_ownership(index, found)

@@ -62,41 +62,60 @@ pub async fn sqlite() -> Result<SqliteFolder> {
     Ok(folder)
 }
 
-/// A filled database on [`server`].
+/// A filled database on a [`server`].
 ///
 /// # Errors
 ///
 /// There is no server.
-pub async fn mysql() -> Result<MysqlDatabase> {
-    let database = empty_mysql().await?;
+pub async fn mysql(durability: Durability) -> Result<MysqlDatabase> {
+    let database = server(durability).await?.create_database(DatabaseOptions::default()).await?;
     fill(Scratch::config(&database)).await?;
     Ok(database)
 }
 
-/// An empty database on [`server`].
+/// An empty database on a [`server`] whose durability does not count.
 ///
 /// # Errors
 ///
 /// There is no server.
 pub async fn empty_mysql() -> Result<MysqlDatabase> {
-    server().await?.create_database(DatabaseOptions::default()).await
+    server(Durability::Relaxed).await?.create_database(DatabaseOptions::default()).await
 }
 
-/// The server of this process: the one that `TEST_MYSQL_URL` names, or a MariaDB of its own on loopback.
+/// What a server promises of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As servers have it by default: each commit is synced, and each page is written twice.
+    Default,
+    /// Neither: a commit may be lost with the machine.
+    Relaxed,
+}
+
+/// A server of this process: the one that `TEST_MYSQL_URL` names, with the durability that it has, or a MariaDB of its own on
+/// loopback.
 ///
-/// The tests' servers are as small as can be. This one has a page cache that holds a million rows, as a server in
-/// production would.
+/// The tests' servers are as small as can be. These have a page cache that holds a million rows, as a server in production would.
 ///
 /// # Errors
 ///
 /// There is neither.
-pub async fn server() -> Result<&'static MysqlServer> {
-    static OWN: OnceCell<MysqlServer> = OnceCell::const_new();
+pub async fn server(durability: Durability) -> Result<&'static MysqlServer> {
+    static OWN: [OnceCell<MysqlServer>; 2] = [const { OnceCell::const_new() }; 2];
     if std::env::var_os(URL_VARIABLE).is_some() {
         return MysqlServer::shared().await;
     }
-    let arguments = ["--innodb-buffer-pool-size=1G", "--innodb-log-file-size=256M"].map(str::to_owned);
-    OWN.get_or_try_init(|| MysqlServer::start(&arguments)).await
+    let mut arguments = vec!["--innodb-buffer-pool-size=1G", "--innodb-log-file-size=256M"];
+    let own = match durability {
+        Durability::Default => {
+            arguments.extend(["--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=1"]);
+            &OWN[0]
+        }
+        Durability::Relaxed => &OWN[1],
+    };
+    let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+    // Without a disk there would be nothing to sync.
+    let disk = std::env::temp_dir();
+    own.get_or_try_init(|| MysqlServer::start_in(&disk, &arguments)).await
 }
 
 /// What a variable of the benchmarks names.

@@ -21,7 +21,9 @@ macro_rules! contestant {
                 };
                 match work.operation {
                     Operation::Get => rows.check_state(index, self.get(rows.state(index)).await?),
-                    Operation::UpsertExisting => changed(self.upsert(&rows.existing(index)).await?, $updated),
+                    Operation::UpsertExisting | Operation::UpsertBurst => {
+                        changed(self.upsert(&rows.existing(index)).await?, $updated)
+                    }
                     Operation::UpsertNew => changed(self.upsert(&rows::new_state(index)).await?, 1),
                     Operation::Window => {
                         let query = sqlx::query($STATEMENTS.since).bind(rows::before_now(rows::window()));
@@ -30,6 +32,14 @@ macro_rules! contestant {
                     Operation::All => {
                         let query = sqlx::query($STATEMENTS.all);
                         rows.check_list(&query.try_map(state).fetch_all(&self.pool).await?, rows::ROWS)
+                    }
+                    Operation::WindowSorted => {
+                        let query = sqlx::query(unsorted($STATEMENTS.since)).bind(rows::before_now(rows::window()));
+                        rows.sort_list(query.try_map(state).fetch_all(&self.pool).await?, rows::WINDOW_ROWS)
+                    }
+                    Operation::AllSorted => {
+                        let query = sqlx::query(unsorted($STATEMENTS.all));
+                        rows.sort_list(query.try_map(state).fetch_all(&self.pool).await?, rows::ROWS)
                     }
                     Operation::OwnershipGet => {
                         rows.check_ownership(index, self.ownership(rows.ownership(index)).await?)

@@ -11,7 +11,7 @@ use crate::model::{MessageState, ThreadOwnership};
 use crate::shared::callers::Operate;
 use crate::shared::operation::{Operation, Work};
 use crate::shared::rows::{self, Rows};
-use crate::shared::statements::{MYSQL, MYSQL_REPEATED, MYSQL_SESSION};
+use crate::shared::statements::{MYSQL, MYSQL_REPEATED, MYSQL_SESSION, unsorted};
 use crate::{PATIENCE, connections, variable};
 
 contestant!(Mysql, MySqlPool, MySql, MySqlRow, MYSQL, 2, is_repeated);

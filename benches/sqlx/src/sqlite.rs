@@ -11,7 +11,7 @@ use crate::model::{MessageState, ThreadOwnership};
 use crate::shared::callers::Operate;
 use crate::shared::operation::{Operation, Work};
 use crate::shared::rows::{self, Rows};
-use crate::shared::statements::SQLITE;
+use crate::shared::statements::{SQLITE, unsorted};
 use crate::{PATIENCE, connections, variable};
 
 contestant!(Sqlite, SqlitePool, Sqlite, SqliteRow, SQLITE, 1, |_: &sqlx::Error| false);

@@ -29,7 +29,7 @@ pub(super) trait Caretaker {
 /// Whether a table is as it should be: how many rows it has, and how many of them the last write left.
 fn check(work: &Work, count: u64, last_writes: u64) -> Result<()> {
     ensure!(count == ROWS, "the table has {count} rows instead of {ROWS}");
-    if matches!(work.operation, Operation::UpsertExisting | Operation::OwnershipUpsert) {
+    if matches!(work.operation, Operation::UpsertExisting | Operation::UpsertBurst | Operation::OwnershipUpsert) {
         ensure!(last_writes == 1, "the last write is not in the table");
     }
     Ok(())
@@ -38,9 +38,12 @@ fn check(work: &Work, count: u64, last_writes: u64) -> Result<()> {
 /// The table that an operation writes, and where the number of the write is in it. Empty where it only reads.
 fn written(operation: Operation) -> Option<(&'static str, &'static str)> {
     match operation {
-        Operation::UpsertExisting | Operation::UpsertNew => Some(("message_states", "last_message_id")),
+        Operation::UpsertExisting | Operation::UpsertBurst | Operation::UpsertNew => {
+            Some(("message_states", "last_message_id"))
+        }
         Operation::OwnershipUpsert | Operation::Cleanup => Some(("thread_ownerships", "original_user_id")),
-        Operation::Get | Operation::Window | Operation::All | Operation::OwnershipGet => None,
+        Operation::Get | Operation::OwnershipGet => None,
+        Operation::Window | Operation::All | Operation::WindowSorted | Operation::AllSorted => None,
     }
 }
 

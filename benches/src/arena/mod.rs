@@ -9,16 +9,23 @@ mod caretaker;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cofferdam::config::HostPort;
+use cofferdam_tests::harness::distance::Distance;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
+use cofferdam_tests::harness::storage::mysql_config;
 use tokio::runtime::Runtime;
 
 use self::caretaker::{Caretaker, MysqlCaretaker, SqliteCaretaker};
 use crate::contestant::Contestant;
 use crate::driver;
 use crate::plugin::Plugin;
-use crate::scratch::{self, Scratch};
+use crate::scratch::{self, Durability, Scratch};
+use crate::shared::callers::Outcome;
 use crate::shared::operation::{Operation, Work};
 use crate::sqlx::Sqlx;
+
+/// Between two bursts.
+const REST: Duration = Duration::from_millis(20);
 
 /// Each contestant's keys for new rows are its own.
 const KEYS: u64 = 1_000_000_000;
@@ -26,6 +33,7 @@ const KEYS: u64 = 1_000_000_000;
 /// One engine's databases and contestants.
 pub struct Arena {
     entries: Vec<Entry>,
+    _distance: Option<Distance>,
 }
 
 /// A contestant, and who looks after its database. Fields are dropped in this order: connections before files.
@@ -60,28 +68,35 @@ impl Arena {
             let caretaker = Box::new(SqliteCaretaker::new(&folder.database())?);
             entries.push(Entry::new(contestant, caretaker, entries.len(), Some(folder)));
         }
-        Ok(Self { entries })
+        Ok(Self { entries, _distance: None })
     }
 
-    /// Contestants on a MySQL or MariaDB server.
+    /// Contestants on a MySQL or MariaDB server that is a round trip away.
     ///
     /// # Errors
     ///
     /// There is no server, or a contestant cannot be had.
-    pub fn mysql() -> Result<Self> {
+    pub fn mysql(durability: Durability, round_trip: Duration) -> Result<Self> {
         let runtime = Runtime::new()?;
-        let database = std::sync::Arc::new(runtime.block_on(scratch::mysql())?);
+        let database = std::sync::Arc::new(runtime.block_on(scratch::mysql(durability))?);
+        let mut config = database.config();
+        let mut distance = None;
+        if !round_trip.is_zero() {
+            let way = Distance::to(config.hosts[0].port, round_trip)?;
+            config.hosts = vec![HostPort::new("127.0.0.1", way.port())];
+            distance = Some(way);
+        }
         let mut entries = Vec::new();
         for name in CONTESTANTS {
             let contestant: Box<dyn Contestant> = match name {
-                "driver" => Box::new(driver::mysql::Mysql::connect(&database)?),
-                "sqlx" => Box::new(Sqlx::start(&Scratch::config(&*database))?),
-                _ => Box::new(Plugin::open(Scratch::config(&*database))?),
+                "driver" => Box::new(driver::mysql::Mysql::connect(&config)?),
+                "sqlx" => Box::new(Sqlx::start(&mysql_config(config.clone()))?),
+                _ => Box::new(Plugin::open(mysql_config(config.clone()))?),
             };
             let caretaker = Box::new(MysqlCaretaker::new(std::sync::Arc::clone(&database))?);
             entries.push(Entry::new(contestant, caretaker, entries.len(), None));
         }
-        Ok(Self { entries })
+        Ok(Self { entries, _distance: distance })
     }
 
     /// The wall time of `count` operations of a contestant.
@@ -113,10 +128,28 @@ impl Entry {
         self.next = indices.end;
         let work = Work { operation, callers, indices };
         self.caretaker.prepare(&work)?;
-        let outcome = self.contestant.run(&work)?;
+        let Outcome { elapsed, rows } = match operation {
+            Operation::UpsertBurst => self.bursts(&work)?,
+            _ => self.contestant.run(&work)?,
+        };
         let expected = operation.rows() * run;
-        ensure!(outcome.rows == expected, "{} rows were read or written instead of {expected}", outcome.rows);
+        ensure!(rows == expected, "{rows} rows were read or written instead of {expected}");
         self.caretaker.verify(&work)?;
-        Ok(outcome.elapsed.mul_f64(count as f64 / run as f64))
+        Ok(elapsed.mul_f64(count as f64 / run as f64))
+    }
+
+    /// Everybody once at the same moment, again and again. The rests between do not count.
+    fn bursts(&mut self, work: &Work) -> Result<Outcome> {
+        let mut all = Outcome { elapsed: Duration::ZERO, rows: 0 };
+        let mut first = work.indices.start;
+        while first < work.indices.end {
+            let next = work.indices.end.min(first + work.callers as u64);
+            let burst = self.contestant.run(&Work { indices: first..next, ..work.clone() })?;
+            all.elapsed += burst.elapsed;
+            all.rows += burst.rows;
+            first = next;
+            std::thread::sleep(REST);
+        }
+        Ok(all)
     }
 }

@@ -13,8 +13,9 @@ use crate::model::{MessageState, ThreadOwnership};
 use crate::shared::callers::{self, Operate, Outcome};
 use crate::shared::operation::{Operation, Work};
 use crate::shared::rows::{self, Rows};
-use crate::shared::statements::{MYSQL, MYSQL_REPEATED, MYSQL_SESSION};
-use cofferdam_tests::harness::mysql::MysqlDatabase;
+use crate::shared::statements::{MYSQL, MYSQL_REPEATED, MYSQL_SESSION, unsorted};
+use cofferdam::config::MysqlConfig;
+use cofferdam_tests::harness::mysql;
 
 /// Connections to one database.
 pub struct Mysql {
@@ -35,6 +36,8 @@ struct Session {
     upsert: Statement,
     all: Statement,
     since: Statement,
+    all_unsorted: Statement,
+    since_unsorted: Statement,
     ownership: Statement,
     upsert_ownership: Statement,
     cleanup: Statement,
@@ -46,7 +49,7 @@ impl Mysql {
     /// # Errors
     ///
     /// The server does not answer.
-    pub fn connect(database: &MysqlDatabase) -> Result<Self> {
+    pub fn connect(database: &MysqlConfig) -> Result<Self> {
         let runtime = Runtime::new()?;
         let sessions = runtime.block_on(async {
             let mut sessions = Vec::new();
@@ -88,14 +91,16 @@ impl Held {
 }
 
 impl Session {
-    async fn open(database: &MysqlDatabase) -> Result<Self> {
-        let mut connection = database.connect().await?;
+    async fn open(database: &MysqlConfig) -> Result<Self> {
+        let mut connection = mysql::connect(database).await?;
         connection.query_drop(MYSQL_SESSION).await?;
         Ok(Self {
             get: connection.prep(MYSQL.get).await?,
             upsert: connection.prep(MYSQL.upsert).await?,
             all: connection.prep(MYSQL.all).await?,
             since: connection.prep(MYSQL.since).await?,
+            all_unsorted: connection.prep(unsorted(MYSQL.all)).await?,
+            since_unsorted: connection.prep(unsorted(MYSQL.since)).await?,
             ownership: connection.prep(MYSQL.ownership).await?,
             upsert_ownership: connection.prep(MYSQL.upsert_ownership).await?,
             cleanup: connection.prep(MYSQL.cleanup).await?,
@@ -106,7 +111,7 @@ impl Session {
     async fn operate(&mut self, rows: &Rows, work: &Work, index: u64) -> Result<u64> {
         match work.operation {
             Operation::Get => rows.check_state(index, self.get(rows.state(index)).await?),
-            Operation::UpsertExisting => {
+            Operation::UpsertExisting | Operation::UpsertBurst => {
                 let affected = self.upsert(&rows.existing(index)).await?;
                 // 2 is how the server counts a row that was there and changed.
                 ensure!(affected == 2, "{affected} rows affected by an update");
@@ -123,6 +128,16 @@ impl Session {
                 rows.check_list(&found, rows::WINDOW_ROWS)
             }
             Operation::All => rows.check_list(&self.connection.exec_map(&self.all, (), state).await?, rows::ROWS),
+            Operation::WindowSorted => {
+                let since = rows::before_now(rows::window());
+                rows.sort_list(
+                    self.connection.exec_map(&self.since_unsorted, (since,), state).await?,
+                    rows::WINDOW_ROWS,
+                )
+            }
+            Operation::AllSorted => {
+                rows.sort_list(self.connection.exec_map(&self.all_unsorted, (), state).await?, rows::ROWS)
+            }
             Operation::OwnershipGet => rows.check_ownership(index, self.ownership(rows.ownership(index)).await?),
             Operation::OwnershipUpsert => {
                 let affected = self.upsert_ownership(&rows.existing_ownership(index)).await?;

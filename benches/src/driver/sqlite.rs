@@ -14,7 +14,7 @@ use crate::model::{MessageState, ThreadOwnership};
 use crate::shared::callers::Outcome;
 use crate::shared::operation::{Operation, Work};
 use crate::shared::rows::{self, Rows};
-use crate::shared::statements::SQLITE;
+use crate::shared::statements::{SQLITE, unsorted};
 
 /// The longest that a writer waits for the others: none of them may fail.
 const BUSY: Duration = Duration::from_secs(60);
@@ -100,13 +100,18 @@ impl Contestant for Sqlite {
 fn operate(connection: &Connection, rows: &Rows, work: &Work, index: u64) -> Result<u64> {
     match work.operation {
         Operation::Get => rows.check_state(index, get(connection, rows.state(index))?),
-        Operation::UpsertExisting => upsert(connection, &rows.existing(index)),
+        Operation::UpsertExisting | Operation::UpsertBurst => upsert(connection, &rows.existing(index)),
         Operation::UpsertNew => upsert(connection, &rows::new_state(index)),
         Operation::Window => {
             let since = rows::before_now(rows::window());
             rows.check_list(&list(connection, SQLITE.since, &[&since])?, rows::WINDOW_ROWS)
         }
         Operation::All => rows.check_list(&list(connection, SQLITE.all, &[])?, rows::ROWS),
+        Operation::WindowSorted => {
+            let since = rows::before_now(rows::window());
+            rows.sort_list(list(connection, unsorted(SQLITE.since), &[&since])?, rows::WINDOW_ROWS)
+        }
+        Operation::AllSorted => rows.sort_list(list(connection, unsorted(SQLITE.all), &[])?, rows::ROWS),
         Operation::OwnershipGet => rows.check_ownership(index, ownership(connection, rows.ownership(index))?),
         Operation::OwnershipUpsert => upsert_ownership(connection, &rows.existing_ownership(index)),
         Operation::Cleanup => {

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::{Finding, Size, rounded, say};
 use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
+use crate::scratch::{self, Durability, Scratch};
 use crate::shared::callers::{self, Operate};
 use crate::shared::operation::{Operation, Work};
 use crate::shared::rows::Rows;
@@ -42,7 +42,7 @@ pub fn take(size: Size) -> Result<Vec<Finding>> {
     let operations: u64 = size.choose(100_000, 1_000_000);
     say(&format!("memory: an idle host, and after {operations} operations"));
     let runtime = Runtime::new()?;
-    let database = runtime.block_on(scratch::mysql())?;
+    let database = runtime.block_on(scratch::mysql(Durability::Default))?;
     let DatabaseConfig::Mysql(config) = Scratch::config(&database).database else { bail!("no MySQL database") };
     let output = Command::new(std::env::current_exe()?)
         .args(["probes", CHILD])

@@ -4,6 +4,7 @@
 //! Prints one JSON object a line on standard output, `{"probe", "value", "unit", "details"}`, and what it does on
 //! standard error.
 
+mod connections;
 mod growth;
 mod log;
 mod memory;
@@ -21,14 +22,15 @@ struct Probe {
     take: fn(Size) -> Result<Vec<Finding>>,
 }
 
-const PROBES: [Probe; 7] = [
+const PROBES: [Probe; 8] = [
     Probe { names: &["start/cached", "start/uncached"], take: start::take },
     Probe { names: &["growth/sqlite"], take: growth::sqlite },
     Probe { names: &["growth/mysql"], take: growth::mysql },
     Probe { names: &["memory/idle", "memory/growth"], take: memory::take },
     Probe { names: &["log/sqlite", "log/long-reader"], take: log::take },
     Probe { names: &["tail/sqlite"], take: tail::sqlite },
-    Probe { names: &["tail/mysql"], take: tail::mysql },
+    Probe { names: &["tail/mysql", "tail/mysql-upsert"], take: tail::mysql },
+    Probe { names: &["connections/steady", "connections/bursts"], take: connections::take },
 ];
 
 /// How much is done for a figure.

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::{Finding, Size, rounded, say};
 use crate::contestant::MANY;
-use crate::scratch::{self, Scratch};
+use crate::scratch::{self, Durability, Scratch};
 use crate::shared::rows::Rows;
 
 const WRITERS: usize = 16;
@@ -27,15 +27,18 @@ const DIGITS: u8 = 3;
 pub fn sqlite(size: Size) -> Result<Vec<Finding>> {
     let runtime = Runtime::new()?;
     let folder = runtime.block_on(scratch::sqlite())?;
-    Ok(vec![runtime.block_on(measure("tail/sqlite", &folder, size))?])
+    Ok(vec![runtime.block_on(measure("tail/sqlite", &folder, WRITERS, size))?])
 }
 
 /// On MySQL.
 pub fn mysql(size: Size) -> Result<Vec<Finding>> {
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let database = scratch::mysql().await?;
-        Ok(vec![measure("tail/mysql", &database, size).await?])
+        let database = scratch::mysql(Durability::Default).await?;
+        Ok(vec![
+            measure("tail/mysql", &database, WRITERS, size).await?,
+            measure("tail/mysql-upsert", &database, MANY, size).await?,
+        ])
     })
 }
 
@@ -50,9 +53,10 @@ struct Run {
     errors: AtomicU64,
 }
 
-async fn measure(probe: &'static str, database: &impl Scratch, size: Size) -> Result<Finding> {
+/// Compares the times of gets; where all write, those of upserts.
+async fn measure(probe: &'static str, database: &impl Scratch, writers: usize, size: Size) -> Result<Finding> {
     let duration = size.choose(Duration::from_secs(3), Duration::from_secs(20));
-    say(&format!("{probe}: {} callers read and {WRITERS} write for {duration:?}", MANY - WRITERS));
+    say(&format!("{probe}: {} callers read and {writers} write for {duration:?}", MANY - writers));
     let storage: Arc<dyn StorageService> = Arc::new(Storage::builder(database.config()).build()?);
     storage.initialize().await?;
     let run = Arc::new(Run {
@@ -66,7 +70,7 @@ async fn measure(probe: &'static str, database: &impl Scratch, size: Size) -> Re
     let callers: Vec<_> = (0..MANY)
         .map(|caller| {
             let run = Arc::clone(&run);
-            tokio::spawn(async move { run.call(caller < WRITERS).await })
+            tokio::spawn(async move { run.call(caller < writers).await })
         })
         .collect();
     tokio::time::sleep(WARM_UP).await;
@@ -78,7 +82,7 @@ async fn measure(probe: &'static str, database: &impl Scratch, size: Size) -> Re
     let (mut gets, mut upserts) = (Histogram::<u64>::new(DIGITS)?, Histogram::<u64>::new(DIGITS)?);
     for (caller, task) in callers.into_iter().enumerate() {
         let times = task.await.context("a caller panicked")??;
-        if caller < WRITERS { &mut upserts } else { &mut gets }.add(times)?;
+        if caller < writers { &mut upserts } else { &mut gets }.add(times)?;
     }
     run.storage.close().await?;
     let times = |times: &Histogram<u64>| {
@@ -91,10 +95,11 @@ async fn measure(probe: &'static str, database: &impl Scratch, size: Size) -> Re
             "max_us": micros(times.max()),
         })
     };
-    let value = gets.value_at_quantile(0.99) as f64 / gets.value_at_quantile(0.5) as f64;
+    let judged = if writers == MANY { &upserts } else { &gets };
+    let value = judged.value_at_quantile(0.99) as f64 / judged.value_at_quantile(0.5) as f64;
     let details = json!({
-        "readers": MANY - WRITERS,
-        "writers": WRITERS,
+        "readers": MANY - writers,
+        "writers": writers,
         "seconds": rounded(elapsed.as_secs_f64()),
         "get": times(&gets),
         "upsert": times(&upserts),

@@ -16,10 +16,16 @@ pub enum Operation {
     UpsertExisting,
     /// Writes a state whose key is new.
     UpsertNew,
+    /// Writes states whose keys are there, one for each caller at the same moment, and then rests.
+    UpsertBurst,
     /// Lists the states within a window of time: [`rows::WINDOW_ROWS`] of [`rows::ROWS`].
     Window,
     /// Lists all [`rows::ROWS`] states.
     All,
+    /// As [`Window`](Self::Window), where everybody leaves the order to themselves and not to the database.
+    WindowSorted,
+    /// As [`All`](Self::All) in the same way.
+    AllSorted,
     /// Reads one ownership by its key.
     OwnershipGet,
     /// Writes an ownership whose key is there.
@@ -31,12 +37,15 @@ pub enum Operation {
 
 impl Operation {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Get,
         Self::UpsertExisting,
         Self::UpsertNew,
+        Self::UpsertBurst,
         Self::Window,
         Self::All,
+        Self::WindowSorted,
+        Self::AllSorted,
         Self::OwnershipGet,
         Self::OwnershipUpsert,
         Self::Cleanup,
@@ -48,8 +57,11 @@ impl Operation {
             Self::Get => "get",
             Self::UpsertExisting => "upsert-existing",
             Self::UpsertNew => "upsert-new",
+            Self::UpsertBurst => "upsert-burst",
             Self::Window => "window-300",
             Self::All => "all-10000",
+            Self::WindowSorted => "window-300-sorted",
+            Self::AllSorted => "all-10000-sorted",
             Self::OwnershipGet => "ownership-get",
             Self::OwnershipUpsert => "ownership-upsert",
             Self::Cleanup => "cleanup",
@@ -59,10 +71,11 @@ impl Operation {
     /// How many rows one operation reads, writes or deletes.
     pub fn rows(self) -> u64 {
         match self {
-            Self::Window => rows::WINDOW_ROWS,
-            Self::All => rows::ROWS,
+            Self::Window | Self::WindowSorted => rows::WINDOW_ROWS,
+            Self::All | Self::AllSorted => rows::ROWS,
             Self::Cleanup => rows::OLD_ROWS,
-            Self::Get | Self::UpsertExisting | Self::UpsertNew | Self::OwnershipGet | Self::OwnershipUpsert => 1,
+            Self::Get | Self::UpsertExisting | Self::UpsertNew | Self::UpsertBurst => 1,
+            Self::OwnershipGet | Self::OwnershipUpsert => 1,
         }
     }
 }

@@ -119,6 +119,19 @@ impl Rows {
         Self { states, ownerships: (0..ROWS).map(ownership).collect(), newest }
     }
 
+    /// Sorts a list that the database left in any order, and checks it as [`check_list`](Self::check_list).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn sort_list(&self, mut found: Vec<MessageState>, length: u64) -> Result<u64> {
+        found.sort_unstable_by(|a, b| {
+            let newest = b.last_seen_timestamp.cmp(&a.last_seen_timestamp);
+            newest.then_with(|| (&a.channel_id, &a.thread_id).cmp(&(&b.channel_id, &b.thread_id)))
+        });
+        self.check_list(&found, length)
+    }
+
     /// The states, in the order of their keys.
     pub fn states(&self) -> &[MessageState] {
         &self.states

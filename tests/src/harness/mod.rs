@@ -1,6 +1,7 @@
 //! What the tests run on: real servers, files, components and commands.
 
 pub mod command;
+pub mod distance;
 pub mod forbidding;
 pub mod galera;
 pub mod log;

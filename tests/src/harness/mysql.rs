@@ -166,15 +166,24 @@ impl MysqlDatabase {
     ///
     /// The server does not answer.
     pub async fn connect(&self) -> Result<Conn> {
-        let options = OptsBuilder::default()
-            .ip_or_hostname(&self.config.hosts[0].host)
-            .tcp_port(self.config.hosts[0].port)
-            .prefer_socket(false)
-            .user(Some(&self.config.username))
-            .pass(Some(self.config.password.expose()))
-            .db_name(Some(&self.config.database));
-        Ok(Conn::new(options).await?)
+        connect(&self.config).await
     }
+}
+
+/// A connection of the bare driver to the first of the hosts.
+///
+/// # Errors
+///
+/// The server does not answer.
+pub async fn connect(config: &MysqlConfig) -> Result<Conn> {
+    let options = OptsBuilder::default()
+        .ip_or_hostname(&config.hosts[0].host)
+        .tcp_port(config.hosts[0].port)
+        .prefer_socket(false)
+        .user(Some(&config.username))
+        .pass(Some(config.password.expose()))
+        .db_name(Some(&config.database));
+    Ok(Conn::new(options).await?)
 }
 
 impl Drop for MysqlDatabase {

@@ -49,30 +49,45 @@ const fn goal(figure: Figure, limit: Limit) -> Goal {
 }
 
 /// All goals.
-pub const GOALS: [Goal; 24] = [
-    goal(TimeOfDriver("sqlite/get/1"), AtMost(2.0)),
-    goal(SpeedOfSqlx("sqlite/get/1"), AtLeast(5.0)),
-    goal(TimeOfDriver("sqlite/upsert-existing/1"), AtMost(1.3)),
+pub const GOALS: [Goal; 39] = [
+    goal(TimeOfDriver("sqlite/get/1"), AtMost(1.7)),
+    goal(SpeedOfSqlx("sqlite/get/1"), AtLeast(6.0)),
+    goal(SpeedOfDriver("sqlite/get/64"), AtLeast(0.4)),
+    goal(SpeedOfSqlx("sqlite/get/64"), AtLeast(4.0)),
+    goal(TimeOfDriver("sqlite/upsert-existing/1"), AtMost(1.0)),
     goal(SpeedOfSqlx("sqlite/upsert-existing/1"), AtLeast(2.0)),
-    goal(SpeedOfDriver("sqlite/upsert-existing/64"), AtLeast(3.0)),
-    goal(SpeedOfSqlx("sqlite/upsert-existing/64"), AtLeast(4.0)),
-    goal(TimeOfDriver("sqlite/all-10000/1"), AtMost(1.4)),
+    goal(SpeedOfDriver("sqlite/upsert-existing/64"), AtLeast(6.0)),
+    goal(SpeedOfSqlx("sqlite/upsert-existing/64"), AtLeast(12.0)),
+    goal(TimeOfDriver("sqlite/all-10000/1"), AtMost(0.85)),
     goal(SpeedOfSqlx("sqlite/all-10000/1"), AtLeast(4.0)),
-    goal(TimeOfDriver("sqlite/window-300/1"), AtMost(1.5)),
-    goal(TimeOfDriver("mysql/get/1"), AtMost(1.05)),
+    goal(TimeOfDriver("sqlite/window-300/1"), AtMost(0.85)),
+    goal(TimeOfDriver("sqlite/all-10000-sorted/1"), AtMost(1.1)),
+    goal(TimeOfDriver("sqlite/window-300-sorted/1"), AtMost(1.1)),
+    goal(TimeOfDriver("sqlite/cleanup/1"), AtMost(1.2)),
+    goal(TimeOfDriver("mysql/get/1"), AtMost(1.08)),
     goal(SpeedOfSqlx("mysql/get/1"), MoreThan(1.0)),
-    goal(TimeOfDriver("mysql/upsert-existing/1"), AtMost(1.05)),
+    goal(TimeOfDriver("mysql/upsert-existing/1"), AtMost(1.08)),
     goal(SpeedOfSqlx("mysql/upsert-existing/1"), MoreThan(1.0)),
-    goal(SpeedOfDriver("mysql/upsert-existing/64"), AtLeast(1.0)),
+    goal(SpeedOfDriver("mysql/get/64"), AtLeast(0.9)),
+    goal(SpeedOfSqlx("mysql/get/64"), AtLeast(1.2)),
+    goal(SpeedOfDriver("mysql/upsert-existing/64"), AtLeast(3.5)),
+    goal(SpeedOfSqlx("mysql/upsert-existing/64"), AtLeast(4.0)),
+    goal(SpeedOfDriver("mysql/upsert-new/64"), AtLeast(3.5)),
+    goal(SpeedOfSqlx("mysql/upsert-new/64"), AtLeast(4.0)),
+    goal(SpeedOfDriver("mysql/upsert-existing/8"), AtLeast(1.8)),
     goal(TimeOfDriver("mysql/all-10000/1"), AtMost(1.15)),
+    goal(SpeedOfDriver("mysql-2ms/upsert-existing/64"), AtLeast(5.0)),
     goal(Probe("start/cached"), AtMost(25.0)),
     goal(Probe("start/uncached"), AtMost(500.0)),
-    goal(Probe("growth/sqlite"), AtMost(1.5)),
+    goal(Probe("growth/sqlite"), AtMost(1.3)),
     goal(Probe("growth/mysql"), AtMost(1.5)),
     goal(Probe("memory/idle"), AtMost(60.0)),
     goal(Probe("memory/growth"), AtMost(FLAT)),
     goal(Probe("tail/sqlite"), AtMost(10.0)),
     goal(Probe("tail/mysql"), AtMost(10.0)),
+    goal(Probe("tail/mysql-upsert"), AtMost(4.0)),
+    goal(Probe("connections/steady"), AtMost(10.0)),
+    goal(Probe("connections/bursts"), AtMost(10.0)),
     goal(Probe("log/sqlite"), AtMost(68.0)),
 ];
 
@@ -198,9 +213,9 @@ mod tests {
             let group = "sqlite/get/1";
             judged(group, &measured(&[(group, Driver, 100.0), (group, Plugin, plugin), (group, Sqlx, sqlx)]))
         };
-        assert_eq!(get(200.0, 1000.0), Verdict::Met);
-        assert_eq!(get(201.0, 2000.0), Verdict::Missed);
-        assert_eq!(get(200.0, 999.0), Verdict::Missed);
+        assert_eq!(get(170.0, 1020.0), Verdict::Met);
+        assert_eq!(get(171.0, 2000.0), Verdict::Missed);
+        assert_eq!(get(170.0, 1019.0), Verdict::Missed);
     }
 
     #[test]
@@ -210,9 +225,9 @@ mod tests {
             let group = "sqlite/upsert-existing/64";
             judged(group, &measured(&[(group, Driver, driver), (group, Plugin, 10.0), (group, Sqlx, sqlx)]))
         };
-        assert_eq!(upsert(30.0, 40.0), Verdict::Met);
-        assert_eq!(upsert(29.0, 40.0), Verdict::Missed);
-        assert_eq!(upsert(30.0, 39.0), Verdict::Missed);
+        assert_eq!(upsert(60.0, 120.0), Verdict::Met);
+        assert_eq!(upsert(59.0, 120.0), Verdict::Missed);
+        assert_eq!(upsert(60.0, 119.0), Verdict::Missed);
     }
 
     #[test]
@@ -230,8 +245,8 @@ mod tests {
         // Without the driver there is nothing to compare with.
         assert_eq!(judged(group, &measured(&[(group, Plugin, 1.0)])), Verdict::NotMeasured);
         let with_sqlx = |sqlx| judged(group, &measured(&[(group, Plugin, 100.0), (group, Sqlx, sqlx)]));
-        assert_eq!(with_sqlx(500.0), Verdict::NotMeasured);
-        assert_eq!(with_sqlx(499.0), Verdict::Missed);
+        assert_eq!(with_sqlx(600.0), Verdict::NotMeasured);
+        assert_eq!(with_sqlx(599.0), Verdict::Missed);
         assert_eq!(judged(group, &measured(&[(group, Driver, 1.0), (group, Plugin, 9.0)])), Verdict::Missed);
     }
 

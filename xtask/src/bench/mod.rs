@@ -5,6 +5,7 @@ mod criterion;
 mod goals;
 mod instructions;
 pub mod machine;
+mod picture;
 mod report;
 mod results;
 mod run;
@@ -21,7 +22,7 @@ use crate::setup;
 use goals::{GOALS, Verdict};
 use machine::Machine;
 use report::Run;
-use results::{Contestant, OPERATIONS, Results};
+use results::{Contestant, ENGINES, OPERATIONS, Results};
 use run::Measuring;
 
 /// What `--check` ends with where a goal is missed or was not measured. 1 is a run that failed, 2 a wrong command line.
@@ -92,6 +93,7 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
         let document = root().join("docs/performance.md");
         report::write_docs(&document, &run, &results)?;
         say(&format!("Updated {}", document.display()));
+        report::write_picture(&root().join("docs/performance.svg"), &run, &results)?;
     }
     Ok(if arguments.check && !check(&results) { MISSED.into() } else { ExitCode::SUCCESS })
 }
@@ -118,9 +120,9 @@ struct Wanted {
 
 fn wanted(filter: &str) -> Wanted {
     let probes: Vec<_> = goals::probes().filter(|probe| probe.contains(filter)).collect();
-    let mut benchmarks = ["sqlite", "mysql"].into_iter().flat_map(|engine| {
+    let mut benchmarks = ENGINES.into_iter().flat_map(|engine| {
         OPERATIONS.into_iter().flat_map(move |operation| {
-            let groups = [1, 64].map(|callers| format!("{engine}/{operation}/{callers}"));
+            let groups = [1, 8, 64].map(|callers| format!("{engine}/{operation}/{callers}"));
             groups
                 .into_iter()
                 .flat_map(|group| Contestant::ALL.map(|contestant| format!("{group}/{}", contestant.name())))
@@ -154,8 +156,8 @@ mod tests {
     fn a_filter_keeps_programs_from_running_for_nothing() {
         let all = wanted("");
         assert!(all.benchmarks);
-        assert_eq!(all.probes.len(), 9);
-        for filter in ["sqlite/get", "64/plugin", "wall/call", "unheard-of"] {
+        assert_eq!(all.probes.len(), 12);
+        for filter in ["sqlite/get", "64/plugin", "mysql-2ms/", "wall/call", "unheard-of"] {
             assert_eq!(wanted(filter), Wanted { benchmarks: true, probes: vec![] }, "{filter}");
         }
         let both = Wanted { benchmarks: true, probes: vec!["growth/sqlite", "tail/sqlite", "log/sqlite"] };

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::goals::GOALS;
 use super::machine::Machine;
+use super::picture;
 use super::results::Results;
 use super::table::{self, Form};
 
@@ -46,8 +47,12 @@ pub fn markdown(run: &Run, results: &Results) -> String {
 
 fn tables(results: &Results, form: Form) -> Vec<String> {
     let mut parts = Vec::new();
-    if !results.benchmarks.is_empty() {
-        parts.push(table::benchmarks(results).render(form));
+    // What users have first, then other servers and networks.
+    for is_main in [true, false] {
+        let benchmarks = table::benchmarks(results, is_main);
+        if !benchmarks.is_empty() {
+            parts.push(benchmarks.render(form));
+        }
     }
     if !results.probes.is_empty() {
         parts.push(table::probes(results).render(form));
@@ -106,6 +111,16 @@ pub fn write_docs(document: &Path, run: &Run, results: &Results) -> Result<()> {
     save(document, &text)
 }
 
+/// Draws the most important figures of the run.
+pub fn write_picture(file: &Path, run: &Run, results: &Results) -> Result<()> {
+    let Machine { cpu, cores, mysql, date, .. } = &run.machine;
+    let day = date.split('T').next().unwrap_or_default();
+    let caption =
+        format!("Operations in a second. {cpu}, {cores} cores, the server on the same machine ({mysql}), {day}");
+    let picture = picture::svg(results, &caption).context("a figure of the picture was not measured")?;
+    save(file, &picture)
+}
+
 /// A text with something else between the two markers.
 fn replaced(text: &str, between: &str) -> Option<String> {
     let (before, rest) = text.split_once(BEGIN)?;
@@ -128,7 +143,7 @@ mod tests {
 
     fn results() -> Results {
         let mut results = Results::default();
-        for (contestant, median) in [(Contestant::Driver, 4_000.0), (Contestant::Plugin, 7_000.0)] {
+        for (contestant, median) in [(Contestant::Driver, 4_000.0), (Contestant::Plugin, 6_000.0)] {
             for group in ["sqlite/get/1", "mysql/get/64"] {
                 for shift in [0.0, 100.0] {
                     let median = median + shift;
@@ -149,7 +164,7 @@ mod tests {
             write_docs(&document, &run(), &results()).unwrap();
             let text = fs::read_to_string(&document).unwrap();
             assert!(text.starts_with(&format!("before\n{BEGIN}\n\n")), "{text}");
-            assert!(text.ends_with(&format!(", tail/mysql, log/sqlite.\n\n{END}\nafter\n")), "{text}");
+            assert!(text.ends_with(&format!(", connections/bursts, log/sqlite.\n\n{END}\nafter\n")), "{text}");
             assert!(text.contains("| SQLite   | get ") && !text.contains("old"), "{text}");
         }
     }

@@ -6,8 +6,22 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The operations that are measured, in the order in which reports list them.
-pub const OPERATIONS: [&str; 8] =
-    ["get", "upsert-existing", "upsert-new", "window-300", "all-10000", "ownership-get", "ownership-upsert", "cleanup"];
+pub const OPERATIONS: [&str; 11] = [
+    "get",
+    "upsert-existing",
+    "upsert-new",
+    "upsert-burst",
+    "window-300",
+    "all-10000",
+    "window-300-sorted",
+    "all-10000-sorted",
+    "ownership-get",
+    "ownership-upsert",
+    "cleanup",
+];
+
+/// The databases that are measured, in the order in which reports list them.
+pub const ENGINES: [&str; 5] = ["sqlite", "mysql", "mysql-relaxed", "mysql-0.5ms", "mysql-2ms"];
 
 /// The benchmark of a call that a plugin answers without its database.
 pub const CALL: &str = "wall/call";
@@ -40,43 +54,34 @@ impl Contestant {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Benchmark {
     // In this order they sort as reports list them.
-    engine: Engine,
+    /// The place among [`ENGINES`]; none where no database is asked.
+    engine: Option<usize>,
     callers: u32,
     place: usize,
     operation: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Engine {
-    None,
-    Sqlite,
-    Mysql,
 }
 
 impl Benchmark {
     /// Reads the id of a criterion group: `engine/operation/callers`, or [`CALL`].
     pub fn parse(group: &str) -> Option<Self> {
         if group == CALL {
-            return Some(Self { engine: Engine::None, callers: 1, place: 0, operation: "call".into() });
+            return Some(Self { engine: None, callers: 1, place: 0, operation: "call".into() });
         }
         let (engine, rest) = group.split_once('/')?;
-        let engine = match engine {
-            "sqlite" => Engine::Sqlite,
-            "mysql" => Engine::Mysql,
-            _ => return None,
-        };
+        let engine = Some(ENGINES.iter().position(|known| *known == engine)?);
         let (operation, callers) = rest.rsplit_once('/')?;
         let place = OPERATIONS.iter().position(|known| *known == operation).unwrap_or(OPERATIONS.len());
         Some(Self { engine, callers: callers.parse().ok()?, place, operation: operation.into() })
     }
 
-    /// `sqlite` or `mysql`; none where no database is asked.
+    /// One of [`ENGINES`]; none where no database is asked.
     pub fn engine(&self) -> Option<&'static str> {
-        match self.engine {
-            Engine::None => None,
-            Engine::Sqlite => Some("sqlite"),
-            Engine::Mysql => Some("mysql"),
-        }
+        ENGINES.get(self.engine?).copied()
+    }
+
+    /// Whether this is about a server as users have it, on the same machine.
+    pub fn is_main(&self) -> bool {
+        matches!(self.engine(), None | Some("sqlite" | "mysql"))
     }
 
     pub fn operation(&self) -> &str {
