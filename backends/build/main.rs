@@ -42,7 +42,8 @@ fn carry() -> Result<(), String> {
 /// Compiles them from the sources of a clone, into a target folder beside this build's, which the tests' build script shares.
 fn compile(root: &Path, out: &Path) -> Result<Vec<(String, PathBuf)>, String> {
     for watched in ["Cargo.toml", "Cargo.lock", "wit", "plugins"] {
-        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+        // From this package, so that another clone with the same target folder looks at its own.
+        println!("cargo::rerun-if-changed=../{watched}");
     }
     if !has_target() {
         let target = components::TARGET;

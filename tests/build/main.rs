@@ -28,7 +28,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build");
     for watched in ["Cargo.toml", "Cargo.lock", "backends/build/components.rs", "wit", "plugins", "tests/guests"] {
         if root.join(watched).exists() {
-            println!("cargo::rerun-if-changed={}", root.join(watched).display());
+            // From this package, so that another clone with the same target folder looks at its own.
+            println!("cargo::rerun-if-changed=../{watched}");
         }
     }
 
