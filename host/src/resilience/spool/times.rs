@@ -70,6 +70,16 @@ struct Noted {
     replays: Vec<Replayed>,
 }
 
+/// What changed of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    None,
+    /// Times within what is on the disk.
+    Times,
+    /// What must be on the disk before the row with that time is anywhere.
+    Bound,
+}
+
 /// The times of this host.
 pub(in crate::resilience) struct Times {
     noted: Mutex<Noted>,
@@ -97,8 +107,8 @@ impl Times {
     /// and once a minute waits for the disk.
     pub fn give(&self, now: i64, next: i64) -> i64 {
         let mut noted = lock(&self.noted);
-        let (time, must_sync) = noted.give(now, next);
-        self.save(&noted, must_sync);
+        let (time, change) = noted.give(now, next);
+        self.save(&noted, change);
         time
     }
 
@@ -106,9 +116,9 @@ impl Times {
     /// the spool gave next when that row's write was the last one of its row. Once a minute waits for the disk.
     pub fn replay(&self, now: i64, next: i64, first: i64) {
         let mut noted = lock(&self.noted);
-        let (_, mut must_sync) = noted.give(now, next);
-        must_sync |= noted.replay(now, first);
-        self.save(&noted, must_sync);
+        let (_, change) = noted.give(now, next);
+        let change = change.max(noted.replay(now, first));
+        self.save(&noted, change);
     }
 
     /// Whether a row that is stored with this time, greater than that of the spooled write of this number, was there before
@@ -128,9 +138,10 @@ impl Times {
         earlier.iter().any(|era| (era.from..=era.bound).contains(&stored))
     }
 
-    fn save(&self, noted: &Noted, must_sync: bool) {
-        if let Some(file) = &self.file
-            && let Err(error) = write(file, noted, must_sync)
+    fn save(&self, noted: &Noted, change: Change) {
+        if change > Change::None
+            && let Some(file) = &self.file
+            && let Err(error) = write(file, noted, change == Change::Bound)
         {
             tracing::warn!(%error, "the times of the spool's writes cannot be recorded");
         }
@@ -138,9 +149,12 @@ impl Times {
 }
 
 impl Noted {
-    /// The time for a write, and whether it must be on the disk before that write is anywhere.
-    fn give(&mut self, now: i64, next: i64) -> (i64, bool) {
+    /// The time for a write.
+    fn give(&mut self, now: i64, next: i64) -> (i64, Change) {
         match self.eras.last_mut() {
+            Some(era) if (era.from.max(era.used - STEP_BACK)..=era.used).contains(&now) => {
+                return (era.used, Change::None);
+            }
             Some(era) if (era.used - STEP_BACK..=era.used.saturating_add(STEP_AHEAD)).contains(&now) => {
                 // A row that goes to the database at once is given the clock's time, though it stands still for the spool.
                 era.from = era.from.min(now);
@@ -161,26 +175,25 @@ impl Noted {
         if self.eras.len() > ERAS {
             self.join_eras();
         }
-        let Some(era) = self.eras.last_mut() else { return (now, false) };
-        let must_sync = era.used > era.bound;
-        if must_sync {
-            era.bound = era.used.saturating_add(AHEAD);
+        let Some(era) = self.eras.last_mut() else { return (now, Change::None) };
+        if era.used <= era.bound {
+            return (era.used, Change::Times);
         }
-        (era.used, must_sync)
+        era.bound = era.used.saturating_add(AHEAD);
+        (era.used, Change::Bound)
     }
 
-    /// Whether that must be on the disk before the row is anywhere.
-    fn replay(&mut self, now: i64, first: i64) -> bool {
+    fn replay(&mut self, now: i64, first: i64) -> Change {
         let to = now.saturating_add(AHEAD);
         match self.replays.last_mut() {
-            Some(last) if (last.from..=last.to).contains(&now) => return false,
+            Some(last) if (last.from..=last.to).contains(&now) => return Change::None,
             Some(last) if now > last.to && now <= last.to.saturating_add(AHEAD) => last.to = to,
             _ => self.replays.push(Replayed { first, from: now, to }),
         }
         if self.replays.len() > REPLAYS {
             self.replays.remove(0);
         }
-        true
+        Change::Bound
     }
 
     /// Makes one of the two old eras that are nearest to each other in time: a visit to another century stays one by itself.
@@ -303,6 +316,15 @@ mod tests {
         // A row that went to the database before the clock had caught up.
         times.give(YEAR_2099, 2);
         assert!(times.was_before(NOW - STEP_BACK, 2, NOW - 1000));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_within_an_era_begins_another() {
+        let times = Times::noted(None);
+        times.give(NOW, 1);
+        times.give(NOW + 10 * STEP_BACK, 1);
+        assert_eq!(times.give(NOW + STEP_BACK, 2), NOW + STEP_BACK);
+        assert!(times.was_before(NOW + 2 * STEP_BACK, 2, NOW + STEP_BACK));
     }
 
     #[test]

@@ -205,10 +205,7 @@ impl MysqlConnection {
         parameters: Vec<Value>,
         patience: Duration,
     ) -> Result<()> {
-        if self.link.as_ref().is_some_and(|link| link.logs_statements) {
-            self.is_touched = true;
-            return Err(rules::refusal(rules::LOGS_STATEMENTS));
-        }
+        self.check_log()?;
         let patience = patience.min(self.pool.round_trip());
         let began = StdInstant::now();
         let mut link = self.take()?;
@@ -230,6 +227,16 @@ impl MysqlConnection {
     /// How far away the server is.
     pub fn round_trip(&self) -> Duration {
         self.host.round_trip()
+    }
+
+    /// Refuses a write that the server would refuse for the sake of its binary log.
+    fn check_log(&mut self) -> Result<()> {
+        if !self.link.as_ref().is_some_and(|link| link.logs_statements) {
+            return Ok(());
+        }
+        // A connection that is opened later may have it otherwise.
+        self.is_touched = true;
+        Err(rules::refusal(rules::LOGS_STATEMENTS))
     }
 
     /// Whether what runs on this connection can be ended from another one.
@@ -285,10 +292,8 @@ impl MysqlConnection {
                 "the server rolled the transaction back after an earlier error: begin it again",
             ));
         }
-        if effects.writes && self.link.as_ref().is_some_and(|link| link.logs_statements) {
-            // A connection that is opened later may have it otherwise.
-            self.is_touched = true;
-            return Err(rules::refusal(rules::LOGS_STATEMENTS));
+        if effects.writes {
+            self.check_log()?;
         }
         self.is_touched |= effects.takes_named_lock;
         Ok(effects)
