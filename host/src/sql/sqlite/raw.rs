@@ -63,13 +63,16 @@ pub(super) struct Stop {
     cancelled: AtomicU64,
     /// Nanoseconds after `base`; 0 for no deadline.
     deadline: AtomicU64,
+    /// Whether the statement has begun to commit. SQLite looks here once more when a statement has ended, and would say that it
+    /// was interrupted though it is committed.
+    is_committing: AtomicBool,
     base: Instant,
 }
 
 impl Stop {
     fn new() -> Self {
         let (lease, cancelled, deadline) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        Self { lease, cancelled, deadline, base: Instant::now() }
+        Self { lease, cancelled, deadline, is_committing: AtomicBool::new(false), base: Instant::now() }
     }
 
     /// The present lease, for [`cancel`](Self::cancel).
@@ -89,16 +92,24 @@ impl Stop {
     fn at(&self, deadline: tokio::time::Instant) {
         let after = deadline.into_std().saturating_duration_since(self.base).as_nanos();
         self.deadline.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        self.is_committing.store(false, Ordering::Relaxed);
     }
 
     fn never(&self) {
         self.deadline.store(0, Ordering::Relaxed);
+        self.is_committing.store(false, Ordering::Relaxed);
     }
 
+    fn commits(&self) {
+        self.is_committing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the running statement is to be interrupted.
     fn is_due(&self) -> bool {
         let deadline = self.deadline.load(Ordering::Relaxed);
-        self.cancelled.load(Ordering::Relaxed) == self.lease()
-            || deadline != 0 && self.base.elapsed().as_nanos() >= deadline.into()
+        let is_late = || deadline != 0 && self.base.elapsed().as_nanos() >= deadline.into();
+        (self.cancelled.load(Ordering::Relaxed) == self.lease() || is_late())
+            && !self.is_committing.load(Ordering::Relaxed)
     }
 }
 
@@ -169,6 +180,15 @@ impl Raw {
             let stop = Arc::new(Stop::new());
             let handler = Arc::clone(&stop);
             connection.progress_handler(STEPS, Some(move || handler.is_due())).map_err(codes::error)?;
+            if role.writes() {
+                let stop = Arc::clone(&stop);
+                let hooked = connection.commit_hook(Some(move || {
+                    stop.commits();
+                    // Nor is it made a rollback.
+                    false
+                }));
+                hooked.map_err(codes::error)?;
+            }
             connection.busy_timeout(Duration::ZERO).map_err(codes::error)?;
             let unenforced = Arc::clone(place.is_unenforced());
             let guard = Guard::install(&mut connection, unenforced).map_err(codes::error)?;
@@ -480,3 +500,6 @@ impl ToSql for Value {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;
