@@ -20,8 +20,10 @@ pub const OLD_ROWS: u64 = 5;
 /// When rows were written, and when most states were last seen.
 const PAST: i64 = 1_700_000_000;
 
-/// When the window begins.
+/// When the window begins, and how many seconds later the first state in it was seen: enough for the clock to move between
+/// the caller and the statement.
 const WINDOW_BEGINS: i64 = 1_750_000_000;
+const WINDOW_MARGIN: i64 = 100;
 
 /// When the threads were made that stay.
 const THREADS_MADE: i64 = 1_760_000_000;
@@ -265,7 +267,8 @@ fn state(row: u64) -> MessageState {
         thread_id: (row % 2 == 1).then(|| channel_id.clone()),
         channel_id,
         last_message_id: message(row, 0),
-        last_seen_timestamp: scattered(row).cast_signed() + if is_recent { WINDOW_BEGINS } else { PAST },
+        last_seen_timestamp: scattered(row).cast_signed()
+            + if is_recent { WINDOW_BEGINS + WINDOW_MARGIN } else { PAST },
         created_at: PAST,
         updated_at: PAST,
     }
