@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Number of rounds; the result is the median of their medians [default: 3; with --quick 1].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
+    /// Seconds for which each benchmark is measured in each round [default: 3; with --quick 0.3].
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<f64>,
     /// Exit with 3 if a goal is missed or not measured, and name it. With --instructions, exit with 3 if a count has grown by
     /// more than 3 %.
     #[arg(long)]
@@ -54,11 +57,18 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "filter")]
     write_docs: bool,
     /// Count instructions on SQLite instead of measuring time, and compare them with benches/instructions.json.
-    #[arg(long, conflicts_with_all = ["filter", "quick", "rounds", "write_docs"])]
+    #[arg(long, conflicts_with_all = ["filter", "quick", "rounds", "seconds", "write_docs"])]
     instructions: bool,
     /// Save the counts of this run to benches/instructions.json.
     #[arg(long, requires = "instructions", conflicts_with = "check")]
     save_baseline: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("give 0.1 to 60".into()),
+    }
 }
 
 /// Builds, measures, reports.
@@ -74,7 +84,7 @@ pub fn bench(arguments: &Arguments) -> Result<ExitCode> {
 
     let filter = arguments.filter.as_deref();
     let (rounds, seconds) = if arguments.quick { (1, QUICK_SECONDS) } else { (ROUNDS, SECONDS) };
-    let rounds = arguments.rounds.unwrap_or(rounds);
+    let (rounds, seconds) = (arguments.rounds.unwrap_or(rounds), arguments.seconds.unwrap_or(seconds));
     let run = Run { machine: Machine::ask(), rounds, seconds, filter: arguments.filter.clone() };
     let measuring = Measuring { programs: &programs, seconds, quick: arguments.quick, filter, folder: &folder };
     let mut results = Results::default();
