@@ -8,16 +8,19 @@ use anyhow::{Context, Result, ensure};
 use cofferdam::config::{Config, DatabaseConfig, PluginSource, SqliteConfig};
 use cofferdam::plugin::Limits;
 use cofferdam::resilience::{LastSwap, SwapOutcome};
-use cofferdam::{MessageState, ResilientStorage, StorageService, SwapError, SwapReport, SwapRequest};
+use cofferdam::{MessageState, ResilientStorage, Storage, StorageService, SwapError, SwapReport, SwapRequest};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{config, sqlite_config};
+
+/// A guest that behaves, as long as it is asked for no list.
+pub const SOUND: &str = plugins::guests::HUGE_LIST;
 
 /// For what happens by itself: far more than it takes.
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Met soon, and more than a guest that behaves needs on a busy machine.
-const LIMITS: Limits = Limits { memory: 8 << 20, compute: Duration::from_secs(2), ..Limits::standard() };
+pub const LIMITS: Limits = Limits { memory: 8 << 20, compute: Duration::from_secs(2), ..Limits::standard() };
 
 /// A storage on a file of its own, and a folder for components.
 pub struct Rig {
@@ -47,6 +50,7 @@ impl Rig {
     }
 
     async fn open(config: Config, folder: SqliteFolder, limits: Limits) -> Result<Self> {
+        compile(&config, build(0), limits);
         let storage = ResilientStorage::builder(config).limits(limits).build()?;
         storage.initialize().await?;
         Ok(Self { storage, folder })
@@ -76,7 +80,7 @@ impl Rig {
         for word in words.iter().chain([&file]) {
             ensure!(message.contains(word), "{word:?} is not in: {message}");
         }
-        ensure!(!message.contains('\n') && message.len() < 2_000, "one sentence: {message}");
+        ensure!(!message.contains('\n') && message.chars().count() < 2_000, "one sentence: {message}");
         let after = self.storage.status().storage;
         ensure!(after.plugin == before.plugin, "{file}: {:?} answers", after.plugin);
         ensure!(after.swaps.refused == before.swaps.refused + 1, "{file}: not counted");
@@ -85,6 +89,13 @@ impl Rig {
         self.storage.get_message_state("kept", None).await.with_context(|| format!("after {file}"))?;
         Ok(error)
     }
+}
+
+/// Keeps compiled code of a component, since tests that compile at the same time may take longer than a rehearsal.
+pub fn compile(config: &Config, component: impl Into<PathBuf>, limits: Limits) {
+    let config = Config { plugin: PluginSource::File(component.into()), plugin_sha256: None, ..config.clone() };
+    // What is no sound component is found out by the swap.
+    drop(Storage::builder(config).limits(limits).build());
 }
 
 pub fn to(component: impl AsRef<Path>) -> SwapRequest {

@@ -8,11 +8,11 @@ use cofferdam::{ErrorKind, StorageService, SwapError};
 use cofferdam_tests::harness::plugins::guests;
 use cofferdam_tests::harness::wait::until;
 
-use crate::rig::{Rig, SOON, build, sha256, state, to};
+use crate::rig::{Rig, SOON, SOUND, build, sha256, state, to};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_swapped_back_once_and_not_tried_again_unless_forced() -> Result<()> {
-    let rig = Rig::of_guest(guests::STATEMENTS).await?;
+    let rig = Rig::of_guest(SOUND).await?;
     let before = rig.storage.status().storage.plugin;
     let report = rig.swap(guests::TRAPS_ON_WRITES).await?;
     ensure!(report.swapped && report.plugin.on_trial, "{report:?}");
@@ -45,7 +45,7 @@ async fn it_is_swapped_back_once_and_not_tried_again_unless_forced() -> Result<(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_meet_it_together_swap_it_back_once() -> Result<()> {
-    let rig = Arc::new(Rig::of_guest(guests::STATEMENTS).await?);
+    let rig = Arc::new(Rig::of_guest(SOUND).await?);
     rig.swap(guests::TRAPS_ON_WRITES).await?;
     let callers: Vec<_> = (0..32)
         .map(|_| {
