@@ -98,7 +98,7 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
         (0..CALLERS).map(|caller| tokio::spawn(work(storage.clone(), caller, enough.clone(), swaps.clone()))).collect();
     // To compare with.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let (mut took, mut after_ten, mut failed) = (Vec::new(), 0, None);
+    let (mut took, mut after_ten, mut after_half, mut failed) = (Vec::new(), 0, 0, None);
     for round in 0..rounds {
         swaps.fetch_add(1, Ordering::Relaxed);
         let report = storage.swap_plugin(to(builds[round % 2])).await;
@@ -113,8 +113,8 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
         if round + 1 == 10 {
             after_ten = resident().await;
         }
-        if (round + 1) % 100 == 0 {
-            println!("{}: resident {} KiB after {} swaps", home.name(), resident().await, round + 1);
+        if round + 1 == rounds / 2 {
+            after_half = resident().await;
         }
     }
     let after_all = resident().await;
@@ -133,7 +133,7 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
     took.sort_unstable();
     println!(
         "{}: {rounds} swaps, median {:?}, longest {:?}; {} writes, p99 {:?} and {:?} while a swap was under way; resident {} MiB \
-         after 10 swaps, {} MiB after all",
+         after 10 swaps, {} MiB after half of them, {} MiB after all",
         home.name(),
         took[took.len() / 2],
         took[took.len() - 1],
@@ -141,10 +141,12 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
         times[0].p99(),
         times[1].p99(),
         after_ten >> 10,
+        after_half >> 10,
         after_all >> 10,
     );
     if full {
-        ensure!(after_all <= after_ten + after_ten / 5, "{after_ten} KiB became {after_all} KiB");
+        // Until then the engine's slots, the allocator's arenas and the connections' caches fill, which all have a limit.
+        ensure!(after_all <= after_half + after_half / 20, "{after_half} KiB became {after_all} KiB");
     }
     Ok(storage.close().await?)
 }
