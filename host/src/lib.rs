@@ -94,6 +94,6 @@ pub use model::{
     Description, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership,
     Written,
 };
-pub use resilience::{ResilientStorage, ResilientStorageBuilder};
+pub use resilience::{ResilientStorage, ResilientStorageBuilder, SwapError, SwapReport, SwapRequest};
 pub use service::{StorageService, TransferService};
 pub use storage::{Integrity, StartError, Storage, StorageBuilder, StorageStatus};

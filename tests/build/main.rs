@@ -47,9 +47,13 @@ fn main() {
         let constant = backend.to_uppercase().replace('-', "_");
         writeln!(code, "/// The component of `cofferdam-{backend}`.\npub const {constant}: &str = {path:?};").unwrap();
     }
-    let other = out.join("sqlite.wasm");
-    fs::write(&other, other_build(&built.join("sqlite.wasm"))).expect("OUT_DIR can be written");
-    writeln!(code, "/// Another build of [`SQLITE`].\npub const SQLITE_OTHER_BUILD: &str = {other:?};").unwrap();
+    for backend in ["sqlite", "mysql"] {
+        let other = out.join(backend).with_extension("wasm");
+        fs::write(&other, other_build(&built.join(backend).with_extension("wasm"))).expect("OUT_DIR can be written");
+        let constant = backend.to_uppercase();
+        writeln!(code, "/// Another build of [`{constant}`].\npub const {constant}_OTHER_BUILD: &str = {other:?};")
+            .unwrap();
+    }
     let cache = folder.join("compiled");
     writeln!(code, "/// Where tests keep compiled code.\npub const CODE_CACHE: &str = {cache:?};").unwrap();
     writeln!(code, "/// The target folder of the tests.\npub const TARGET_DIR: &str = {target:?};").unwrap();

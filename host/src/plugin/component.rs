@@ -3,45 +3,35 @@ use std::path::Path;
 use wasmtime::component::{Component, Linker};
 
 use super::cache::Cache;
-use super::engine::Engine;
+use super::engine::{Engine, Processors};
 use super::error::PluginError;
-use super::inspect::{self, Inspection};
+use super::inspect::Contents;
 use super::state::HostState;
-use crate::config::Origin;
 use crate::limit;
 use crate::wall::bindings::{PluginPre, sql};
 use crate::wall::bridge::HasSql;
 
-/// Reads, checks, compiles and links a component, in this order.
-pub(super) fn load(
+/// Compiles and links a component, in this order.
+pub(super) fn compile(
     engine: &Engine,
-    origin: Origin,
-    sha256: Option<&str>,
+    contents: &Contents,
     cache: Option<&Path>,
-) -> Result<(Inspection, PluginPre<HostState>), PluginError> {
-    let (inspection, bytes) = inspect::read(origin)?;
-    if let Some(expected) = sha256
-        && !expected.eq_ignore_ascii_case(&inspection.sha256)
-    {
-        return Err(PluginError::Checksum {
-            origin: inspection.origin,
-            expected: expected.into(),
-            actual: inspection.sha256,
-        });
-    }
-    let component = compile(engine, &inspection, &bytes, cache)?;
-    let incompatible =
-        |error: wasmtime::Error| PluginError::Incompatible { origin: inspection.origin.clone(), reason: cause(&error) };
+    processors: Processors,
+) -> Result<PluginPre<HostState>, PluginError> {
+    let component = code(engine, contents, cache, processors)?;
+    let incompatible = |error: wasmtime::Error| PluginError::Incompatible {
+        origin: contents.inspection.origin.clone(),
+        reason: cause(&error),
+    };
     let instance = linker(engine)?.instantiate_pre(&component).map_err(incompatible)?;
-    let pre = PluginPre::new(instance).map_err(incompatible)?;
-    Ok((inspection, pre))
+    PluginPre::new(instance).map_err(incompatible)
 }
 
-fn compile(
+fn code(
     engine: &Engine,
-    inspection: &Inspection,
-    bytes: &[u8],
+    Contents { inspection, bytes }: &Contents,
     cache: Option<&Path>,
+    processors: Processors,
 ) -> Result<Component, PluginError> {
     let cache = cache.and_then(|folder| {
         let unusable = |error: &std::io::Error| {
@@ -53,7 +43,7 @@ fn compile(
         tracing::debug!(plugin = %inspection.origin, "loaded compiled code from the cache");
         return Ok(component);
     }
-    let component = engine.compile(bytes).map_err(|error| match limit::of_text(&format!("{error:#}")) {
+    let component = engine.compile(bytes, processors).map_err(|error| match limit::of_text(&format!("{error:#}")) {
         Some(limit) => PluginError::Runtime { reason: limit.to_owned() },
         None => PluginError::Compile { origin: inspection.origin.clone(), reason: cause(&error) },
     })?;

@@ -46,6 +46,24 @@ pub(crate) trait Reclaim: Send + Sync {
     fn reclaim(&self) -> bool;
 }
 
+/// How much of the machine compiling may take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processors {
+    All,
+    /// Half of them, rounded down, and at least one: the others go on with what they do.
+    Half,
+}
+
+impl Processors {
+    /// As rayon counts them, for which 0 stands for all.
+    fn threads(self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Half => (thread::available_parallelism().map_or(1, usize::from) / 2).max(1),
+        }
+    }
+}
+
 /// The engines of this process that are in use.
 static ENGINES: Mutex<Vec<(Limits, Weak<Inner>)>> = Mutex::new(Vec::new());
 
@@ -95,11 +113,11 @@ impl Engine {
         users.iter().any(|user| user.reclaim())
     }
 
-    /// Compiles a component: on all processors where there are threads for that.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Component> {
+    /// Compiles a component: on several processors where there are threads for that.
+    pub(crate) fn compile(&self, bytes: &[u8], processors: Processors) -> wasmtime::Result<Component> {
         // Threads of its own, which end afterwards: those that are made at the first use for all of a process panic where they
         // cannot be made.
-        if let Ok(threads) = rayon::ThreadPoolBuilder::new().build() {
+        if let Ok(threads) = rayon::ThreadPoolBuilder::new().num_threads(processors.threads()).build() {
             return threads.install(|| Component::from_binary(self.wasmtime(), bytes));
         }
         let mut config = Config::new();

@@ -3,7 +3,8 @@ use std::path::PathBuf;
 use crate::config::{Origin, PluginNotFound};
 use crate::limit;
 
-/// Why a component cannot be used. Each message says which one, why, and what to do. A retry does not help.
+/// Why a component cannot be used. Each message says which one, why, and what to do. A retry helps only where there is
+/// [no room](Self::NoRoom).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PluginError {
@@ -115,6 +116,14 @@ pub enum PluginError {
         plugin: &'static str,
         /// The database that is configured.
         configured: &'static str,
+    },
+    /// Operations use all instances that may exist.
+    #[error(
+        "plugin {origin} cannot be started while operations use all instances: try again, or raise Limits::instances"
+    )]
+    NoRoom {
+        /// Where it was found.
+        origin: Origin,
     },
     /// This machine cannot run components.
     #[error("this machine cannot run WebAssembly components: {reason}")]

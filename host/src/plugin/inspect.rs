@@ -41,30 +41,43 @@ pub struct Inspection {
 /// The file cannot be read, is not a component, has another contract version, lacks an export, or imports something that
 /// no backend is granted.
 pub fn inspect(origin: impl Into<Origin>) -> Result<Inspection, PluginError> {
-    read(origin.into()).map(|(inspection, _)| inspection)
+    Contents::read(origin.into()).map(|contents| contents.inspection)
 }
 
-/// As [`inspect`], and returns the component too, so that what was checked is what is compiled.
-pub(super) fn read(origin: Origin) -> Result<(Inspection, Cow<'static, [u8]>), PluginError> {
-    let bytes = match &origin {
-        Origin::File(path) => match std::fs::read(path) {
-            Ok(bytes) => Cow::Owned(bytes),
-            Err(source) => return Err(PluginError::Unreadable { path: path.clone(), source }),
-        },
-        Origin::Embedded(embedded) => Cow::Borrowed(embedded.component()),
-    };
-    let (imports, exports) =
-        externs(&bytes).map_err(|reason| PluginError::NotComponent { origin: origin.clone(), reason })?;
-    let contract = check(&origin, &imports, &exports)?;
-    let inspection = Inspection {
-        origin,
-        size: bytes.len() as u64,
-        sha256: hexadecimal(&Sha256::digest(&bytes)),
-        contract,
-        imports,
-        exports,
-    };
-    Ok((inspection, bytes))
+/// A component that was read and inspected, so that what was checked is what is compiled.
+pub(crate) struct Contents {
+    pub(crate) inspection: Inspection,
+    pub(super) bytes: Cow<'static, [u8]>,
+}
+
+impl Contents {
+    /// Whether this is the component that a SHA-256 names.
+    pub(crate) fn has(&self, sha256: &str) -> bool {
+        sha256.eq_ignore_ascii_case(&self.inspection.sha256)
+    }
+
+    /// As [`inspect`], and keeps the component too.
+    pub(crate) fn read(origin: Origin) -> Result<Self, PluginError> {
+        let bytes = match &origin {
+            Origin::File(path) => match std::fs::read(path) {
+                Ok(bytes) => Cow::Owned(bytes),
+                Err(source) => return Err(PluginError::Unreadable { path: path.clone(), source }),
+            },
+            Origin::Embedded(embedded) => Cow::Borrowed(embedded.component()),
+        };
+        let (imports, exports) =
+            externs(&bytes).map_err(|reason| PluginError::NotComponent { origin: origin.clone(), reason })?;
+        let contract = check(&origin, &imports, &exports)?;
+        let inspection = Inspection {
+            origin,
+            size: bytes.len() as u64,
+            sha256: hexadecimal(&Sha256::digest(&bytes)),
+            contract,
+            imports,
+            exports,
+        };
+        Ok(Contents { inspection, bytes })
+    }
 }
 
 /// The names of the imports and exports of the outermost component.

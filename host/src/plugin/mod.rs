@@ -4,20 +4,28 @@
 //! - `component` compiles and links it, `cache` keeps the compiled code.
 //! - `engine` holds the one constructor of the engine and the clock that interrupts guests.
 //! - `state` is what an instance owns: WASI without grants, limits, its view of the database.
-//! - `instances` keeps instances for the next call and throws away those that failed.
+//! - `load` makes instances of a component and asks what it is.
+//! - `instances` lends instances to operations and throws away those that failed, `idle` keeps them for the next call, and
+//!   `failures` decides whether a plugin is paused, and whether it stands its trial.
 
 mod cache;
 mod component;
 mod engine;
 mod error;
+mod failures;
+mod idle;
 mod inspect;
 mod instances;
+mod load;
 mod output;
 mod state;
 
 pub use error::PluginError;
 pub use inspect::{CONTRACT_VERSION, Inspection, inspect};
 
+use std::sync::Arc;
+
+use crate::clock::SystemClock;
 pub use crate::config::{Embedded, Origin, PluginNotFound};
 use crate::model::Description;
 pub use crate::model::Limits;
@@ -28,9 +36,14 @@ pub use crate::model::Limits;
 ///
 /// As [`inspect`], or the component does not match the contract or fails.
 pub fn describe(origin: impl Into<Origin>) -> Result<Description, PluginError> {
-    let clock = std::sync::Arc::new(crate::clock::SystemClock);
     let limits = Limits { instances: 1, ..Limits::standard() };
-    Instances::load(origin.into(), None, None, limits, clock).map(|instances| instances.description().clone())
+    let (clock, discarded) = (Arc::new(SystemClock), Arc::default());
+    let setup = Setup { cache: None, limits, clock, discarded, pace: Pace::Alone };
+    let instances = Instances::load(Contents::read(origin.into())?, setup)?;
+    Ok(Description::clone(instances.description()))
 }
 
+pub(crate) use failures::{TRIAL, Verdict};
+pub(crate) use inspect::Contents;
 pub(crate) use instances::{Entry, Instances};
+pub(crate) use load::{Pace, Setup};

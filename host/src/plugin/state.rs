@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+use wasmtime::{Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxView, WasiView};
 
 use super::engine::Engine;
@@ -78,8 +78,23 @@ fn look_at_guest(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<
 struct ComputedTooLong;
 
 /// What a failed call ran into, if it was a limit.
-pub(super) fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
+fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
     if error.is::<ComputedTooLong>() { Some(Excess::Compute) } else { state.allocations.refused() }
+}
+
+/// Why a call ended in an error of the engine's.
+pub(super) fn reason(error: &wasmtime::Error, state: &HostState, limits: &Limits) -> String {
+    match excess(error, state) {
+        Some(Excess::Compute) => format!("it computed for more than {} ms", limits.compute.as_millis()),
+        Some(Excess::Memory) => format!("it needed more than {} MiB of memory", limits.memory >> 20),
+        Some(Excess::Table) => format!("it needed a table of more than {} elements", limits.table_elements),
+        None => match error.downcast_ref::<Trap>() {
+            Some(Trap::StackOverflow) => "it recursed too deeply".into(),
+            Some(Trap::UnreachableCodeReached) => "it panicked".into(),
+            Some(trap) => format!("it trapped: {trap}"),
+            None => format!("it broke the rules of the contract: {}", error.root_cause()),
+        },
+    }
 }
 
 struct WallClock(Arc<dyn Clock>);

@@ -9,6 +9,8 @@
 //!
 //! If a second database also gets every write, `mirror` copies them.
 //!
+//! `swap` lets another plugin take the place of the one that answers.
+//!
 //! `caretaker` works in the background: it initialises a storage that was started without its database, probes an
 //! unavailable database, and replays the spool.
 
@@ -21,6 +23,7 @@ mod operations;
 mod retry;
 mod row;
 mod status;
+mod swap;
 
 pub mod spool;
 
@@ -37,9 +40,13 @@ use self::mirror::{Mirror, ShadowRead};
 use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
 use self::status::age;
 pub use self::status::{LastError, MirrorStatus, Readiness, ShadowStatus, SpoolStatus, Status};
+use self::swap::Swaps;
 use crate::clock::Clock;
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
 use crate::error::{Error, ErrorKind, Result};
+pub use crate::storage::swap::{
+    LastSwap, PluginIdentity, PluginStatus, SwapError, SwapOutcome, SwapReport, SwapRequest, SwapsStatus, Upgraded,
+};
 use crate::storage::{StartError, Storage, StorageBuilder};
 use crate::threads::lock;
 
@@ -88,6 +95,7 @@ impl ResilientStorageBuilder {
             latest: Arc::new(AtomicI64::new(i64::MIN)),
             replayed: Arc::default(),
             mirror,
+            swaps: Swaps::default(),
         };
         Ok(ResilientStorage {
             shared: Arc::new(shared),
@@ -137,10 +145,12 @@ impl ResilientStorage {
         let shared = &self.shared;
         let standing = shared.standing();
         let last_error = lock(&shared.last_error).clone();
+        let mut storage = shared.storage.status();
+        storage.swaps.under_way = shared.swaps.under_way();
         Status {
             readiness: standing.readiness(),
             breaker: shared.breaker.status(),
-            storage: shared.storage.status(),
+            storage,
             spool: standing.journal.map(|journal| shared.spool_status(&journal)),
             mirror: shared.mirror.as_ref().map(|mirror| mirror.status(shared.seconds())),
             last_error: last_error.map(|(error, at)| LastError { error, age: at.elapsed() }),
@@ -171,6 +181,7 @@ struct Shared {
     latest: Arc<AtomicI64>,
     replayed: Arc<ReplayCounts>,
     mirror: Option<Arc<Mirror>>,
+    swaps: Swaps,
 }
 
 /// How far a storage has come.

@@ -50,13 +50,13 @@ impl Storage {
     /// Looks through a file that is about to be upgraded, within a share of the time that is left: an upgrade reads by the old
     /// indexes and builds new ones, and what an index lacks would be missed for good. Where that time is not enough, the upgrade
     /// goes on, and a remark tells.
-    pub(super) async fn check_before_upgrade(&self, database: &Arc<dyn Database>, deadline: Instant) -> Result<()> {
-        if !database.can_check_integrity() || !self.config.integrity_check {
-            return Ok(());
-        }
-        let version = self.version_of(database, deadline).await;
-        // Where it cannot be told, initialising says why.
-        if !matches!(version, Ok(Some(version)) if version < self.backend().schema_version) {
+    pub(super) async fn check_before_upgrade(
+        &self,
+        database: &Arc<dyn Database>,
+        is_upgrade: impl Future<Output = bool>,
+        deadline: Instant,
+    ) -> Result<()> {
+        if !database.can_check_integrity() || !self.config.integrity_check || !is_upgrade.await {
             return Ok(());
         }
         let share = deadline.saturating_duration_since(Instant::now()) / SHARE;

@@ -3,10 +3,12 @@
 mod integrity;
 mod migration;
 mod operations;
+mod serving;
+pub(crate) mod swap;
 
 use std::marker::PhantomData;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::MutexGuard;
@@ -15,12 +17,14 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 pub use self::integrity::Integrity;
+use self::serving::{Phase, Serving};
+use self::swap::{History, PluginStatus, SwapsStatus};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::Malformed;
 use crate::model::{Description, Limits};
-use crate::plugin::{self, Entry, Instances, PluginError};
+use crate::plugin::{Contents, Entry, Inspection, Instances, Pace, PluginError, Setup};
 use crate::sql::{self, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
 use crate::text::one_line;
 use crate::threads;
@@ -39,7 +43,7 @@ pub enum StartError {
 }
 
 /// The status of a storage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StorageStatus {
     /// Connections; `None` while the storage is not open.
     pub pool: Option<PoolStatus>,
@@ -47,6 +51,10 @@ pub struct StorageStatus {
     pub instances: usize,
     /// Instances that were discarded after a trap, a refused allocation, a passed deadline or a cancellation.
     pub discarded_instances: u64,
+    /// The plugin that answers now.
+    pub plugin: PluginStatus,
+    /// Swaps of the plugin since the start.
+    pub swaps: SwapsStatus,
 }
 
 /// Builds a [`Storage`], or another kind of storage on top of one, from a [`Config`] and further options.
@@ -105,21 +113,38 @@ impl StorageBuilder {
     pub fn build(self) -> Result<Storage, StartError> {
         let Self { config, clock, limits, purpose, .. } = self;
         let origin = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
-        let sha256 = config.plugin_sha256.as_deref();
-        let instances = Instances::load(origin, sha256, config.cache.as_deref(), limits, clock)?;
-        let (plugin, configured) = (instances.description().engine, config.database.engine());
-        if plugin != configured {
-            let origin = instances.inspection().origin.clone();
-            return Err(PluginError::Engine { origin, plugin: plugin.name(), configured: configured.name() }.into());
+        let contents = Contents::read(origin)?;
+        if let Some(expected) = &config.plugin_sha256
+            && !contents.has(expected)
+        {
+            let Inspection { origin, sha256: actual, .. } = contents.inspection;
+            return Err(PluginError::Checksum { origin, expected: expected.clone(), actual }.into());
         }
+        let since = swap::seconds(&*clock);
+        let (cache, discarded) = (config.cache.as_deref(), Arc::default());
+        let instances = Instances::load(contents, Setup { cache, limits, clock, discarded, pace: Pace::Alone })?;
+        check_engine(&instances, &config)?;
         Ok(Storage {
-            instances,
+            serving: Serving::new(instances, since),
             config,
             purpose,
-            database: RwLock::default(),
             upgraded_unchecked: AtomicBool::new(false),
             opening: tokio::sync::Mutex::new(()),
+            history: History::default(),
         })
+    }
+}
+
+/// Refuses a backend for another kind of database than the configured one.
+fn check_engine(instances: &Instances, config: &Config) -> Result<(), PluginError> {
+    let (plugin, configured) = (instances.description().engine, config.database.engine());
+    match plugin == configured {
+        true => Ok(()),
+        false => Err(PluginError::Engine {
+            origin: instances.inspection().origin.clone(),
+            plugin: plugin.name(),
+            configured: configured.name(),
+        }),
     }
 }
 
@@ -128,24 +153,14 @@ impl StorageBuilder {
 /// Creating one loads the backend without touching a database;
 /// [`initialize`](crate::StorageService::initialize) connects.
 pub struct Storage {
-    instances: Instances,
+    serving: Serving,
     config: Config,
     purpose: Purpose,
-    database: RwLock<Phase>,
     /// Whether an upgrade went on without knowing whether the file is whole.
     upgraded_unchecked: AtomicBool,
-    /// Held by `initialize` and `close`, which exclude each other.
+    /// Held by `initialize`, `close` and the swap of a plugin, which exclude each other.
     opening: tokio::sync::Mutex<()>,
-}
-
-/// How far a storage has come.
-#[derive(Clone, Default)]
-enum Phase {
-    /// Never initialised, or closed.
-    #[default]
-    Closed,
-    /// Initialised.
-    Open(Arc<dyn Database>),
+    history: History,
 }
 
 impl Storage {
@@ -163,14 +178,14 @@ impl Storage {
         StorageBuilder::new(config)
     }
 
-    /// What the backend says of itself.
-    pub fn backend(&self) -> &Description {
-        self.instances.description()
+    /// What the backend that answers now says of itself.
+    pub fn backend(&self) -> Arc<Description> {
+        self.serving.instances().description().clone()
     }
 
-    /// What the component says of itself, and where it was found.
-    pub fn plugin(&self) -> &plugin::Inspection {
-        self.instances.inspection()
+    /// What the component of that backend says of itself, and where it was found.
+    pub fn plugin(&self) -> Arc<Inspection> {
+        self.serving.instances().inspection().clone()
     }
 
     /// The configuration of the storage.
@@ -182,8 +197,10 @@ impl Storage {
     pub fn status(&self) -> StorageStatus {
         StorageStatus {
             pool: self.open_database().ok().map(|database| database.status()),
-            instances: self.instances.existing(),
-            discarded_instances: self.instances.discarded(),
+            instances: self.serving.everyone().iter().map(|instances| instances.existing()).sum(),
+            discarded_instances: self.serving.instances().discarded().load(Ordering::Relaxed),
+            plugin: self.plugin_status(),
+            swaps: self.history.status(),
         }
     }
 
@@ -224,14 +241,8 @@ impl Storage {
 
     /// The version of the schema in a database that is not necessarily the open one.
     async fn version_of(&self, database: &Arc<dyn Database>, deadline: Instant) -> Result<Option<u32>> {
-        self.on_instance(
-            "schema_version",
-            Some(database.clone()),
-            deadline,
-            |_| 1,
-            async |Entry { plugin, store }| plugin.cofferdam_storage_backend().call_schema_version(store).await,
-        )
-        .await
+        let database = Some(database.clone());
+        self.on_instance("schema_version", database, deadline, |_| 1, swap::schema_version).await
     }
 
     /// What the server's settings prevent, without changing anything. Needs an open storage.
@@ -287,20 +298,13 @@ impl Storage {
             let database = self.connect(deadline).await?;
             // A server that cannot be reached is to be found out here.
             database.server(deadline).await?;
-            drop(self.set_phase(Phase::Open(database)));
+            drop(self.serving.set_phase(Phase::Open(database)));
         }
         Ok(())
     }
 
     fn open_database(&self) -> Result<Arc<dyn Database>> {
-        match &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
-            Phase::Open(database) => Ok(database.clone()),
-            Phase::Closed => Err(not_initialized()),
-        }
-    }
-
-    fn set_phase(&self, phase: Phase) -> Phase {
-        std::mem::replace(&mut *self.database.write().unwrap_or_else(PoisonError::into_inner), phase)
+        self.serving.database()
     }
 
     async fn alone(&self, deadline: Instant) -> Result<MutexGuard<'_, ()>> {
@@ -331,12 +335,11 @@ impl Storage {
         rows: fn(&T) -> usize,
         operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
     ) -> Result<T> {
-        let deadline = Instant::now() + timeout;
-        let database = self.open_database()?;
-        self.on_instance(name, Some(database), deadline, rows, operation).await
+        self.on_instance(name, None, Instant::now() + timeout, rows, operation).await
     }
 
-    /// Runs an operation on an instance, within a span that tells its name, duration, rows and outcome.
+    /// Runs an operation on an instance, within a span that tells its name, duration, rows and outcome. `database` is another one
+    /// than that of the open storage.
     async fn on_instance<T>(
         &self,
         name: &'static str,
@@ -348,7 +351,7 @@ impl Storage {
         let span = tracing::debug_span!(
             "storage",
             operation = name,
-            backend = self.backend().name,
+            backend = self.backend().name.as_str(),
             rows = Empty,
             outcome = Empty,
             duration_us = Empty
@@ -364,11 +367,26 @@ impl Storage {
 
     async fn call<T>(
         &self,
-        database: Option<Arc<dyn Database>>,
+        other: Option<Arc<dyn Database>>,
         deadline: Instant,
-        operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
+        mut operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<T, types::Error>>,
     ) -> Result<T> {
-        self.instances.call(database, deadline, operation).await?.map_err(Error::from)
+        loop {
+            let (instances, database) = match &other {
+                None => self.serving.seat(deadline).await?,
+                Some(database) => (self.serving.instances(), database.clone()),
+            };
+            match instances.call(database, deadline, operation).await {
+                Ok(outcome) => {
+                    if let Some(verdict) = instances.verdict() {
+                        self.judge(&instances, verdict);
+                    }
+                    return outcome?.map_err(Error::from);
+                }
+                // Another backend answers now.
+                Err(not_begun) => operation = not_begun,
+            }
+        }
     }
 
     /// Whether a list that a guest returned is within the limits on results.
@@ -380,7 +398,7 @@ impl Storage {
         operation: impl AsyncFnOnce(Entry<'_>) -> wasmtime::Result<Result<C, types::Error>>,
     ) -> Result<Vec<T>> {
         let columns = self.operate(name, self.timeouts().list, rows, operation).await?;
-        let limit = self.instances.limits().result_rows as usize;
+        let limit = self.serving.instances().limits().result_rows as usize;
         if rows(&columns) > limit {
             let message = format!("the result has more rows than the limit of {limit}");
             return Err(Error::new(ErrorKind::Internal, message));

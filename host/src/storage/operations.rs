@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Phase, Storage};
+use super::Storage;
+use super::serving::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::{Malformed, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
 use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
@@ -65,7 +66,14 @@ impl StorageService for Storage {
         };
         let initialize = async {
             self.check_obstacles(&*database, deadline).await?;
-            self.check_before_upgrade(&database, deadline).await?;
+            let newest = self.backend().schema_version;
+            // Where the version cannot be told, initialising says why.
+            let is_upgrade = async {
+                self.version_of(&database, deadline)
+                    .await
+                    .is_ok_and(|version| version.is_some_and(|known| known < newest))
+            };
+            self.check_before_upgrade(&database, is_upgrade, deadline).await?;
             self.on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_storage().call_initialize(store).await
             })
@@ -73,7 +81,7 @@ impl StorageService for Storage {
         };
         let initialized = initialize.await;
         match initialized {
-            Ok(()) if opened => drop(self.set_phase(Phase::Open(database))),
+            Ok(()) if opened => drop(self.serving.set_phase(Phase::Open(database))),
             Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,
             _ => {}
         }
@@ -83,8 +91,11 @@ impl StorageService for Storage {
     async fn close(&self) -> Result<()> {
         let deadline = Instant::now() + self.timeouts().close;
         let _opening = self.alone(deadline).await?;
-        let Phase::Open(database) = self.set_phase(Phase::Closed) else { return Ok(()) };
-        let finished = self.instances.close(Some(database.clone()), deadline).await;
+        let Phase::Open(database) = self.serving.set_phase(Phase::Closed) else { return Ok(()) };
+        let mut finished = Ok(());
+        for instances in self.serving.everyone() {
+            finished = finished.and(instances.close(&database, deadline).await);
+        }
         database.close(deadline).await;
         finished
     }

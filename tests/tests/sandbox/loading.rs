@@ -233,3 +233,30 @@ mod expectations {
         assert_refused_with(Path::new(guests::PANICS), &["memory"], limits, |_| {});
     }
 }
+
+pub mod newer_schema {
+    use std::sync::Arc;
+
+    use anyhow::Result;
+    use cofferdam::clock::SystemClock;
+    use cofferdam::config::PluginSource;
+    use cofferdam::{ErrorKind, Storage, StorageService};
+    use cofferdam_tests::harness::plugins::guests;
+    use cofferdam_tests::harness::storage::Home;
+
+    #[tokio::test]
+    async fn upgrades_a_file_that_the_backend_before_refuses_then() -> Result<()> {
+        let home = Home::sqlite()?;
+        home.open().await?.close().await?;
+        let mut config = home.config();
+        config.plugin = PluginSource::File(guests::NEWER_SCHEMA.into());
+        let newer = Storage::builder(config).build()?;
+        newer.initialize().await?;
+        assert_eq!(newer.schema_version().await?, Some(newer.backend().schema_version));
+        newer.health_check().await?;
+        newer.close().await?;
+        let before = home.storage(Arc::new(SystemClock))?;
+        assert_eq!(before.initialize().await.unwrap_err().kind(), ErrorKind::SchemaMismatch);
+        Ok(())
+    }
+}

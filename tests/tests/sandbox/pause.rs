@@ -63,3 +63,24 @@ pub mod traps_at_random {
         Ok(())
     }
 }
+
+pub mod traps_on_writes {
+    use anyhow::Result;
+    use cofferdam::{ErrorKind, MessageState, StorageService};
+    use cofferdam_tests::harness::plugins::guests;
+
+    use crate::rig::{Sandbox, assert_error};
+
+    #[tokio::test]
+    async fn stores_nothing_and_reads_on() -> Result<()> {
+        let sandbox = Sandbox::new(guests::TRAPS_ON_WRITES).await?;
+        let state = MessageState::new("c", None, "m", 1);
+        // Those beside it read only.
+        let outcome = sandbox.storage.upsert_message_state(&state).await;
+        assert_error(&outcome, ErrorKind::Internal, &["plugin traps_on_writes failed", "it panicked"]);
+        sandbox.storage.health_check().await?;
+        sandbox.is_whole().await?;
+        assert_eq!(sandbox.marks()?, Vec::<String>::new());
+        Ok(())
+    }
+}
