@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use cofferdam::resilience::Readiness;
 use cofferdam::{Error, ResilientStorage};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -51,8 +52,14 @@ impl App {
 
     /// What the client is told of an error of the storage.
     pub fn problem(&self, error: Error) -> Problem {
-        let next_probe = if error.is_retryable() { self.storage.status().breaker.next_probe } else { None };
-        Problem::of_storage(&error, next_probe)
+        Problem::of_storage(&error, error.is_retryable().then(|| self.next_probe()).flatten())
+    }
+
+    /// When the database is asked next, at the latest, where it is left alone.
+    fn next_probe(&self) -> Option<Duration> {
+        let status = self.storage.status();
+        let interval = self.storage.storage().config().resilience.breaker.probe_interval;
+        status.breaker.next_probe.or((status.readiness == Readiness::Degraded).then_some(interval))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -23,7 +23,21 @@ const MOST_IGNORED: u64 = 64 << 20;
 pub async fn json<T: DeserializeOwned>(request: Request, limit: Duration) -> Result<T, Problem> {
     must_be_json(request.headers())?;
     let announced = length(request.headers());
-    let bytes = bytes(request.into_body(), announced, limit).await?;
+    // A client that waits for leave to send is not given it.
+    let is_sent = !request.headers().contains_key(EXPECT);
+    let bytes = match bytes(request.into_body(), announced, limit).await? {
+        Ok(bytes) => bytes,
+        Err(rest) => {
+            if is_sent {
+                tokio::spawn(timeout(limit, ignore(rest)));
+            }
+            return Err(Problem::new(Kind::TooLarge, format!("the body has more than {MOST} bytes")));
+        }
+    };
+    // An array would be taken for the members in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Problem::invalid("the body is not a JSON object"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| Problem::invalid(format!("the body: {}", shortened_error(&error))))
 }
 
@@ -62,14 +76,15 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn bytes(mut body: Body, announced: Option<u64>, limit: Duration) -> Result<Vec<u8>, Problem> {
+/// The whole body, or what is left of one that is too large.
+async fn bytes(mut body: Body, announced: Option<u64>, limit: Duration) -> Result<Result<Vec<u8>, Body>, Problem> {
     if announced.is_some_and(|length| length > MOST) {
-        return Err(too_large(body, limit));
+        return Ok(Err(body));
     }
     let mut bytes = Vec::with_capacity(body.size_hint().lower().min(MOST) as usize);
     let read = async {
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Problem::invalid("the body ends early"))?;
+            let frame = frame.map_err(|_| Problem::invalid("the body cannot be read to its end"))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() as u64 + data.len() as u64 > MOST {
                 return Ok(false);
@@ -79,23 +94,20 @@ async fn bytes(mut body: Body, announced: Option<u64>, limit: Duration) -> Resul
         Ok(true)
     };
     match timeout(limit, read).await {
-        Ok(Ok(true)) => Ok(bytes),
-        Ok(Ok(false)) => Err(too_large(body, limit)),
+        Ok(Ok(true)) => Ok(Ok(bytes)),
+        Ok(Ok(false)) => Ok(Err(body)),
         Ok(Err(problem)) => Err(problem),
         Err(_) => Err(Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {limit:?}"))),
     }
 }
 
-/// Goes on taking what the client sends, for a while.
-fn too_large(mut body: Body, limit: Duration) -> Problem {
-    tokio::spawn(timeout(limit, async move {
-        let mut left = MOST_IGNORED;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
-            if left == 0 {
-                return;
-            }
+/// Takes what a client goes on sending, for a while.
+async fn ignore(mut body: Body) {
+    let mut left = MOST_IGNORED;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        if left == 0 {
+            return;
         }
-    }));
-    Problem::new(Kind::TooLarge, format!("the body has more than {MOST} bytes"))
+    }
 }
