@@ -140,6 +140,20 @@ fn limits_of(resource: libc::__rlimit_resource_t) -> Option<libc::rlimit> {
     found.then_some(limits)
 }
 
+/// Raises the limit of open files to what is wanted, as far as the system lets, and says what it is then.
+pub fn raise_files(wanted: u64) -> u64 {
+    let Some(mut limits) = limits_of(libc::RLIMIT_NOFILE) else { return wanted };
+    if limits.rlim_cur < wanted {
+        let before = limits.rlim_cur;
+        limits.rlim_cur = wanted.min(limits.rlim_max);
+        // SAFETY: `setrlimit` reads the struct, which is whole. Where it fails things stay as they were.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limits) } != 0 {
+            return before;
+        }
+    }
+    limits.rlim_cur
+}
+
 /// Runs this on a stack that is large enough.
 pub fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Failure> {
     if limits_of(libc::RLIMIT_STACK).is_none_or(|limits| limits.rlim_cur >= STACK as libc::rlim_t) {

@@ -16,6 +16,7 @@ mod open;
 mod output;
 mod plugin;
 mod progress;
+mod serve;
 mod signals;
 mod snapshot;
 mod spool;
@@ -59,6 +60,7 @@ enum Command {
     #[command(subcommand)]
     Spool(spool::Spool),
     Migrate(migrate::Migrate),
+    Serve(serve::Serve),
     Bench(bench::Bench),
     Demo(demo::Demo),
     #[command(hide = true)]
@@ -76,6 +78,8 @@ impl Command {
             Self::Import(command) => signals.or(command.run()).await,
             Self::Spool(command) => signals.or(command.run()).await,
             Self::Migrate(command) => signals.or(command.run()).await,
+            // Ends in order.
+            Self::Serve(command) => command.run(signals).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,
@@ -119,7 +123,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
     log_to_stderr()?;
     machine::examine()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if !matches!(cli.command, Command::Bench(_)) {
+    // Those for which throughput counts have one for each core.
+    if !matches!(cli.command, Command::Bench(_) | Command::Serve(_)) {
         builder.worker_threads(2);
     }
     if matches!(cli.command, Command::Migrate(_)) {

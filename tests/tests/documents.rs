@@ -301,6 +301,9 @@ fn every_mistake_that_can_be_made_is_there_with_its_variable() -> Result<()> {
     // a mirror is what can be wrong with MYSQL_PASSWORD.
     let silent = |name: &str| {
         ["COFFERDAM_PLUGIN", "COFFERDAM_PLUGINS", "COFFERDAM_LOG"].contains(&name)
+            || ["COFFERDAM_SOCKET", "COFFERDAM_LISTEN", "COFFERDAM_TOKEN_FILE", "COFFERDAM_DRAIN_TIMEOUT"]
+                .contains(&name)
+            || name.starts_with("COFFERDAM_ADMIN_")
             || name.starts_with("COFFERDAM_FROM_")
             || name.starts_with("COFFERDAM_TO_")
             || name.starts_with("COFFERDAM_MIRROR_")

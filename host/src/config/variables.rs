@@ -148,6 +148,34 @@ pub static VARIABLES: &[Variable] = &[
         "the folder for compiled components, or `off`",
     ),
     variable(
+        "COFFERDAM_SOCKET",
+        "(cofferdam.sock in $XDG_RUNTIME_DIR, or beside the SQLite file)",
+        "the Unix socket of `serve`, which only its user can open",
+    ),
+    variable(
+        "COFFERDAM_LISTEN",
+        "(none)",
+        "a TCP address and port of `serve`, such as `127.0.0.1:8080`, instead of COFFERDAM_SOCKET; needs \
+         COFFERDAM_TOKEN_FILE",
+    ),
+    variable(
+        "COFFERDAM_TOKEN_FILE",
+        "(none)",
+        "a file that contains the token which clients of `serve` show; read again every second; a newline at its \
+         end is ignored",
+    ),
+    variable(
+        "COFFERDAM_ADMIN_SOCKET",
+        "(cofferdam-admin.sock in $XDG_RUNTIME_DIR, or beside the SQLite file)",
+        "the Unix socket of the administration of `serve`",
+    ),
+    variable(
+        "COFFERDAM_ADMIN_LISTEN",
+        "(none)",
+        "a TCP address and port of the administration of `serve`, instead of COFFERDAM_ADMIN_SOCKET; needs no token",
+    ),
+    variable("COFFERDAM_DRAIN_TIMEOUT", "10s", "how long requests to `serve` may go on after SIGTERM"),
+    variable(
         "COFFERDAM_LOG",
         "warn",
         "what the command logs to standard error, such as `info` or `cofferdam=debug`; RUST_LOG is used if it is \

@@ -1,5 +1,6 @@
 //! What waits in the spool, in memory: reads look here before they believe the database.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use super::entry::{SpoolEntry, SpooledWrite};
@@ -160,6 +161,37 @@ impl View {
         self.survives(stored, i64::MIN)
     }
 
+    /// The first states that wait with a key greater than `after`, up to `limit`, in the order of their keys.
+    pub fn states_after(&self, after: Option<&MessageKey>, limit: usize) -> Vec<(MessageKey, Option<MessageState>)> {
+        let key =
+            |row: &MessageState| MessageKey { channel_id: row.channel_id.clone(), thread_id: row.thread_id.clone() };
+        let later = self.entries.values().filter_map(|entry| match &entry.write {
+            SpooledWrite::State(row) => {
+                let is_later =
+                    |after: &MessageKey| (&row.channel_id, &row.thread_id) > (&after.channel_id, &after.thread_id);
+                after.is_none_or(is_later).then_some(row)
+            }
+            _ => None,
+        });
+        let order =
+            |a: &&MessageState, b: &&MessageState| (&a.channel_id, &a.thread_id).cmp(&(&b.channel_id, &b.thread_id));
+        first(later.collect(), limit, order).into_iter().map(|row| (key(row), Some(row.clone()))).collect()
+    }
+
+    /// As [`states_after`](Self::states_after), with `None` for an ownership that a later cleanup removes.
+    pub fn ownerships_after(&self, after: Option<&str>, limit: usize) -> Vec<(String, Option<ThreadOwnership>)> {
+        let later = self.entries.iter().filter_map(|(sequence, entry)| match &entry.write {
+            SpooledWrite::Ownership(row) => {
+                after.is_none_or(|after| *row.thread_id > *after).then_some((*sequence, row))
+            }
+            _ => None,
+        });
+        let shown = |(sequence, row): (i64, &ThreadOwnership)| {
+            (row.thread_id.clone(), self.survives(row, sequence).then(|| row.clone()))
+        };
+        first(later.collect(), limit, |a, b| a.1.thread_id.cmp(&b.1.thread_id)).into_iter().map(shown).collect()
+    }
+
     /// The database's states with those that wait in their place.
     pub fn over_states(&self, stored: Vec<MessageState>, shown: impl Fn(&MessageState) -> bool) -> Vec<MessageState> {
         let waits = |row: &MessageState| self.rows.contains_key(&Key::state(&row.channel_id, row.thread_id.as_deref()));
@@ -186,6 +218,16 @@ impl View {
         rows.sort_by(|a, b| b.creation_time.cmp(&a.creation_time).then_with(|| a.thread_id.cmp(&b.thread_id)));
         rows
     }
+}
+
+/// The first of them, sorted. All of them may be many.
+fn first<T>(mut all: Vec<T>, limit: usize, order: impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+    if limit < all.len() {
+        all.select_nth_unstable_by(limit, &order);
+        all.truncate(limit);
+    }
+    all.sort_unstable_by(order);
+    all
 }
 
 #[cfg(test)]
@@ -253,5 +295,23 @@ mod tests {
         let stored = vec![ThreadOwnership::new("old", "x", "b", 3), ThreadOwnership::new("kept", "x", "b", 4)];
         let threads: Vec<_> = view.over_ownerships(stored).into_iter().map(|row| row.thread_id).collect();
         assert_eq!(threads, ["new", "kept"]);
+    }
+
+    #[test]
+    fn rows_that_wait_come_in_the_order_of_their_keys() {
+        let cleanup = SpooledWrite::Cleanup { cutoff: 4 };
+        let writes = [state("c", 1), ownership("gone", 3), state("a", 1), cleanup, ownership("made", 3), state("b", 1)];
+        let view = view(writes);
+        let states = |after: Option<&str>, limit| -> Vec<String> {
+            let after = after.map(|channel| MessageKey { channel_id: channel.into(), thread_id: None });
+            view.states_after(after.as_ref(), limit).into_iter().map(|(key, _)| key.channel_id).collect()
+        };
+        assert_eq!(states(None, 9), ["a", "b", "c"]);
+        assert_eq!(states(None, 2), ["a", "b"]);
+        assert_eq!(states(Some("a"), 1), ["b"]);
+        let ownerships = view.ownerships_after(None, 9);
+        let shown: Vec<_> = ownerships.iter().map(|(key, row)| (&**key, row.is_some())).collect();
+        assert_eq!(shown, [("gone", false), ("made", true)]);
+        assert_eq!(view.ownerships_after(Some("gone"), 9).len(), 1);
     }
 }

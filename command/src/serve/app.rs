@@ -1,0 +1,91 @@
+//! What all requests share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use cofferdam::resilience::Readiness;
+use cofferdam::{Error, ResilientStorage};
+use serde::Serialize;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
+
+use super::problem::{Kind, Problem};
+use super::token::TokenFile;
+
+/// Operations at work at once: more than a database has connections and the engine has instances, so that neither waits.
+const OPERATIONS: usize = 256;
+
+/// Lists at work at once. Each may hold all rows in memory.
+const LISTS: usize = 4;
+
+/// How long a request waits for its turn.
+const TURN: Duration = Duration::from_secs(5);
+
+/// The storage, and who may use how much of it.
+pub struct App {
+    pub storage: Arc<ResilientStorage>,
+    pub token: Option<TokenFile>,
+    /// How long a body may take to arrive.
+    pub transfer_timeout: Duration,
+    operations: Semaphore,
+    lists: Semaphore,
+}
+
+impl App {
+    pub fn new(storage: Arc<ResilientStorage>, token: Option<TokenFile>, transfer_timeout: Duration) -> Self {
+        let (operations, lists) = (Semaphore::new(OPERATIONS), Semaphore::new(LISTS));
+        Self { storage, token, transfer_timeout, operations, lists }
+    }
+
+    /// Waits for the turn of an operation on one row.
+    pub async fn operation(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        turn(&self.operations).await
+    }
+
+    /// Waits for the turn of an operation on many rows.
+    pub async fn list(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        turn(&self.lists).await
+    }
+
+    /// What the client is told of an error of the storage.
+    pub fn problem(&self, error: Error) -> Problem {
+        Problem::of_storage(&error, error.is_retryable().then(|| self.next_probe()).flatten())
+    }
+
+    /// When the database is asked next, at the latest, where it is left alone.
+    fn next_probe(&self) -> Option<Duration> {
+        let status = self.storage.status();
+        let interval = self.storage.storage().config().resilience.breaker.probe_interval;
+        status.breaker.next_probe.or((status.readiness == Readiness::Degraded).then_some(interval))
+    }
+}
+
+async fn turn(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
+    if let Ok(permit) = semaphore.try_acquire() {
+        return Ok(permit);
+    }
+    match timeout(TURN, semaphore.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(Problem::new(Kind::Busy, format!("too many requests are at work: none ended within {TURN:?}"))),
+    }
+}
+
+/// When the client wants to have heard, from the header `Cofferdam-Timeout`.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+/// How a handler ends.
+pub type Answer = Result<Response, Problem>;
+
+/// A JSON document.
+pub fn json(document: &impl Serialize) -> Answer {
+    match serde_json::to_vec(document) {
+        Ok(bytes) => Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], bytes).into_response()),
+        Err(error) => {
+            Err(Problem::new(Kind::Storage(cofferdam::ErrorKind::Internal), format!("the answer is no JSON: {error}")))
+        }
+    }
+}

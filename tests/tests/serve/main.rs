@@ -1,0 +1,11 @@
+//! `cofferdam serve` as clients in any language meet it: the real command, real sockets.
+
+mod access;
+mod clients;
+mod inputs;
+mod outages;
+mod rig;
+mod routes;
+mod signals;
+mod sockets;
+mod streams;
