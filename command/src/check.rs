@@ -318,7 +318,7 @@ impl Report {
                 "message": last.error.message(),
                 "seconds_ago": last.age.as_secs_f64(),
             })),
-            "plugin_restarts": storage.discarded_instances,
+            "plugin_restarts": storage.discards.total(),
             "seconds": {
                 "load": self.load.as_secs_f64(),
                 "initialize": seconds(database.map(|database| database.initialize)),

@@ -51,7 +51,9 @@
 //! - [`files`]: validation of file names, and whether two names are the same file.
 //! - [`limit`] and [`threads`]: limits of the machine, and blocking work.
 //! - `snapshot`: backups of all rows in one file; needs the feature of that name.
+//! - [`latency`]: how long things took, as histograms.
 //! - [`clock`]: the time that a backend sees; tests set it.
+//! - `metrics` and `ops`: metrics for Prometheus, and a router with probes and a status page; features of these names.
 //! - [`migrate`]: migration of all rows to another database, exact, resumable and with a rollback.
 //! - [`plugin`]: components, their limits, and why one cannot be used.
 //! - [`sql`]: the connection pools from which backends borrow.
@@ -71,7 +73,11 @@ pub mod clock;
 pub mod config;
 pub mod files;
 pub mod limit;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod migrate;
+#[cfg(feature = "ops")]
+pub mod ops;
 pub mod plugin;
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
@@ -80,6 +86,7 @@ pub mod sql;
 mod engines;
 mod error;
 mod hexadecimal;
+pub mod latency;
 mod model;
 pub mod resilience;
 mod service;
@@ -91,9 +98,9 @@ mod wall;
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
-    Description, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership,
-    Written,
+    Description, Discards, ImportOutcome, MAX_ID_CHARACTERS, MessageKey, MessageState, OnEqual, RowCounts,
+    ThreadOwnership, Written,
 };
 pub use resilience::{ResilientStorage, ResilientStorageBuilder, SwapError, SwapReport, SwapRequest};
 pub use service::{StorageService, TransferService};
-pub use storage::{Integrity, StartError, Storage, StorageBuilder, StorageStatus};
+pub use storage::{Integrity, PluginPause, StartError, Storage, StorageBuilder, StorageStatus};

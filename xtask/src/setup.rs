@@ -52,6 +52,19 @@ pub fn galera() -> Result<()> {
     Ok(())
 }
 
+/// Prometheus' promtool, which checks metrics and alerts, and Chromium, which shows the status page.
+pub fn operators() -> Result<()> {
+    if !found("promtool") {
+        let advice = "the tests check metrics and alerts with promtool: install the package prometheus";
+        package("promtool", "prometheus", "Installing Prometheus, whose promtool checks metrics and alerts", advice)?;
+    }
+    if !found("chromium") {
+        let advice = "the tests look at the status page in a browser: install the package chromium";
+        package("chromium", "chromium", "Installing Chromium, in which tests look at the status page", advice)?;
+    }
+    Ok(())
+}
+
 /// Valgrind, whose callgrind counts instructions.
 pub fn valgrind() -> Result<()> {
     if found("valgrind") {

@@ -17,6 +17,26 @@ pub struct Description {
     pub schema_version: u32,
 }
 
+/// Instances of a backend that were discarded after an operation, by cause. The next operation gets a fresh one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Discards {
+    /// The operation's deadline passed, or its future was dropped.
+    pub given_up: u64,
+    /// The backend trapped.
+    pub trapped: u64,
+    /// It ran into a limit on memory, tables, computing time or statements.
+    pub at_limit: u64,
+    /// It kept a connection or left a transaction open.
+    pub left_behind: u64,
+}
+
+impl Discards {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.given_up + self.trapped + self.at_limit + self.left_behind
+    }
+}
+
 /// The resource limits of a backend. There is no `Default`, so that nobody builds an unlimited store by accident: start
 /// from [`Limits::standard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ mod backend;
 pub(crate) mod migration;
 pub(crate) mod packed;
 
-pub use self::backend::{Description, Limits};
+pub use self::backend::{Description, Discards, Limits};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The greatest number of characters in a channel, thread, message or user id.

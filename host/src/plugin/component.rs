@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::component::{Component, Linker};
 
@@ -10,6 +11,15 @@ use super::state::HostState;
 use crate::limit;
 use crate::wall::bindings::{PluginPre, sql};
 use crate::wall::bridge::HasSql;
+
+/// Components that this process loaded from the cache, and compiled.
+static LOADS: (AtomicU64, AtomicU64) = (AtomicU64::new(0), AtomicU64::new(0));
+
+/// How many components this process has loaded from the cache, and how many it has compiled.
+#[cfg(feature = "metrics")]
+pub(crate) fn loads() -> (u64, u64) {
+    (LOADS.0.load(Ordering::Relaxed), LOADS.1.load(Ordering::Relaxed))
+}
 
 /// Compiles and links a component, in this order.
 pub(super) fn compile(
@@ -40,6 +50,7 @@ fn code(
         Cache::open(folder).inspect_err(unusable).ok()
     });
     if let Some(component) = cache.as_ref().and_then(|cache| cache.load(engine, &inspection.sha256)) {
+        LOADS.0.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(plugin = %inspection.origin, "loaded compiled code from the cache");
         return Ok(component);
     }
@@ -47,6 +58,7 @@ fn code(
         Some(limit) => PluginError::Runtime { reason: limit.to_owned() },
         None => PluginError::Compile { origin: inspection.origin.clone(), reason: cause(&error) },
     })?;
+    LOADS.1.fetch_add(1, Ordering::Relaxed);
     if let Some(cache) = cache
         && let Err(error) = cache.store(engine, &inspection.sha256, &component)
     {

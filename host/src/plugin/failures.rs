@@ -75,6 +75,16 @@ impl Failures {
         Err(Error::new(ErrorKind::Unavailable, message))
     }
 
+    /// For how long it is left alone, and its last failure.
+    pub fn pause(&self) -> Option<(Duration, String)> {
+        if !self.noted.load(Ordering::Relaxed) {
+            return None;
+        }
+        let inner = lock(&self.inner);
+        let left = inner.paused_until?.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| (left, inner.last.clone()))
+    }
+
     /// Counts a failure of the plugin itself and makes it an error.
     pub fn failed(&self, plugin: &str, reason: String) -> Error {
         let mut inner = lock(&self.inner);

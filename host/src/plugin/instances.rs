@@ -1,4 +1,3 @@
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -6,13 +5,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use wasmtime::{PoolConcurrencyLimitError, Store};
 
+use super::account::{Account, Fate};
 use super::engine::Engine;
 use super::error::PluginError;
 use super::failures::{Failures, Verdict};
 use super::idle::{Idle, Taken};
 use super::inspect::{Contents, Inspection};
 use super::load::{self, Loaded, Setup};
-use super::state::{HostState, reason};
+use super::state::{HostState, excess, reason};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit;
@@ -42,8 +42,7 @@ pub(crate) struct Instances {
     clock: Arc<dyn Clock>,
     idle: Arc<Idle>,
     permits: Semaphore,
-    /// Shared by all plugins that answer one after the other, since who watches it expects it to grow only.
-    discarded: Arc<AtomicU64>,
+    account: Arc<Account>,
     failures: Failures,
 }
 
@@ -67,7 +66,7 @@ impl Instances {
     /// Compiles a component, makes a first instance of it and asks it what it is. Blocks.
     pub(crate) fn load(contents: Contents, setup: Setup<'_>) -> Result<Self, PluginError> {
         let Loaded { engine, plugin, inspection, description, name, first } = load::load(contents, &setup)?;
-        let Setup { limits, clock, discarded, .. } = setup;
+        let Setup { limits, clock, account, .. } = setup;
         let idle = Arc::new(Idle::default());
         if let Some(first) = first {
             idle.made();
@@ -78,7 +77,7 @@ impl Instances {
         Ok(Self {
             permits: Semaphore::new(places(&limits)),
             idle,
-            discarded,
+            account,
             failures: Failures::default(),
             engine,
             plugin,
@@ -110,8 +109,13 @@ impl Instances {
         self.idle.existing()
     }
 
-    pub(crate) fn discarded(&self) -> &Arc<AtomicU64> {
-        &self.discarded
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// For how long no operation is tried after failures, and the last of them.
+    pub(crate) fn pause(&self) -> Option<(Duration, String)> {
+        self.failures.pause()
     }
 
     /// Lets no further operation begin here, and frees the instances that wait for one. Those in use end with their operations.
@@ -193,13 +197,19 @@ impl Instances {
             Taken::Nothing => self.instantiate().await?,
             Taken::Retired => return Ok(None),
         };
-        Ok(Some(Lease { instances: self, instance: Some(instance), reusable: false, _permit: permit }))
+        Ok(Some(Lease { instances: self, instance: Some(instance), fate: Fate::GivenUp, _permit: permit }))
     }
 
     async fn instantiate(&self) -> Result<Box<Instance>> {
         let _active = self.engine.enter();
         loop {
-            let mut store = HostState::store(&self.engine, &self.limits, &self.name, self.clock.clone());
+            let mut store = HostState::store(
+                &self.engine,
+                &self.limits,
+                &self.name,
+                self.clock.clone(),
+                self.account.memory().clone(),
+            );
             store.set_epoch_deadline(1);
             match self.plugin.instantiate_async(&mut store).await {
                 Ok(plugin) => {
@@ -258,7 +268,7 @@ impl Instance {
 struct Lease<'a> {
     instances: &'a Instances,
     instance: Option<Box<Instance>>,
-    reusable: bool,
+    fate: Fate,
     _permit: SemaphorePermit<'a>,
 }
 
@@ -279,12 +289,21 @@ impl Lease<'_> {
         state.output.flush();
         match (outcome, left_behind) {
             (Ok(result), None) => {
-                self.reusable = state.allocations.refused().is_none() && !state.sql.is_full();
+                self.fate = match state.allocations.refused().is_none() && !state.sql.is_full() {
+                    true => Fate::Kept,
+                    false => Fate::AtLimit,
+                };
                 self.instances.failures.succeeded();
                 Ok(result)
             }
-            (Ok(_), Some(left_behind)) => Err(self.instances.blame(left_behind.into())),
-            (Err(error), _) => Err(self.instances.blame(reason(&error, state, &self.instances.limits))),
+            (Ok(_), Some(left_behind)) => {
+                self.fate = Fate::LeftBehind;
+                Err(self.instances.blame(left_behind.into()))
+            }
+            (Err(error), _) => {
+                self.fate = if excess(&error, state).is_some() { Fate::AtLimit } else { Fate::Trapped };
+                Err(self.instances.blame(reason(&error, state, &self.instances.limits)))
+            }
         }
     }
 }
@@ -292,11 +311,11 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let Some(instance) = self.instance.take() else { return };
-        if self.reusable {
+        if self.fate == Fate::Kept {
             self.instances.idle.put(instance);
         } else {
             self.instances.idle.gone();
-            self.instances.discarded.fetch_add(1, Ordering::Relaxed);
+            self.instances.account.add(self.fate);
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use wasmtime::PoolConcurrencyLimitError;
 
+use super::account::Account;
 use super::component;
 use super::engine::{Engine, Processors};
 use super::error::PluginError;
@@ -35,8 +35,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) cache: Option<&'a Path>,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Counts instances that are thrown away.
-    pub(crate) discarded: Arc<AtomicU64>,
+    /// Counts what instances cost.
+    pub(crate) account: Arc<Account>,
     pub(crate) pace: Pace,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn load(contents: Contents, setup: &Setup<'_>) -> Result<Loaded, PluginError> {
-    let Setup { cache, limits, clock, pace, .. } = setup;
+    let Setup { cache, limits, clock, account, pace } = setup;
     let engine = Engine::shared(limits)?;
     let processors = match pace {
         Pace::Alone => Processors::All,
@@ -74,7 +74,7 @@ pub(super) fn load(contents: Contents, setup: &Setup<'_>) -> Result<Loaded, Plug
     let limits = if in_hurry { &hurried } else { limits };
     let patience = Instant::now() + SLOT_PATIENCE;
     let (store, described) = loop {
-        let mut store = HostState::store(&engine, limits, &name, clock.clone());
+        let mut store = HostState::store(&engine, limits, &name, clock.clone(), account.memory().clone());
         let described: wasmtime::Result<_> = {
             let _active = engine.enter();
             store.set_epoch_deadline(1);

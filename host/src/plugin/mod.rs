@@ -6,8 +6,9 @@
 //! - `state` is what an instance owns: WASI without grants, limits, its view of the database.
 //! - `load` makes instances of a component and asks what it is.
 //! - `instances` lends instances to operations and throws away those that failed, `idle` keeps them for the next call, and
-//!   `failures` decides whether a plugin is paused, and whether it stands its trial.
+//!   `account` counts what they cost, `failures` decides whether a plugin is paused, and whether it stands its trial.
 
+mod account;
 mod cache;
 mod component;
 mod engine;
@@ -37,12 +38,14 @@ pub use crate::model::Limits;
 /// As [`inspect`], or the component does not match the contract or fails.
 pub fn describe(origin: impl Into<Origin>) -> Result<Description, PluginError> {
     let limits = Limits { instances: 1, ..Limits::standard() };
-    let (clock, discarded) = (Arc::new(SystemClock), Arc::default());
-    let setup = Setup { cache: None, limits, clock, discarded, pace: Pace::Alone };
+    let (clock, account) = (Arc::new(SystemClock), Arc::default());
+    let setup = Setup { cache: None, limits, clock, account, pace: Pace::Alone };
     let instances = Instances::load(Contents::read(origin.into())?, setup)?;
     Ok(Description::clone(instances.description()))
 }
 
+#[cfg(feature = "metrics")]
+pub(crate) use component::loads;
 pub(crate) use failures::{TRIAL, Verdict};
 pub(crate) use inspect::Contents;
 pub(crate) use instances::{Entry, Instances};

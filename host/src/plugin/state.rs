@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
@@ -26,7 +27,13 @@ pub(crate) struct HostState {
 impl HostState {
     /// A store in which a guest has a clock, random numbers and a bounded voice in the log, and nothing else: no
     /// folder, no environment, no argument, no socket.
-    pub(super) fn store(engine: &Engine, limits: &Limits, backend: &Arc<str>, clock: Arc<dyn Clock>) -> Store<Self> {
+    pub(super) fn store(
+        engine: &Engine,
+        limits: &Limits,
+        backend: &Arc<str>,
+        clock: Arc<dyn Clock>,
+        memory: Arc<AtomicUsize>,
+    ) -> Store<Self> {
         let output = Arc::new(Output::new(backend.clone(), limits.output));
         let wasi = WasiCtx::builder()
             .wall_clock(WallClock(clock))
@@ -41,7 +48,7 @@ impl HostState {
         let state = Self {
             table,
             wasi,
-            allocations: Allocations::new(limits),
+            allocations: Allocations::new(limits, memory),
             meter: Meter::new(engine.ticks(), limits.compute),
             output,
             sql: SqlContext::new(*limits),
@@ -78,7 +85,7 @@ fn look_at_guest(mut store: StoreContextMut<'_, HostState>) -> wasmtime::Result<
 struct ComputedTooLong;
 
 /// What a failed call ran into, if it was a limit.
-fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
+pub(super) fn excess(error: &wasmtime::Error, state: &HostState) -> Option<Excess> {
     if error.is::<ComputedTooLong>() { Some(Excess::Compute) } else { state.allocations.refused() }
 }
 

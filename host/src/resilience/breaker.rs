@@ -44,6 +44,8 @@ pub struct BreakerStatus {
     pub opened: u64,
     /// The time until the next probe, while it is open.
     pub next_probe: Option<Duration>,
+    /// How long it has been open.
+    pub since: Option<Duration>,
 }
 
 /// Counts failures of connections, and opens after too many of them without a success between.
@@ -63,6 +65,7 @@ struct Inner {
 }
 
 struct Open {
+    since: Instant,
     probing: bool,
     next_probe: Instant,
     last: String,
@@ -130,7 +133,8 @@ impl Breaker {
             tracing::error!(failures = inner.failures, %error, "the database is unavailable: the circuit breaker \
                 opens");
             inner.opened += 1;
-            inner.open = Some(Open { probing: false, next_probe: self.next_probe(), last: error.to_string() });
+            let (since, next_probe) = (Instant::now(), self.next_probe());
+            inner.open = Some(Open { since, probing: false, next_probe, last: error.to_string() });
             drop(inner);
             self.opened.notify_waiters();
         }
@@ -163,7 +167,7 @@ impl Breaker {
             Err(error) if Self::counts(&error) => {
                 let next_probe = self.next_probe();
                 if let Some(open) = &mut self.lock().open {
-                    *open = Open { probing: false, next_probe, last: error.to_string() };
+                    *open = Open { since: open.since, probing: false, next_probe, last: error.to_string() };
                 }
             }
             _ => self.succeeded(),
@@ -178,7 +182,8 @@ impl Breaker {
             Some(Open { probing: true, .. }) => BreakerState::HalfOpen,
         };
         let next_probe = inner.open.as_ref().map(|open| open.next_probe.saturating_duration_since(Instant::now()));
-        BreakerStatus { state, failures: inner.failures, opened: inner.opened, next_probe }
+        let since = inner.open.as_ref().map(|open| open.since.elapsed());
+        BreakerStatus { state, failures: inner.failures, opened: inner.opened, next_probe, since }
     }
 }
 
@@ -245,7 +250,7 @@ mod tests {
         breaker.probe_ended(Err(Error::new(ErrorKind::PermissionDenied, "it answers")));
         assert_eq!(
             breaker.status(),
-            BreakerStatus { state: BreakerState::Closed, failures: 0, opened: 1, next_probe: None }
+            BreakerStatus { state: BreakerState::Closed, failures: 0, opened: 1, next_probe: None, since: None }
         );
     }
 

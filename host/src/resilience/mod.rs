@@ -19,8 +19,10 @@ mod breaker;
 mod caretaker;
 mod lifecycle;
 pub(crate) mod mirror;
+mod observe;
 mod operations;
 mod pages;
+mod recent;
 mod retry;
 mod row;
 mod status;
@@ -38,10 +40,14 @@ use tokio::time::Instant;
 use self::breaker::Breaker;
 pub use self::breaker::{BreakerState, BreakerStatus};
 use self::mirror::{Mirror, ShadowRead};
+pub use self::observe::Operation;
+#[cfg(feature = "metrics")]
+pub use self::observe::{Observed, Outcome};
 pub use self::pages::Page;
+use self::recent::Recent;
 use self::spool::{Journal, Replay, ReplayCounts, SpooledWrite};
 use self::status::age;
-pub use self::status::{LastError, MirrorStatus, Readiness, ShadowStatus, SpoolStatus, Status};
+pub use self::status::{LastError, MirrorStatus, Readiness, RecentError, ShadowStatus, SpoolStatus, Status};
 use self::swap::Swaps;
 use crate::clock::Clock;
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
@@ -90,7 +96,9 @@ impl ResilientStorageBuilder {
             clock,
             breaker,
             standing: RwLock::default(),
-            last_error: Mutex::default(),
+            recent: Recent::default(),
+            #[cfg(feature = "metrics")]
+            operations: observe::Operations::new(),
             wake: Notify::new(),
             stalled: AtomicBool::new(false),
             paused: Mutex::default(),
@@ -142,20 +150,30 @@ impl ResilientStorage {
         Ok(restored)
     }
 
+    /// How long operations took since the storage was made, by operation and outcome: those that happened.
+    #[cfg(feature = "metrics")]
+    pub fn observed(&self) -> Vec<Observed> {
+        self.shared.operations.observed()
+    }
+
     /// The status of the storage.
     pub fn status(&self) -> Status {
         let shared = &self.shared;
         let standing = shared.standing();
-        let last_error = lock(&shared.last_error).clone();
+        let recent_errors = shared.recent.list();
+        let last_error = recent_errors.first();
         let mut storage = shared.storage.status();
         storage.swaps.under_way = shared.swaps.under_way();
         Status {
             readiness: standing.readiness(),
+            since: standing.since.elapsed(),
+            unavailable: standing.unavailable(),
             breaker: shared.breaker.status(),
             storage,
             spool: standing.journal.map(|journal| shared.spool_status(&journal)),
             mirror: shared.mirror.as_ref().map(|mirror| mirror.status(shared.seconds())),
-            last_error: last_error.map(|(error, at)| LastError { error, age: at.elapsed() }),
+            last_error: last_error.map(|last| LastError { error: last.error.clone(), age: last.age }),
+            recent_errors,
         }
     }
 }
@@ -172,7 +190,9 @@ struct Shared {
     clock: Arc<dyn Clock>,
     breaker: Breaker,
     standing: RwLock<Standing>,
-    last_error: Mutex<Option<(Error, Instant)>>,
+    recent: Recent,
+    #[cfg(feature = "metrics")]
+    operations: Box<observe::Operations>,
     /// There is something to do for the caretaker.
     wake: Notify,
     /// Whether the last attempt to empty the spool failed, so that nothing leaves it for now.
@@ -187,9 +207,11 @@ struct Shared {
 }
 
 /// How far a storage has come.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Standing {
     phase: Phase,
+    /// When it came there.
+    since: Instant,
     /// Open from `initialize` to `close`, where a spool is configured.
     journal: Option<Arc<Journal>>,
 }
@@ -203,7 +225,21 @@ enum Phase {
     Ready,
 }
 
+impl Default for Standing {
+    fn default() -> Self {
+        Self { phase: Phase::default(), since: Instant::now(), journal: None }
+    }
+}
+
 impl Standing {
+    /// Why it started without its database.
+    fn unavailable(&self) -> Option<Error> {
+        match &self.phase {
+            Phase::Degraded(error) => Some(error.clone()),
+            Phase::Closed | Phase::Ready => None,
+        }
+    }
+
     fn readiness(&self) -> Readiness {
         match self.phase {
             Phase::Closed => Readiness::Closed,
@@ -227,7 +263,12 @@ impl Shared {
     }
 
     fn set_phase(&self, phase: Phase) -> Phase {
-        std::mem::replace(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner).phase, phase)
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        // Degraded for another reason is the same as before.
+        if std::mem::discriminant(&standing.phase) != std::mem::discriminant(&phase) {
+            standing.since = Instant::now();
+        }
+        std::mem::replace(&mut standing.phase, phase)
     }
 
     fn set_journal(&self, journal: Option<Arc<Journal>>) -> Option<Arc<Journal>> {
@@ -274,7 +315,7 @@ impl Shared {
             return;
         }
         tracing::debug!(%error, "an attempt failed");
-        *lock(&self.last_error) = Some((error.clone(), Instant::now()));
+        self.recent.add(error);
         if !self.waited_for_lock(error) {
             self.breaker.failed(error);
         }

@@ -34,6 +34,10 @@ impl Readiness {
 pub struct Status {
     /// How far it has come.
     pub readiness: Readiness,
+    /// How long it has been there.
+    pub since: Duration,
+    /// Why it started without its database, while it is [`Degraded`](Readiness::Degraded).
+    pub unavailable: Option<Error>,
     /// The circuit breaker.
     pub breaker: BreakerStatus,
     /// The connection pool, and the plugin's instances with their restarts.
@@ -44,6 +48,8 @@ pub struct Status {
     pub mirror: Option<MirrorStatus>,
     /// The last operation that failed, even if a retry succeeded.
     pub last_error: Option<LastError>,
+    /// The last errors, each once, the latest first.
+    pub recent_errors: Vec<RecentError>,
 }
 
 /// What waits in the spool.
@@ -114,6 +120,17 @@ pub struct LastError {
     pub error: Error,
     /// How long ago.
     pub age: Duration,
+}
+
+/// An error of late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentError {
+    /// The error.
+    pub error: Error,
+    /// How long ago it happened last.
+    pub age: Duration,
+    /// How often it has happened.
+    pub times: u64,
 }
 
 /// How long ago a time was, both in seconds since the Unix epoch; nothing for one in the future.

@@ -6,6 +6,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{ErrorKind, Result, SqlError};
+use crate::latency::Histogram;
 
 /// Counts what is out of a pool, and closes the pool once all of it is back.
 #[derive(Default)]
@@ -40,20 +41,26 @@ impl Gate {
 }
 
 /// Waits for one of a pool's permits until `deadline`, and no longer than `longest`. `None` where the pool was closed.
-/// `of_what` names the pool's connections, for the error.
+/// `of_what` names the pool's connections, for the error;
+/// `acquired` learns how long it took.
 pub(super) async fn permit(
     permits: &Arc<Semaphore>,
     waiting: &Arc<AtomicUsize>,
+    acquired: &Histogram,
     deadline: Instant,
     longest: Duration,
     of_what: impl FnOnce() -> String,
 ) -> Result<Option<OwnedSemaphorePermit>> {
     if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
+        acquired.add_nothing();
         return Ok(Some(permit));
     }
     let _waiting = Counted::new(waiting);
-    let limit = Instant::now() + longest;
-    match timeout_at(deadline.min(limit), Arc::clone(permits).acquire_owned()).await {
+    let began = Instant::now();
+    let limit = began + longest;
+    let permit = timeout_at(deadline.min(limit), Arc::clone(permits).acquire_owned()).await;
+    acquired.add(began.elapsed());
+    match permit {
         Ok(permit) => Ok(permit.ok()),
         Err(_) if deadline <= limit => Err(SqlError::timeout("waiting for a connection")),
         Err(_) => {

@@ -26,6 +26,7 @@ pub use rows::{ResultLimits, Rows, RowsBuilder};
 pub use statement::{BatchText, Statement, Work};
 
 pub use crate::engines::Engine;
+use crate::latency::Latencies;
 
 /// Which database is behind a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub struct PoolStatus {
     pub groups: u64,
     /// Writes in those groups.
     pub grouped: u64,
+    /// Connections that were opened, since the pool was opened. Those that are not open any more were closed.
+    pub opened: u64,
+    /// How long callers waited for a connection, or for the right to open one.
+    pub acquired: Latencies,
 }
 
 /// What the settings of a server or a file prevent and no connection can change, each in a sentence with the remedy.

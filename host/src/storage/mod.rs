@@ -23,7 +23,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::Malformed;
-use crate::model::{Description, Limits};
+use crate::model::{Description, Discards, Limits};
 use crate::plugin::{Contents, Entry, Inspection, Instances, Pace, PluginError, Setup};
 use crate::sql::{self, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
 use crate::text::one_line;
@@ -49,12 +49,25 @@ pub struct StorageStatus {
     pub pool: Option<PoolStatus>,
     /// Instances of the component that exist.
     pub instances: usize,
-    /// Instances that were discarded after a trap, a refused allocation, a passed deadline or a cancellation.
-    pub discarded_instances: u64,
+    /// Bytes of their linear memory.
+    pub instance_memory: usize,
+    /// Instances that were discarded.
+    pub discards: Discards,
+    /// Set while the component is left alone because it failed several times in a row.
+    pub paused: Option<PluginPause>,
     /// The plugin that answers now.
     pub plugin: PluginStatus,
     /// Swaps of the plugin since the start.
     pub swaps: SwapsStatus,
+}
+
+/// Why and for how long no operation reaches a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginPause {
+    /// The time until the next operation is tried.
+    pub left: Duration,
+    /// Its last failure.
+    pub reason: String,
 }
 
 /// Builds a [`Storage`], or another kind of storage on top of one, from a [`Config`] and further options.
@@ -121,8 +134,8 @@ impl StorageBuilder {
             return Err(PluginError::Checksum { origin, expected: expected.clone(), actual }.into());
         }
         let since = swap::seconds(&*clock);
-        let (cache, discarded) = (config.cache.as_deref(), Arc::default());
-        let instances = Instances::load(contents, Setup { cache, limits, clock, discarded, pace: Pace::Alone })?;
+        let (cache, account) = (config.cache.as_deref(), Arc::default());
+        let instances = Instances::load(contents, Setup { cache, limits, clock, account, pace: Pace::Alone })?;
         check_engine(&instances, &config)?;
         Ok(Storage {
             serving: Serving::new(instances, since),
@@ -195,10 +208,13 @@ impl Storage {
 
     /// The status of the storage.
     pub fn status(&self) -> StorageStatus {
+        let running = self.serving.instances();
         StorageStatus {
             pool: self.open_database().ok().map(|database| database.status()),
             instances: self.serving.everyone().iter().map(|instances| instances.existing()).sum(),
-            discarded_instances: self.serving.instances().discarded().load(Ordering::Relaxed),
+            instance_memory: running.account().memory().load(Ordering::Relaxed),
+            discards: running.account().discards(),
+            paused: running.pause().map(|(left, reason)| PluginPause { left, reason }),
             plugin: self.plugin_status(),
             swaps: self.history.status(),
         }

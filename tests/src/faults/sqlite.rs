@@ -126,7 +126,7 @@ pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
             Ok(())
         })
         .await?;
-    let restarts = stage.opened.storage.status().storage.discarded_instances;
+    let restarts = stage.opened.storage.status().storage.discards.total();
     verdict.notes.push(format!("{restarts} instances were thrown away"));
     Ok(verdict)
 }

@@ -93,7 +93,7 @@ impl Sandbox {
     /// Lets a guest misbehave while others work, and requires that they notice nothing, that the next operation
     /// works and that the pool is whole. Returns what it came to, and how many instances it cost.
     pub async fn beside<T>(&self, misbehaviour: impl Future<Output = T>) -> Result<(T, u64)> {
-        let before = self.storage.status().discarded_instances;
+        let before = self.storage.status().discards.total();
         let enough = Arc::new(AtomicBool::new(false));
         let neighbours: Vec<_> = (0..NEIGHBOURS)
             .map(|_| tokio::spawn(work(self.storage.clone(), self.home.clone(), enough.clone())))
@@ -106,7 +106,7 @@ impl Sandbox {
         let outcome = outcome.context("the guest was not stopped")?;
         self.storage.health_check().await.context("the next operation")?;
         self.is_whole().await?;
-        Ok((outcome, self.storage.status().discarded_instances - before))
+        Ok((outcome, self.storage.status().discards.total() - before))
     }
 
     /// Requires that nobody holds a connection or waits for one.

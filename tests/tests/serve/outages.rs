@@ -23,7 +23,7 @@ fn locked(folder: &SqliteFolder) -> Result<Connection> {
 
 fn spooling(folder: &SqliteFolder) -> Command {
     let mut command = command(folder, &[]);
-    command.env("COFFERDAM_SPOOL", folder.path().join("spool")).env("COFFERDAM_OPERATION_TIMEOUT", "1s");
+    command.env("COFFERDAM_SPOOL", folder.path().join("spool")).env("COFFERDAM_OPERATION_TIMEOUT", "2s");
     command
 }
 

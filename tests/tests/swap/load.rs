@@ -129,7 +129,7 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
 
     let status = storage.status().storage;
     ensure!(status.swaps.swapped == rounds as u64 && status.swaps.swapped_back == 0, "{:?}", status.swaps);
-    ensure!(status.discarded_instances == 0, "{} instances were thrown away", status.discarded_instances);
+    ensure!(status.discards.total() == 0, "{:?} instances were thrown away", status.discards);
     took.sort_unstable();
     println!(
         "{}: {rounds} swaps, median {:?}, longest {:?}; {} writes, p99 {:?} and {:?} while a swap was under way; resident {} MiB \

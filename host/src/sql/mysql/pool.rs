@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::{Duration, Instant as StdInstant};
 
@@ -12,6 +12,7 @@ use super::fence::{Fence, Flight, Session};
 use super::hosts::Host;
 use super::link::{Link, Statements};
 use crate::config::{MysqlConfig, PoolConfig};
+use crate::latency::Histogram;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
@@ -32,6 +33,9 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     idle: Mutex<VecDeque<Link>>,
     open: Arc<AtomicUsize>,
+    /// Connections since the start.
+    opened: AtomicU64,
+    acquired: Histogram,
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
     version: OnceLock<String>,
@@ -68,6 +72,8 @@ impl Pool {
             permits: Arc::new(Semaphore::new(max)),
             idle: Mutex::default(),
             open: Arc::default(),
+            opened: AtomicU64::new(0),
+            acquired: Histogram::default(),
             waiting: Arc::default(),
             gate: Arc::default(),
             version: OnceLock::new(),
@@ -122,6 +128,8 @@ impl Pool {
             open: self.open.load(Ordering::Relaxed),
             idle: self.idle().len(),
             waiting: self.waiting.load(Ordering::Relaxed),
+            opened: self.opened.load(Ordering::Relaxed),
+            acquired: self.acquired.latencies(),
             ..PoolStatus::default()
         }
     }
@@ -136,7 +144,8 @@ impl Pool {
 
     /// Waits for the right to a connection.
     pub async fn permit(&self, deadline: Instant) -> Result<Permit> {
-        let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
+        let longest = self.config.acquire_timeout;
+        let permit = gate::permit(&self.permits, &self.waiting, &self.acquired, deadline, longest, || {
             format!("{} connections to {}", self.config.max_open, self.servers())
         })
         .await
@@ -185,6 +194,7 @@ impl Pool {
     /// A new connection for one who has a permit.
     pub async fn connect(&self, deadline: Instant) -> Result<Link> {
         let Opened { connection, host, node } = self.connector.connect(deadline).await?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
         self.version.get_or_init(|| node.version);
         let mut connection = connection;
         let id = connection.get().map_or(0, |connection| connection.id());

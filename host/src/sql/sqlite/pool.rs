@@ -20,6 +20,7 @@ use super::queue::Queue;
 use super::raw::{Raw, Role};
 use crate::config::PoolConfig;
 use crate::files::FileUse;
+use crate::latency::Histogram;
 use crate::sql::PoolStatus;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::gate::{self, Counted, Gate, Ticket};
@@ -44,6 +45,9 @@ pub(super) struct Pool {
     /// Grows when the readers of before are not to be used any more.
     generation: AtomicU64,
     readers_open: AtomicUsize,
+    /// Connections since the start.
+    opened: AtomicU64,
+    acquired: Histogram,
     waiting: Arc<AtomicUsize>,
     gate: Arc<Gate>,
     /// What is known of other processes that lock the file.
@@ -78,13 +82,14 @@ impl Pool {
         let place = Arc::new(Place::new(path));
         let reader = place.settle(false, || Raw::open(&place, Role::Observer, false, &log))?;
         let pool = Self::with(place, config, Role::Observer, None, log);
-        pool.readers_open.fetch_add(1, Ordering::Relaxed);
+        pool.count_reader();
         pool.put_back(reader, 0);
         Ok(pool)
     }
 
     fn with(place: Arc<Place>, config: PoolConfig, readers: Role, writer: Option<Raw>, log: Arc<Log>) -> Self {
         Self {
+            opened: AtomicU64::new(writer.is_some().into()),
             writer_open: AtomicBool::new(writer.is_some()),
             place,
             permits: Arc::new(Semaphore::new(self::readers(&config))),
@@ -95,6 +100,7 @@ impl Pool {
             idle: Mutex::default(),
             generation: AtomicU64::new(0),
             readers_open: AtomicUsize::new(0),
+            acquired: Histogram::default(),
             waiting: Arc::default(),
             gate: Arc::default(),
             others: Others::default(),
@@ -104,6 +110,11 @@ impl Pool {
             group_pace: Pace::default(),
             log,
         }
+    }
+
+    fn count_reader(&self) {
+        self.readers_open.fetch_add(1, Ordering::Relaxed);
+        self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn status(&self) -> PoolStatus {
@@ -117,6 +128,8 @@ impl Pool {
             waiting: self.waiting.load(Ordering::Relaxed),
             groups,
             grouped,
+            opened: self.opened.load(Ordering::Relaxed),
+            acquired: self.acquired.latencies(),
         }
     }
 
@@ -146,7 +159,8 @@ impl Pool {
             self.find_again(deadline).await?;
         }
         loop {
-            let permit = gate::permit(&self.permits, &self.waiting, deadline, self.config.acquire_timeout, || {
+            let longest = self.config.acquire_timeout;
+            let permit = gate::permit(&self.permits, &self.waiting, &self.acquired, deadline, longest, || {
                 format!("{} reading connections to {}", readers(&self.config), self.path().display())
             })
             .await?
@@ -157,7 +171,7 @@ impl Pool {
                 None => self.place.check().and_then(|()| {
                     let open = || Raw::open(&self.place, self.readers, false, &self.log);
                     let raw = run_slow(|| self.place.join(open))?;
-                    self.readers_open.fetch_add(1, Ordering::Relaxed);
+                    self.count_reader();
                     Ok(raw)
                 }),
             };
@@ -208,11 +222,12 @@ impl Pool {
         let open = || Raw::open(&self.place, role, false, &self.log);
         let raw = run_slow(|| self.place.settle(false, open))?;
         if role == Role::Observer {
-            self.readers_open.fetch_add(1, Ordering::Relaxed);
+            self.count_reader();
             self.put_back(raw, self.generation.load(Ordering::Acquire));
         } else {
             *writer = Some(raw);
             self.writer_open.store(true, Ordering::Relaxed);
+            self.opened.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -103,6 +103,15 @@ impl SwapOutcome {
             Self::SwappedBack(_) => "swapped-back",
         }
     }
+
+    /// Why the plugin does not answer, if it does not.
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Swapped => None,
+            Self::Refused(error) => Some(error.to_string()),
+            Self::SwappedBack(reason) => Some(reason.clone()),
+        }
+    }
 }
 
 #[derive(Default)]

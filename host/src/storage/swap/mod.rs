@@ -107,7 +107,7 @@ impl Storage {
             cache: self.config.cache.as_deref(),
             limits: *running.limits(),
             clock: running.clock().clone(),
-            discarded: running.discarded().clone(),
+            account: running.account().clone(),
             pace: Pace::BesideWork,
         };
         let instances = Instances::load(contents, setup)?;

@@ -53,7 +53,9 @@ fn readers_are_bounded_and_waiting_for_one_ends() {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
         let Err(error) = file.database.acquire(Access::Read, Instant::now()).await else { panic!("a third reader") };
         assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
-        assert_eq!(file.database.status(), PoolStatus { max: 3, open: 3, idle: 1, ..PoolStatus::default() });
+        let PoolStatus { max, open, idle, opened, acquired, .. } = file.database.status();
+        assert_eq!((max, open, idle, opened), (3, 3, 1, 3));
+        assert_eq!((acquired.count(), acquired.buckets().next()), (4, Some((Some(Duration::from_micros(10)), 3))));
         drop((one, two));
         file.lease(Access::Read).await;
     });

@@ -1,0 +1,7 @@
+//! What operators see of a storage: probes, metrics and the page, over HTTP, while real things go wrong.
+
+mod deploy;
+mod metrics;
+mod page;
+mod probes;
+mod rig;
