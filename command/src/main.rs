@@ -2,12 +2,14 @@
 // They panic where nobody can be told.
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 
+mod admin;
 mod arguments;
 mod bench;
 mod check;
 mod demo;
 mod export;
 mod failure;
+mod generate;
 mod import;
 mod integrity;
 mod machine;
@@ -21,6 +23,7 @@ mod signals;
 mod snapshot;
 mod spool;
 mod state;
+mod status;
 mod terminal;
 mod thread;
 
@@ -49,6 +52,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Check),
+    Status(status::Status),
     #[command(subcommand)]
     Plugin(plugin::Plugin),
     #[command(subcommand)]
@@ -65,12 +69,15 @@ enum Command {
     Demo(demo::Demo),
     #[command(hide = true)]
     DemoBot(demo::DemoBot),
+    #[command(hide = true)]
+    Generate(generate::Generate),
 }
 
 impl Command {
     async fn run(self, signals: &mut Signals) -> Result<(), Failure> {
         match self {
             Self::Check(command) => signals.or(command.run()).await,
+            Self::Status(command) => signals.or(command.run()).await,
             Self::Plugin(command) => signals.or(command.run()).await,
             Self::State(command) => signals.or(command.run()).await,
             Self::Thread(command) => signals.or(command.run()).await,
@@ -84,6 +91,7 @@ impl Command {
             Self::Bench(command) => command.run(signals).await,
             Self::Demo(command) => signals.or(command.run()).await,
             Self::DemoBot(command) => signals.or(command.run()).await,
+            Self::Generate(command) => command.run(cli()),
         }
     }
 }
@@ -111,12 +119,16 @@ fn main() -> ExitCode {
 }
 
 fn begin() -> ExitCode {
-    let matches = Cli::command().after_help(EXIT_CODES).after_long_help(long_help()).get_matches();
+    let matches = cli().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+fn cli() -> clap::Command {
+    Cli::command().after_help(EXIT_CODES).after_long_help(long_help())
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {

@@ -36,6 +36,12 @@ impl Signals {
         }
     }
 
+    /// Takes SIGHUP out, for a command that does not end with it; nothing where it is to be ignored.
+    pub fn take_hangup(&mut self) -> Option<Signal> {
+        let at = self.0.iter().position(|(kind, _)| *kind == SignalKind::hangup())?;
+        Some(self.0.swap_remove(at).1)
+    }
+
     /// Waits for a signal, and makes it the end of the command.
     pub async fn next(&mut self) -> Failure {
         let kind = std::future::poll_fn(|context| {

@@ -1,13 +1,14 @@
 //! Packs what an operator installs.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::build::{self, Built};
-use crate::run::{root, say};
+use crate::run::{root, say, step};
 
-/// Builds the optimised command and plugins and copies them into `dist`.
+/// Builds the optimised command and plugins and copies them into `dist`, with completions for shells and manual pages.
 pub fn dist() -> Result<()> {
     let Built { command, plugins } = build::build("release")?;
     let dist = root().join("dist");
@@ -19,6 +20,8 @@ pub fn dist() -> Result<()> {
     for (from, to) in &files {
         copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     }
+    let mut generate = Command::new(dist.join("bin/cofferdam"));
+    step("Writing completions and manual pages", generate.arg("generate").arg(dist.join("share")))?;
     say(&format!("Ready in {}", dist.display()));
     for (_, file) in &files {
         let size = std::fs::metadata(file)?.len();

@@ -32,6 +32,7 @@ use cofferdam::files::FileUse;
 use cofferdam::{Config, ResilientStorage, StorageService};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
+use tokio::signal::unix::Signal;
 
 use self::app::App;
 use self::connection::Patience;
@@ -69,6 +70,7 @@ SIGTERM and SIGINT end it: it accepts nothing more, finishes the requests that i
 has (--drain-timeout), empties the spool and closes the database
 (COFFERDAM_CLOSE_TIMEOUT). What stays in the spool is replayed at the next start.
 A second signal ends it at once; no acknowledged write is lost then either.
+SIGHUP swaps the plugin, if the configuration finds another one now.
 
 Exit codes:
   0  ended by a signal, and every request was answered
@@ -133,7 +135,8 @@ impl Serve {
         let administration = plan.administration.bind().await?;
         let storage = Arc::new(signals.or(open::load_resilient(config)).await?);
         let admin = Server::new(MOST_ADMIN, self.patience());
-        let router = admin::router(&storage);
+        let may_change = matches!(plan.administration, Place::Unix { .. });
+        let router = admin::router(&storage, may_change);
         let Bound { listener, name: admin_name, socket: _admin_socket } = administration;
         admin.serve(listener, TowerToHyperService::new(router));
         let initialized = signals.or(async { Ok(storage.initialize().await?) }).await;
@@ -146,7 +149,13 @@ impl Serve {
         let Bound { listener, name, socket: _socket } = operations;
         server.serve(listener, Operations::new(app));
         self.announce(&name.to_string(), &admin_name.to_string())?;
-        let signal = signals.next().await;
+        let mut hangup = signals.take_hangup();
+        let signal = loop {
+            tokio::select! {
+                signal = signals.next() => break signal,
+                () = hung_up(&mut hangup) => admin::reload(&storage).await,
+            }
+        };
         tracing::info!("stopping: {signal}");
         tokio::select! {
             stopped = stop(&server, &admin, &storage, plan.drain_timeout) => stopped,
@@ -214,6 +223,14 @@ impl Serve {
         }
         output::say(&format!("cofferdam: operations at {operations}, administration at {administration}"));
         Ok(())
+    }
+}
+
+/// Waits for SIGHUP, where that is not ignored.
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -124,3 +124,20 @@ fn all_mistakes_of_the_environment_come_in_one_message() {
 fn a_wrong_log_filter_is_said() {
     run_wrong(on_sqlite(&["state", "list"]).env("COFFERDAM_LOG", "a=b=c"), 2, &["COFFERDAM_LOG"]);
 }
+
+#[test]
+fn completions_and_manual_pages_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("share");
+    run(&mut on_sqlite(&["generate", place.to_str().unwrap()]), 0);
+    let read = |file: &str| std::fs::read_to_string(place.join(file)).unwrap();
+    let bash = place.join("bash-completion/completions/cofferdam.bash");
+    assert!(std::process::Command::new("bash").arg("-n").arg(&bash).status().unwrap().success());
+    for file in ["zsh/site-functions/_cofferdam", "fish/vendor_completions.d/cofferdam.fish", "man/man1/cofferdam.1"] {
+        for command in ["check", "status", "serve", "migrate", "spool"] {
+            assert!(read(file).contains(command), "{file}: {command}");
+        }
+    }
+    assert!(read("man/man1/cofferdam-status.1").contains("administration socket"));
+    run_wrong(&mut on_sqlite(&["generate", "/proc/nothing"]), 1, &["FOLDER", "/proc/nothing"]);
+}

@@ -1,5 +1,6 @@
 //! What operators see of a storage: probes, metrics and the page, over HTTP, while real things go wrong.
 
+mod command;
 mod deploy;
 mod metrics;
 mod page;
