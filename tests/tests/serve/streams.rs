@@ -90,7 +90,7 @@ async fn what_fails_in_the_middle_is_the_last_line() -> Result<()> {
     socket.read_to_end(&mut rest).await?;
     let text = [&head[..], &rest].concat();
     let text = String::from_utf8(text)?;
-    let last = text.lines().filter(|line| line.starts_with('{')).next_back().context("lines")?;
+    let last = text.lines().rfind(|line| line.starts_with('{')).context("lines")?;
     let problem: Value = serde_json::from_str(last)?;
     assert_eq!(
         (&problem["error"]["request_id"], &problem["error"]["kind"]),
@@ -113,7 +113,7 @@ async fn the_deadline_of_the_client_is_that_of_the_whole_stream() -> Result<()> 
     tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     let mut text = String::new();
     socket.read_to_string(&mut text).await?;
-    let last = text.lines().filter(|line| line.starts_with('{')).next_back().context("lines")?;
+    let last = text.lines().rfind(|line| line.starts_with('{')).context("lines")?;
     let problem: Value = serde_json::from_str(last)?;
     assert_eq!(problem["error"]["kind"], "timeout", "{last}");
     Ok(())
