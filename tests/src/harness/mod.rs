@@ -1,5 +1,6 @@
 //! What the tests run on: real servers, files, components and commands.
 
+pub mod clocked;
 pub mod command;
 pub mod distance;
 pub mod forbidding;
