@@ -3,7 +3,8 @@
 //! # The rooms
 //!
 //! - [`Harness`] and [`Subject`]: storages to be tested, each with an empty database and a clock of its own.
-//! - [`run_all`] and [`Report`]: every case at once; [`cases`] and [`Case`]: one by one, for a test runner of your own.
+//! - [`run_all`] and [`Report`]: every case at once, or [`run_some`] of them; [`cases`] and [`Case`]: one by one, for a test runner
+//!   of your own.
 //! - [`MemoryStorage`]: the reference, which says what the operations mean in the plainest way.
 #![warn(missing_docs)]
 
@@ -17,4 +18,4 @@ pub use async_trait::async_trait;
 pub use self::cases::{Case, cases};
 pub use self::harness::{BoxError, Harness, NOW, Service, Subject};
 pub use self::memory::{MemoryHarness, MemoryStorage};
-pub use self::report::{Failed, Failure, Report, run_all};
+pub use self::report::{Failed, Failure, Report, run_all, run_some};

@@ -65,6 +65,32 @@ pub fn operators() -> Result<()> {
     Ok(())
 }
 
+/// The languages of the clients: their tests compile and run them.
+pub fn clients() -> Result<()> {
+    let advice =
+        "the tests run the clients in clients/: install Go, Node.js 18 or later with npm, and Python 3.10 or later";
+    for (program, name) in [("go", "golang-go"), ("node", "nodejs"), ("npm", "npm"), ("python3", "python3")] {
+        if !found(program) {
+            package(program, name, &format!("Installing {name}, which tests of a client need"), advice)?;
+        }
+    }
+    let folder = root().join("clients/typescript");
+    if folder.join("node_modules/.bin/tsc").exists() {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    step("Installing TypeScript's compiler for the client in clients/typescript", &mut npm)
+}
+
+/// What checks the types of the client in Python.
+pub fn mypy() -> Result<()> {
+    if found("mypy") {
+        return Ok(());
+    }
+    package("mypy", "mypy", "Installing mypy, which checks the client in Python", "install the package mypy")
+}
+
 /// Valgrind, whose callgrind counts instructions.
 pub fn valgrind() -> Result<()> {
     if found("valgrind") {

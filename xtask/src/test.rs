@@ -12,6 +12,7 @@ pub fn test(full: bool, filter: Option<&str>) -> Result<()> {
     setup::mariadb()?;
     setup::galera()?;
     setup::operators()?;
+    setup::clients()?;
     let Built { command, .. } = build::build(build::DEVELOPMENT)?;
     let mut test = cargo(["test", "--no-fail-fast"]);
     if filter.is_some_and(is_file) {

@@ -1,5 +1,7 @@
 //! What the tests run on: real servers, files, components and commands.
 
+pub mod clients;
+pub mod clocked;
 pub mod command;
 pub mod distance;
 pub mod forbidding;
@@ -12,6 +14,7 @@ pub mod old;
 pub mod plugins;
 pub mod proxy;
 pub mod seed;
+pub mod serve;
 pub mod sqlite;
 pub mod storage;
 pub mod tmpfs;

@@ -1,5 +1,5 @@
-//! The compiled components: [`SQLITE`], [`MYSQL`] and, in [`guests`], one that misbehaves for each file of
-//! `tests/guests/examples`.
+//! The compiled components: [`SQLITE`], [`MYSQL`] and, in [`guests`], one for each file of `tests/guests/examples`. All of these
+//! misbehave, but for the two that are the backends with a clock of their own.
 //!
 //! The build script compiles them. A test file that is about guests proves with [`foreach_guest!`] that it has a
 //! test for each:

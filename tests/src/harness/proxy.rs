@@ -81,6 +81,11 @@ impl Proxy {
         self.port
     }
 
+    /// How many connections clients have opened so far.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
     /// Does something else from now on.
     pub fn switch(&self, mode: Mode) {
         self.mode.send_replace(mode);

@@ -4,6 +4,7 @@
 //! Each folder of `tests/guests` has a module of its name here, or this does not compile.
 
 mod cache;
+mod clock;
 mod grants;
 mod limits;
 mod loading;
@@ -14,6 +15,7 @@ mod rig;
 mod sqlite;
 mod table;
 
+use clock::*;
 use grants::*;
 use limits::*;
 use loading::*;

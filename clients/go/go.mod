@@ -1,0 +1,3 @@
+module github.com/cofferdam/cofferdam/clients/go
+
+go 1.19
