@@ -55,7 +55,8 @@ fn readers_are_bounded_and_waiting_for_one_ends() {
         assert_eq!(error.kind, ErrorKind::Timeout, "{error}");
         let PoolStatus { max, open, idle, opened, acquired, .. } = file.database.status();
         assert_eq!((max, open, idle, opened), (3, 3, 1, 3));
-        assert_eq!((acquired.count(), acquired.buckets().next()), (4, Some((Some(Duration::from_micros(10)), 3))));
+        assert_eq!(acquired.count(), 4);
+        assert!(acquired.total() >= Duration::from_millis(20), "{acquired:?}");
         drop((one, two));
         file.lease(Access::Read).await;
     });
