@@ -91,6 +91,8 @@ impl Shared {
         }
         let (sender, answer) = watch::channel(None);
         flights.push(Flight { sha256: sha256.clone(), terms, answer: answer.clone() });
+        // A runtime that is shutting down drops a task where it is spawned, and with it the landing, which takes the lock.
+        drop(flights);
         let landing = Landing { shared: self.clone(), sha256: sha256.clone(), terms };
         tokio::spawn(async move {
             let answer = landing.shared.fly(contents, terms, began).await;

@@ -121,3 +121,22 @@ async fn a_caller_who_goes_away_does_not_stop_it() -> Result<()> {
     let answers = async || rig.storage.storage().plugin().sha256 == sha256(build(0)).unwrap_or_default();
     until("the other answers", SOON, answers).await
 }
+
+/// A runtime that shuts down drops a task where it is spawned.
+#[test]
+fn one_that_begins_while_the_runtime_ends_ends_too() -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let storage = ResilientStorage::builder(sqlite_config(&folder.database())).build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let _inside = handle.enter();
+    let mut swap = std::pin::pin!(storage.swap_plugin(to(build(0))));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    ensure!(swap.as_mut().poll(&mut context).is_pending(), "a component is read on another thread");
+    // Waits for that thread.
+    drop(runtime);
+    match swap.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(Err(SwapError::Stopped { .. })) => Ok(()),
+        other => anyhow::bail!("{other:?}"),
+    }
+}
