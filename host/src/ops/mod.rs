@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/livez` | `200` as long as the process answers at all. It asks nothing of the database: a bot that is restarted because its database is away helps nobody |
 //! | `/readyz` | `200` or `503`, and a line for each part with its reason and since when. It comes and goes |
-//! | `/metrics` | [`metrics`](crate::metrics) in Prometheus' text format |
+//! | `/metrics` | metrics (see [`crate::metrics`]) in Prometheus' text format |
 //! | `/status.json` | everything that is known, for scripts |
 //! | `/` | the same as a page for people, what is wrong first; without scripts, and without a request to anywhere else |
 //!
