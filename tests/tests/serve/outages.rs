@@ -27,6 +27,18 @@ fn spooling(folder: &SqliteFolder) -> Command {
     command
 }
 
+/// Writes until the answer has this status: a disk that is slow for a moment makes a deadline pass, which clients retry.
+async fn write(client: &mut Client, method: Method, path: &str, body: Value, status: u16) -> Result<()> {
+    let result = if status == 202 { json!({ "result": "spooled" }) } else { json!({ "result": "stored" }) };
+    until("the write is answered as it should be", SOON, async || {
+        let Ok(reply) = client.send(method.clone(), path, Some(body.clone())).await else { return false };
+        let document = reply.json();
+        assert!(reply.status.is_success() || document["retryable"] == true, "{document}");
+        reply.status == status && document == result
+    })
+    .await
+}
+
 /// On a MySQL server that is not there.
 fn without_database(folder: &SqliteFolder) -> Result<Command> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -63,17 +75,15 @@ async fn writes_are_spooled_read_back_and_flushed() -> Result<()> {
     let server = Server::run(folder.path(), &mut spooling(&folder))?;
     let mut client = server.client().await?;
     for channel in ["a", "b", "d"] {
-        client.put("/v1/message-state", state(channel, "stored")).await?.want(200);
+        write(&mut client, Method::PUT, "/v1/message-state", state(channel, "stored"), 200).await?;
     }
     let lock = locked(&folder)?;
     for channel in ["b", "c"] {
-        let reply = client.put("/v1/message-state", state(channel, "spooled")).await?;
-        assert_eq!(reply.want(202), json!({ "result": "spooled" }));
+        write(&mut client, Method::PUT, "/v1/message-state", state(channel, "spooled"), 202).await?;
     }
     let owned = json!({ "thread_id": "t", "original_user_id": "u", "created_by": "b", "creation_time": 1 });
-    assert_eq!(client.put("/v1/thread-ownership", owned).await?.want(202), json!({ "result": "spooled" }));
-    let cleanup = client.post("/v1/thread-ownerships/cleanup", json!({ "max_age": "1h" })).await?.want(202);
-    assert_eq!(cleanup, json!({ "result": "spooled" }));
+    write(&mut client, Method::PUT, "/v1/thread-ownership", owned, 202).await?;
+    write(&mut client, Method::POST, "/v1/thread-ownerships/cleanup", json!({ "max_age": "1h" }), 202).await?;
     let found = client.get("/v1/message-state?channel_id=c").await?.want(200);
     assert_eq!(found["state"]["last_message_id"], "spooled");
     // Readers are not locked out. What waits is in both lists: one is in the order of the operation, one in that of keys.
@@ -104,7 +114,7 @@ async fn what_was_spooled_outlives_the_server() -> Result<()> {
     let server = Server::run(folder.path(), &mut spooling(&folder))?;
     let mut client = server.client().await?;
     let lock = locked(&folder)?;
-    client.put("/v1/message-state", state("c", "spooled")).await?.want(202);
+    write(&mut client, Method::PUT, "/v1/message-state", state("c", "spooled"), 202).await?;
     server.signal("-KILL")?;
     server.ended().await?;
     drop(lock);
