@@ -1,9 +1,11 @@
 //! Which requests are one, which wait, and which change nothing.
 
 use std::fs;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{self, Poll, Wake, Waker};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use cofferdam::config::PluginSource;
 use cofferdam::resilience::SwapOutcome;
 use cofferdam::{ResilientStorage, StorageService, SwapError, SwapRequest};
@@ -122,6 +124,15 @@ async fn a_caller_who_goes_away_does_not_stop_it() -> Result<()> {
     until("the other answers", SOON, answers).await
 }
 
+/// Says that something goes on.
+struct Tell(mpsc::Sender<()>);
+
+impl Wake for Tell {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
 /// A runtime that shuts down drops a task where it is spawned.
 #[test]
 fn one_that_begins_while_the_runtime_ends_ends_too() -> Result<()> {
@@ -130,13 +141,15 @@ fn one_that_begins_while_the_runtime_ends_ends_too() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let _inside = handle.enter();
-    let mut swap = std::pin::pin!(storage.swap_plugin(to(build(0))));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let (tell, told) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Tell(tell)));
+    let mut context = task::Context::from_waker(&waker);
+    let mut swap = pin!(storage.swap_plugin(to(build(0))));
     ensure!(swap.as_mut().poll(&mut context).is_pending(), "a component is read on another thread");
-    // Waits for that thread.
+    told.recv_timeout(SOON).context("the component was read")?;
     drop(runtime);
     match swap.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(Err(SwapError::Stopped { .. })) => Ok(()),
-        other => anyhow::bail!("{other:?}"),
+        Poll::Ready(Err(SwapError::Stopped { .. })) => Ok(()),
+        other => bail!("{other:?}"),
     }
 }
