@@ -9,6 +9,13 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Duration;
 }
 
+/// `floor(now - age)` in seconds since the Unix epoch, for a `now` since then: the cutoff of a window, as backends reckon it.
+pub fn seconds_before(now: Duration, age: Duration) -> i64 {
+    let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
+    let then = nanoseconds(now).saturating_sub(nanoseconds(age)).div_euclid(1_000_000_000);
+    i64::try_from(then).unwrap_or(i64::MIN)
+}
+
 /// The machine's clock. A time before 1970 reads as 1970.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -29,7 +29,7 @@ pub fn wasm_target() -> Result<()> {
 
 /// A MariaDB server that tests start and stop themselves, unless `TEST_MYSQL_URL` names one that runs.
 pub fn mariadb() -> Result<()> {
-    if std::env::var_os("TEST_MYSQL_URL").is_some() || found("mariadbd") {
+    if std::env::var_os("TEST_MYSQL_URL").is_some() {
         return Ok(());
     }
     let advice = "the tests start a MariaDB server of their own: install the package mariadb-server, or name a \
@@ -45,24 +45,17 @@ pub fn galera() -> Result<()> {
         package("libgalera_smm.so", "galera-4", what, advice)?;
     }
     for tool in ["rsync", "lsof"] {
-        if !found(tool) {
-            package(tool, tool, &format!("Installing {tool}, with which Galera's nodes move their state"), advice)?;
-        }
+        package(tool, tool, &format!("Installing {tool}, with which Galera's nodes move their state"), advice)?;
     }
     Ok(())
 }
 
 /// Prometheus' promtool, which checks metrics and alerts, and Chromium, which shows the status page.
 pub fn operators() -> Result<()> {
-    if !found("promtool") {
-        let advice = "the tests check metrics and alerts with promtool: install the package prometheus";
-        package("promtool", "prometheus", "Installing Prometheus, whose promtool checks metrics and alerts", advice)?;
-    }
-    if !found("chromium") {
-        let advice = "the tests look at the status page in a browser: install the package chromium";
-        package("chromium", "chromium", "Installing Chromium, in which tests look at the status page", advice)?;
-    }
-    Ok(())
+    let advice = "the tests check metrics and alerts with promtool: install the package prometheus";
+    package("promtool", "prometheus", "Installing Prometheus, whose promtool checks metrics and alerts", advice)?;
+    let advice = "the tests look at the status page in a browser: install the package chromium";
+    package("chromium", "chromium", "Installing Chromium, in which tests look at the status page", advice)
 }
 
 /// The languages of the clients: their tests compile and run them.
@@ -70,9 +63,7 @@ pub fn clients() -> Result<()> {
     let advice =
         "the tests run the clients in clients/: install Go, Node.js 18 or later with npm, and Python 3.10 or later";
     for (program, name) in [("go", "golang-go"), ("node", "nodejs"), ("npm", "npm"), ("python3", "python3")] {
-        if !found(program) {
-            package(program, name, &format!("Installing {name}, which tests of a client need"), advice)?;
-        }
+        package(program, name, &format!("Installing {name}, which tests of a client need"), advice)?;
     }
     let folder = root().join("clients/typescript");
     if folder.join("node_modules/.bin/tsc").exists() {
@@ -85,23 +76,20 @@ pub fn clients() -> Result<()> {
 
 /// What checks the types of the client in Python.
 pub fn mypy() -> Result<()> {
-    if found("mypy") {
-        return Ok(());
-    }
     package("mypy", "mypy", "Installing mypy, which checks the client in Python", "install the package mypy")
 }
 
 /// Valgrind, whose callgrind counts instructions.
 pub fn valgrind() -> Result<()> {
-    if found("valgrind") {
-        return Ok(());
-    }
     let advice = "callgrind, a part of it, counts the instructions: install the package valgrind";
     package("valgrind", "valgrind", "Installing Valgrind, whose callgrind counts instructions", advice)
 }
 
-/// Installs a package of Debian's, as root.
+/// Installs a package of Debian's, as root, where its program is missing.
 fn package(program: &str, package: &str, what: &str, advice: &str) -> Result<()> {
+    if found(program) {
+        return Ok(());
+    }
     if !(is_root() && found("apt-get")) {
         bail!("{program} is missing; {advice}");
     }

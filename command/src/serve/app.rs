@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cofferdam::resilience::Readiness;
 use cofferdam::{Error, ResilientStorage};
@@ -88,4 +88,11 @@ pub fn json(document: &impl Serialize) -> Answer {
             Err(Problem::new(Kind::Storage(cofferdam::ErrorKind::Internal), format!("the answer is no JSON: {error}")))
         }
     }
+}
+
+/// A JSON document that says what is durable in the spool, and reaches the database later.
+pub fn accepted(document: &impl Serialize) -> Answer {
+    let mut answer = json(document)?;
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    Ok(answer)
 }

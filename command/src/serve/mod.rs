@@ -170,7 +170,7 @@ impl Serve {
             config,
         )?;
         let administration = place(
-            ("--admin-socket (COFFERDAM_ADMIN_SOCKET)", &self.admin_socket, "cofferdam-admin.sock"),
+            ("--admin-socket (COFFERDAM_ADMIN_SOCKET)", &self.admin_socket, crate::admin::SOCKET),
             ("--admin-listen (COFFERDAM_ADMIN_LISTEN)", &self.admin_listen),
             config,
         )?;

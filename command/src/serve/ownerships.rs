@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use cofferdam::resilience::Page;
 use cofferdam::{ResilientStorage, Result, StorageService, ThreadOwnership, Written};
 
 use super::accept::{Format, format};
-use super::app::{Answer, App, Deadline, json};
+use super::app::{Answer, App, Deadline, accepted, json};
 use super::query::{parameters, required};
 use super::rows::{CleanedUp, Cleanup, OneOwnership, Outcome, OwnershipRow, OwnershipToPut, Ownerships, Upserted};
 use super::states::{duration, upserted};
@@ -103,11 +103,7 @@ pub async fn cleanup(State(app): State<Arc<App>>, request: Request) -> Answer {
     let _turn = app.operation().await?;
     match app.storage.cleanup_old_thread_ownerships(max_age).await.map_err(|error| app.problem(error))? {
         Written::Stored(removed) => json(&CleanedUp { result: Outcome::Stored, removed: Some(removed) }),
-        Written::Spooled => {
-            let mut answer = json(&CleanedUp { result: Outcome::Spooled, removed: None })?;
-            *answer.status_mut() = StatusCode::ACCEPTED;
-            Ok(answer)
-        }
+        Written::Spooled => accepted(&CleanedUp { result: Outcome::Spooled, removed: None }),
     }
 }
 

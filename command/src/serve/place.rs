@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cofferdam::Config;
 use cofferdam::config::claimed;
@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::server::Listener;
 use super::socket::{self, Socket};
+use crate::admin::{runtime_folder, socket_folder};
 use crate::failure::Failure;
 use crate::open;
 
@@ -100,21 +101,18 @@ impl Place {
     }
 }
 
-/// The user's own folder for sockets, or the database's, which is made if it is missing.
+/// The folder for sockets, which is made if it is missing.
 fn folder(option: &str, config: &Config) -> Result<PathBuf, Failure> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    if let Some(folder) = runtime {
-        return Ok(folder);
-    }
-    let Some(database) = config.database.file() else {
-        return Err(Failure::usage(format!(
+    let folder = socket_folder(config).ok_or_else(|| {
+        Failure::usage(format!(
             "{option} is not given, XDG_RUNTIME_DIR is not set, and there is no database file beside which the socket could \
              be: name it"
-        )));
-    };
-    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).map_err(|error| {
-        Failure::usage(format!("the database's folder {folder:?} cannot be created: {}", limit::explain(&error)))
+        ))
     })?;
-    Ok(folder.to_owned())
+    if runtime_folder().is_none() {
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            Failure::usage(format!("the database's folder {folder:?} cannot be created: {}", limit::explain(&error)))
+        })?;
+    }
+    Ok(folder)
 }

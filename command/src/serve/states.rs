@@ -1,17 +1,18 @@
 //! Message states.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
+use cofferdam::clock::{Clock, SystemClock, seconds_before};
 use cofferdam::config::parse_duration;
 use cofferdam::resilience::Page;
 use cofferdam::{MessageKey, MessageState, ResilientStorage, Result, StorageService, Written};
 
 use super::accept::{Format, format};
-use super::app::{Answer, App, Deadline, json};
+use super::app::{Answer, App, Deadline, accepted, json};
 use super::body;
 use super::problem::Problem;
 use super::query::{parameters, required};
@@ -63,11 +64,7 @@ pub async fn put(State(app): State<Arc<App>>, request: Request) -> Answer {
 pub fn upserted(written: Written) -> Answer {
     match written {
         Written::Stored(()) => json(&Upserted { result: Outcome::Stored }),
-        Written::Spooled => {
-            let mut answer = json(&Upserted { result: Outcome::Spooled })?;
-            *answer.status_mut() = StatusCode::ACCEPTED;
-            Ok(answer)
-        }
+        Written::Spooled => accepted(&Upserted { result: Outcome::Spooled }),
     }
 }
 
@@ -99,7 +96,7 @@ pub async fn list(
     let [window] = parameters(query.as_deref(), ["window"])?;
     let window = window.map(|text| duration("window", &text)).transpose()?;
     if format(&headers)? == Format::Ndjson {
-        let pages = StatePages { cutoff: window.map(seconds_before_now) };
+        let pages = StatePages { cutoff: window.map(|window| seconds_before(SystemClock.now(), window)) };
         return stream::answer(app, pages, deadline.map(|Extension(deadline)| deadline), request_id::of(&headers))
             .await;
     }
@@ -116,13 +113,6 @@ pub async fn list(
 pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
     let wrong = || Problem::invalid(format!("{name} is no duration: write it as 300ms, 5m, 24h or 1h30m"));
     parse_duration(text).ok_or_else(wrong)
-}
-
-/// `floor(now - window)` in seconds since the Unix epoch, as backends reckon.
-fn seconds_before_now(window: Duration) -> i64 {
-    let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    i64::try_from((nanoseconds(now) - nanoseconds(window)).div_euclid(1_000_000_000)).unwrap_or(i64::MIN)
 }
 
 struct StatePages {

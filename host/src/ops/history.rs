@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use crate::latency::Latencies;
 use crate::resilience::ResilientStorage;
@@ -61,13 +60,12 @@ pub struct History(Mutex<Noted>);
 struct Noted {
     steps: VecDeque<Step>,
     last: Step,
-    at: Instant,
 }
 
 impl History {
     /// Begins with what comes from now on. Outside a runtime nothing is noted but when the page is read.
     pub fn begin(storage: &Arc<ResilientStorage>) -> Arc<Self> {
-        let noted = Noted { steps: VecDeque::new(), last: Step::of(storage), at: Instant::now() };
+        let noted = Noted { steps: VecDeque::new(), last: Step::of(storage) };
         let history = Arc::new(Self(Mutex::new(noted)));
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(note(Arc::downgrade(&history), Arc::downgrade(storage)));
@@ -84,14 +82,13 @@ impl History {
         }
         noted.steps.push_back(step);
         noted.last = now;
-        noted.at = Instant::now();
     }
 
-    /// The steps of late, the newest last: one that has only begun, with how long ago that was.
-    pub fn steps(&self, storage: &ResilientStorage) -> (Vec<Step>, Duration) {
+    /// The steps of late, the newest last, which has only begun.
+    pub fn steps(&self, storage: &ResilientStorage) -> Vec<Step> {
         let noted = lock(&self.0);
         let begun = Step::of(storage).since(&noted.last);
-        (noted.steps.iter().copied().chain([begun]).collect(), noted.at.elapsed())
+        noted.steps.iter().copied().chain([begun]).collect()
     }
 }
 

@@ -104,12 +104,8 @@ struct Shown {
 }
 
 impl Shown {
-    fn parts(&self) -> Vec<Part> {
-        parts(&self.storage.status(), self.ready_while_unavailable)
-    }
-
     fn readyz(&self) -> Response {
-        let parts = self.parts();
+        let parts = parts(&self.storage.status(), self.ready_while_unavailable);
         let code = if parts::are_ready(&parts) { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         plain(code, parts::lines(&parts))
     }
@@ -129,7 +125,9 @@ impl Shown {
     }
 
     fn page(&self) -> Response {
-        let text = page::page(&self.storage, &self.parts(), &self.history);
+        let status = self.storage.status();
+        let parts = parts(&status, self.ready_while_unavailable);
+        let text = page::page(&self.storage, &status, &parts, &self.history);
         let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", text);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));

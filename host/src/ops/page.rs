@@ -16,10 +16,9 @@ const STYLE: &str = include_str!("page.css");
 const AGAIN: u32 = 10;
 
 /// The whole page.
-pub fn page(storage: &ResilientStorage, parts: &[Part], history: &History) -> String {
-    let status = storage.status();
+pub fn page(storage: &ResilientStorage, status: &Status, parts: &[Part], history: &History) -> String {
     let worst = parts.iter().map(|part| part.standing).max().unwrap_or(Standing::Ok);
-    let (steps, _) = history.steps(storage);
+    let steps = history.steps(storage);
     let place = storage.storage().config().database.place().to_string();
     let title = match worst {
         Standing::Ok => "Everything works",
@@ -38,8 +37,8 @@ pub fn page(storage: &ResilientStorage, parts: &[Part], history: &History) -> St
     troubles(&mut page, parts);
     section_of_parts(&mut page, parts);
     latencies(&mut page, &steps);
-    errors(&mut page, &status);
-    plugin(&mut page, storage, &status);
+    errors(&mut page, status);
+    plugin(&mut page, storage, status);
     let _ = write!(
         page,
         "</main>\n<footer>Cofferdam {} · <a href=\"status.json\">status.json</a> · <a href=\"metrics\">metrics</a> · \

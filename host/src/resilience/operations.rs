@@ -8,6 +8,7 @@ use super::mirror::ShadowRead;
 use super::observe::Operation;
 use super::spool::{SpooledWrite, age_until};
 use super::{ResilientStorage, Shared};
+use crate::clock::seconds_before;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
 use crate::service::{StorageService, TransferService};
@@ -31,14 +32,7 @@ impl Shared {
         if max_age.is_zero() {
             return Err(Error::new(ErrorKind::InvalidInput, "max-age is 0: give at least 1"));
         }
-        Ok(SpooledWrite::Cleanup { cutoff: self.seconds_before_now(max_age) })
-    }
-
-    /// `floor(now - age)` in seconds since the Unix epoch, as backends reckon.
-    fn seconds_before_now(&self, age: Duration) -> i64 {
-        let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos()).unwrap_or(i128::MAX);
-        let then = nanoseconds(self.clock.now()).saturating_sub(nanoseconds(age)).div_euclid(1_000_000_000);
-        i64::try_from(then).unwrap_or(i64::MIN)
+        Ok(SpooledWrite::Cleanup { cutoff: seconds_before(self.clock.now(), max_age) })
     }
 }
 
@@ -101,7 +95,7 @@ impl StorageService for ResilientStorage {
             .observe(Operation::GetMessageStatesWithinWindow, async {
                 let shared = &*self.shared;
                 let waiting = shared.waiting()?.map(|journal| journal.view().clone());
-                let cutoff = shared.seconds_before_now(window);
+                let cutoff = seconds_before(shared.clock.now(), window);
                 let operation = || shared.storage.get_message_states_within_window(window);
                 let stored = shared.run(shared.timeouts().list, operation).await?;
                 self.shared.shadowed(ShadowRead::StatesWithin(window));

@@ -11,33 +11,32 @@ use serde_json::Value;
 pub struct Serve {
     process: Child,
     errors: PathBuf,
-    address: String,
+    /// Where the operations are, as clients name it.
+    pub operations: String,
+    /// Where the administration is.
+    pub administration: String,
 }
 
 impl Serve {
     /// Starts `command`, which is `cofferdam serve --json` with its place and its database, and waits until it listens. What it says
-    /// on standard error goes to a file in `folder`.
+    /// on standard error goes to the file `stderr` in `folder`.
     ///
     /// # Errors
     ///
     /// It does not start. The error has what it said.
     pub fn start(command: &mut Command, folder: &Path) -> Result<Self> {
-        let errors = folder.join("serve.log");
+        let errors = folder.join("stderr");
         let log = File::options().create(true).append(true).open(&errors)?;
         let mut process = command.stdout(Stdio::piped()).stderr(log).spawn()?;
         let output = process.stdout.take().context("standard output")?;
-        let mut server = Self { process, errors, address: String::new() };
+        let mut server = Self { process, errors, operations: String::new(), administration: String::new() };
         let places = serde_json::Deserializer::from_reader(output).into_iter::<Value>().next();
-        let Some(address) = places.and_then(Result::ok).and_then(|places| operations(&places)) else {
+        let Some(Ok(places)) = places else {
             bail!("the server does not start: {}", server.said()?);
         };
-        server.address = address;
+        let place = |name: &str| places[name].as_str().map(str::to_owned).context("a place");
+        (server.operations, server.administration) = (place("operations")?, place("administration")?);
         Ok(server)
-    }
-
-    /// Where the operations are, as clients name it.
-    pub fn address(&self) -> &str {
-        &self.address
     }
 
     /// What it has said on standard error.
@@ -48,10 +47,16 @@ impl Serve {
     pub fn said(&self) -> Result<String> {
         Ok(std::fs::read_to_string(&self.errors)?)
     }
-}
 
-fn operations(places: &Value) -> Option<String> {
-    places["operations"].as_str().map(str::to_owned)
+    /// The process.
+    pub fn process(&mut self) -> &mut Child {
+        &mut self.process
+    }
+
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
 }
 
 impl Drop for Serve {

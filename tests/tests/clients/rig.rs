@@ -50,7 +50,7 @@ impl Place {
     pub fn serve_on_tcp(&self, token: &str) -> Result<(Serve, u16)> {
         std::fs::write(self.path("token"), token)?;
         let serve = self.start(&["--listen", "127.0.0.1:0", "--token-file"], &self.path("token"))?;
-        let port = serve.address().rsplit(':').next().context("a port")?.parse()?;
+        let port = serve.operations.rsplit(':').next().context("a port")?.parse()?;
         Ok((serve, port))
     }
 

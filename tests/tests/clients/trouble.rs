@@ -117,7 +117,7 @@ async fn a_token_is_read_again_for_each_request() -> Result<()> {
     for language in Language::ALL {
         let token = place.path(language.name());
         std::fs::write(&token, format!("{TOKEN}\n"))?;
-        let program = client(language, serve.address(), Some(&token), PATIENCE).await?;
+        let program = client(language, &serve.operations, Some(&token), PATIENCE).await?;
         std::fs::write(&token, "another-token-for-them")?;
         let unauthorized = ("unauthorized".to_owned(), false);
         assert_eq!(refusal(program.ask(get("c")).await?), unauthorized, "{}", language.name());

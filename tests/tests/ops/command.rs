@@ -1,12 +1,11 @@
 //! `cofferdam status` and `cofferdam plugin swap` on a socket.
 
-use std::process::{Child, Stdio};
-
 use anyhow::Result;
 use cofferdam::StorageService;
 use cofferdam::ops::Ops;
 use cofferdam_tests::harness::command::{on_sqlite, run};
 use cofferdam_tests::harness::plugins::{self, guests};
+use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::wait::until;
 use serde_json::Value;
@@ -68,29 +67,18 @@ async fn says_what_is_wrong_first() -> Result<()> {
     Ok(())
 }
 
-/// `cofferdam serve` with its sockets in a folder, until this is dropped.
+/// `cofferdam serve` with its sockets in a folder.
 struct Served {
-    process: Child,
+    serve: Serve,
     folder: SqliteFolder,
 }
 
 impl Served {
-    async fn start() -> Result<Self> {
+    fn start() -> Result<Self> {
         let folder = SqliteFolder::new()?;
-        let mut serve = on_sqlite(&["serve"]);
-        serve
-            .env("DATABASE_PATH", folder.database())
-            .env("XDG_RUNTIME_DIR", folder.path())
-            .env("COFFERDAM_LOG", "warn")
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.path().join("log"))?);
-        let served = Self { process: serve.spawn()?, folder };
-        until("it serves", SOON, async || served.log().contains("administration at")).await?;
-        Ok(served)
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        let mut serve = on_sqlite(&["serve", "--json"]);
+        serve.env("DATABASE_PATH", folder.database()).env("XDG_RUNTIME_DIR", folder.path());
+        Ok(Self { serve: Serve::start(&mut serve, folder.path())?, folder })
     }
 
     fn ask(&self, arguments: &[&str], exit: i32) -> (String, String) {
@@ -100,16 +88,9 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_swapped_in_a_server_that_runs() -> Result<()> {
-    let served = Served::start().await?;
+    let served = Served::start()?;
     let (text, _) = served.ask(&["status"], 0);
     assert!(text.contains("backend    sqlite "), "{text}");
     // The same component again, and one that is not.
@@ -136,7 +117,7 @@ async fn a_plugin_is_swapped_in_a_server_that_runs() -> Result<()> {
     assert_eq!(status["plugin"]["swaps"]["refused"].as_u64(), Some(2), "{status}");
     // SIGHUP goes back to what the configuration finds.
     // SAFETY: the process is a child that has not been waited for, so the id is its own.
-    unsafe { libc::kill(i32::try_from(served.process.id())?, libc::SIGHUP) };
+    unsafe { libc::kill(i32::try_from(served.serve.id())?, libc::SIGHUP) };
     until("the plugin of the configuration answers", SOON, async || {
         let status = served.ask(&["status", "--json"], 0).0;
         serde_json::from_str::<Value>(&status).is_ok_and(|status| status["plugin"]["swaps"]["swapped"] == 2)

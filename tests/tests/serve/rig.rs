@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::ops::Deref;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::command::on_sqlite;
+use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::wait::until;
 use http_body_util::{BodyExt, Full};
@@ -31,12 +33,14 @@ pub fn command(folder: &SqliteFolder, arguments: &[&str]) -> Command {
 }
 
 /// A running server, which is killed when this is dropped.
-pub struct Server {
-    process: Child,
-    errors: PathBuf,
-    /// Where it says it listens.
-    pub operations: String,
-    pub administration: String,
+pub struct Server(Serve);
+
+impl Deref for Server {
+    type Target = Serve;
+
+    fn deref(&self) -> &Serve {
+        &self.0
+    }
 }
 
 impl Server {
@@ -47,25 +51,7 @@ impl Server {
 
     /// Waits until it listens. What it says on standard error goes to a file in `folder`.
     pub fn run(folder: &Path, command: &mut Command) -> Result<Self> {
-        let errors = folder.join("stderr");
-        let log = File::options().create(true).append(true).open(&errors)?;
-        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn()?;
-        let output = process.stdout.take().context("standard output")?;
-        let places = serde_json::Deserializer::from_reader(output).into_iter::<Value>().next();
-        let Some(Ok(places)) = places else {
-            let _ = process.kill();
-            process.wait()?;
-            anyhow::bail!("the server does not start: {}", std::fs::read_to_string(errors)?);
-        };
-        let place = |name: &str| places[name].as_str().map(str::to_owned).context("a place");
-        let (operations, administration) = (place("operations"), place("administration"));
-        let server = Self { process, errors, operations: operations?, administration: administration? };
-        Ok(server)
-    }
-
-    /// What it has said on standard error.
-    pub fn said(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(&self.errors)?)
+        Serve::start(command, folder).map(Self)
     }
 
     pub async fn client(&self) -> Result<Client> {
@@ -74,10 +60,6 @@ impl Server {
 
     pub async fn raw(&self) -> Result<UnixStream> {
         Ok(UnixStream::connect(unix(&self.operations)?).await?)
-    }
-
-    pub fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// Sends it a signal, such as `-TERM`.
@@ -90,18 +72,11 @@ impl Server {
     pub async fn ended(mut self) -> Result<ExitStatus> {
         let mut status = None;
         until("the server ends", SOON, async || {
-            status = self.process.try_wait().ok().flatten();
+            status = self.0.process().try_wait().ok().flatten();
             status.is_some()
         })
         .await?;
         status.context("a status")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,8 +1,12 @@
 //! One open connection to a SQLite file, and the statements that run on it. Everything here blocks.
 
+mod stop;
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -11,6 +15,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
 
+pub use self::stop::Stop;
 use super::codes;
 use super::guard::{self, Guard, host};
 use super::integrity;
@@ -51,65 +56,6 @@ pub(super) enum Role {
 impl Role {
     fn writes(self) -> bool {
         matches!(self, Self::Writer | Self::BulkWriter)
-    }
-}
-
-/// What stops a running statement, looked at by the progress handler.
-pub(super) struct Stop {
-    /// Who has the connection at the moment, as a number that grows with each lease.
-    lease: AtomicU64,
-    /// The lease whose statements are to fail, because nobody wants their results any more. A cancellation that
-    /// comes too late meets another lease, which it does not concern.
-    cancelled: AtomicU64,
-    /// Nanoseconds after `base`; 0 for no deadline.
-    deadline: AtomicU64,
-    /// Whether the statement has begun to commit. SQLite looks here once more when a statement has ended, and would say that it
-    /// was interrupted though it is committed.
-    is_committing: AtomicBool,
-    base: Instant,
-}
-
-impl Stop {
-    fn new() -> Self {
-        let (lease, cancelled, deadline) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
-        Self { lease, cancelled, deadline, is_committing: AtomicBool::new(false), base: Instant::now() }
-    }
-
-    /// The present lease, for [`cancel`](Self::cancel).
-    pub fn lease(&self) -> u64 {
-        self.lease.load(Ordering::Relaxed)
-    }
-
-    /// Makes what this lease runs fail.
-    pub fn cancel(&self, lease: u64) {
-        self.cancelled.store(lease, Ordering::Relaxed);
-    }
-
-    fn end_lease(&self) {
-        self.lease.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn at(&self, deadline: tokio::time::Instant) {
-        let after = deadline.into_std().saturating_duration_since(self.base).as_nanos();
-        self.deadline.store(u64::try_from(after).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-        self.is_committing.store(false, Ordering::Relaxed);
-    }
-
-    fn never(&self) {
-        self.deadline.store(0, Ordering::Relaxed);
-        self.is_committing.store(false, Ordering::Relaxed);
-    }
-
-    fn commits(&self) {
-        self.is_committing.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the running statement is to be interrupted.
-    fn is_due(&self) -> bool {
-        let deadline = self.deadline.load(Ordering::Relaxed);
-        let is_late = || deadline != 0 && self.base.elapsed().as_nanos() >= deadline.into();
-        (self.cancelled.load(Ordering::Relaxed) == self.lease() || is_late())
-            && !self.is_committing.load(Ordering::Relaxed)
     }
 }
 
@@ -500,6 +446,3 @@ impl ToSql for Value {
         }))
     }
 }
-
-#[cfg(test)]
-mod tests;

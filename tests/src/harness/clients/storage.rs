@@ -101,7 +101,7 @@ impl Harness for ClientHarness {
 
     async fn uninitialized(&self) -> Result<Subject, BoxError> {
         let rig = Arc::new(self.rig().await?);
-        rig.program.connect(rig.serve.address(), None, TIMEOUT).await?;
+        rig.program.connect(&rig.serve.operations, None, TIMEOUT).await?;
         let clock = Arc::new(ManualClock::at(NOW));
         let storage = ClientStorage { rig: rig.clone(), clock: clock.clone(), shown: AtomicI64::new(NOW) };
         let lease = Lease { rig: Some(rig), idle: self.idle.clone() };
