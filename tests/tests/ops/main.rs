@@ -2,6 +2,8 @@
 
 mod command;
 mod deploy;
+mod kubelet;
+mod memory;
 mod metrics;
 mod page;
 mod probes;
