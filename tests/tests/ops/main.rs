@@ -1,5 +1,6 @@
 //! What operators see of a storage: probes, metrics and the page, over HTTP, while real things go wrong.
 
+mod collector;
 mod command;
 mod deploy;
 mod kubelet;
@@ -8,3 +9,4 @@ mod metrics;
 mod page;
 mod probes;
 mod rig;
+mod traces;
