@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cofferdam::config::{DatabaseConfig, MirrorConfig, OnUnavailable, Place, SpoolConfig, format_duration, misspelt};
-use cofferdam::files::{Whereabouts, marks_beside};
+use cofferdam::config::{MirrorConfig, OnUnavailable, SpoolConfig, format_duration, misspelt};
+use cofferdam::files::marks_beside;
+use cofferdam::ops::json;
 use cofferdam::resilience::Status;
 use cofferdam::resilience::spool::{SpoolContent, inspect};
 use cofferdam::sql::sqlite::remark_on_log;
@@ -102,7 +103,7 @@ impl Check {
             Err(failure) => {
                 let failure = failure.in_one_line();
                 if self.json {
-                    let database = open::config_for_check().ok().map(|config| place_json(&config.database));
+                    let database = open::config_for_check().ok().map(|config| json::place(config.database.place()));
                     output::print_json(&json!({ "ok": false, "database": database, "error": failure.json() }))?;
                 }
                 Err(failure)
@@ -276,14 +277,14 @@ impl Report {
             "plugin": {
                 "name": backend.name,
                 "version": backend.version,
-                "path": plugin.origin.path().map(Path::to_string_lossy),
+                "path": plugin.origin.path().map(json::file),
                 "embedded": plugin.origin.path().is_none(),
                 "sha256": plugin.sha256,
             },
             "server": database.map(|database| json!({
                 "engine": database.server.engine.name(), "version": database.server.version,
             })),
-            "database": place_json(&self.storage.storage().config().database),
+            "database": json::place(self.storage.storage().config().database.place()),
             "made": database.and_then(|database| database.made).map(|made| match made {
                 Made::File => "file",
                 Made::Tables => "tables",
@@ -295,16 +296,8 @@ impl Report {
             }),
             "schema_version": database.and_then(|database| database.schema_version),
             "remarks": database.map(|database| &database.remarks),
-            "breaker": {
-                "state": breaker.state.name(),
-                "failures": breaker.failures,
-                "opened": breaker.opened,
-                "next_probe_seconds": seconds(breaker.next_probe),
-            },
-            "pool": storage.pool.map(|pool| json!({
-                "max": pool.max, "open": pool.open, "idle": pool.idle, "waiting": pool.waiting,
-                "groups": pool.groups, "grouped": pool.grouped,
-            })),
+            "breaker": json::breaker(breaker),
+            "pool": storage.pool.as_ref().map(json::pool),
             "spool": self.spool.as_ref().map(|(path, content)| spool::summary(path, content)),
             "mirror": self.mirror.as_ref().map(|mirror| json!({
                 "name": mirror.name,
@@ -312,12 +305,11 @@ impl Report {
                 "error": mirror.health.as_ref().err().map(Failure::json),
                 "waiting": mirror.waiting,
             })),
-            "last_error": last_error.as_ref().map(|last| json!({
-                "kind": last.error.kind().name(),
-                "code": last.error.code(),
-                "message": last.error.message(),
-                "seconds_ago": last.age.as_secs_f64(),
-            })),
+            "last_error": last_error.as_ref().map(|last| {
+                let mut error = json::error(&last.error);
+                error["seconds_ago"] = json!(last.age.as_secs_f64());
+                error
+            }),
             "plugin_restarts": storage.discards.total(),
             "seconds": {
                 "load": self.load.as_secs_f64(),
@@ -325,16 +317,6 @@ impl Report {
                 "health": seconds(database.map(|database| database.health)),
             },
         })
-    }
-}
-
-/// Where a database is, for scripts.
-fn place_json(database: &DatabaseConfig) -> Value {
-    match database.place() {
-        Place::File(path) => json!({ "path": Whereabouts::of(path).path().to_string_lossy() }),
-        Place::Server { database, hosts } => json!({
-            "hosts": hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": database,
-        }),
     }
 }
 

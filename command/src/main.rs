@@ -12,6 +12,7 @@ mod failure;
 mod generate;
 mod import;
 mod integrity;
+mod log;
 mod machine;
 mod migrate;
 mod open;
@@ -27,16 +28,15 @@ mod status;
 mod terminal;
 mod thread;
 
-use std::io::IsTerminal;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use cofferdam::config::VARIABLES;
-use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
+use crate::log::Log;
 use crate::signals::Signals;
 
 /// Operate a chat bot's state in SQLite or MySQL, through a sandboxed storage plugin.
@@ -132,7 +132,7 @@ fn cli() -> clap::Command {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    log_to_stderr()?;
+    let log = if matches!(cli.command, Command::Serve(_)) { Log::lines_and_traces()? } else { Log::lines()? };
     machine::examine()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     // Those for which throughput counts have one for each core.
@@ -151,27 +151,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::from(error).while_doing("the asynchronous runtime does not start"))?;
     machine::reserve_thread(&runtime)?;
-    let result = runtime.block_on(async { cli.command.run(&mut Signals::listen()?).await });
+    let result = runtime.block_on(log.during(async { cli.command.run(&mut Signals::listen()?).await }));
     // A component that is still being compiled, or a read of standard input, must not hold up the end.
     runtime.shutdown_background();
     result
-}
-
-fn log_to_stderr() -> Result<(), Failure> {
-    let (name, filter) = ["COFFERDAM_LOG", "RUST_LOG"]
-        .into_iter()
-        .find_map(|name| Some((name, std::env::var(name).ok().filter(|filter| !filter.is_empty())?)))
-        .unwrap_or(("COFFERDAM_LOG", "warn".into()));
-    let filter = EnvFilter::try_new(&filter).map_err(|error| {
-        Failure::usage(format!("{name} is {filter:?}: {error}; use for example warn, info or cofferdam=debug"))
-    })?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| machine::Stderr)
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
-    Ok(())
 }
 
 fn long_help() -> String {

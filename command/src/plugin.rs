@@ -1,9 +1,10 @@
 //! `cofferdam plugin`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use cofferdam::files::FileUse;
+use cofferdam::ops::json;
 use cofferdam::{plugin, threads};
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl Inspect {
             inspected.await.map_err(|error| Failure::failed(format!("inspecting the plugin failed: {error}")))??;
         if self.json {
             return output::print_json(&json!({
-                "path": inspection.origin.path().map(Path::to_string_lossy),
+                "path": inspection.origin.path().map(json::file),
                 "embedded": inspection.origin.path().is_none(),
                 "size": inspection.size,
                 "sha256": inspection.sha256,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use cofferdam::config::{OnUnavailable, SpoolConfig};
 use cofferdam::files::FileUse;
+use cofferdam::ops::json;
 use cofferdam::resilience::SpoolStatus;
 use cofferdam::resilience::spool::{SpoolContent, SpoolEntry, SpooledWrite, inspect};
 use cofferdam::{ErrorKind, ResilientStorage, StorageService};
@@ -116,7 +117,7 @@ fn look(path: &Path) -> Result<SpoolContent, Failure> {
 /// What `status` and `check` say of a spool in JSON.
 pub fn summary(path: &Path, content: &SpoolContent) -> Value {
     json!({
-        "file": path.to_string_lossy(),
+        "file": json::file(path),
         "waiting": content.entries.len(),
         "oldest_seconds": oldest_seconds(content),
         "rejected": content.rejected.len(),

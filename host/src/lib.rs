@@ -57,11 +57,13 @@
 //! - [`migrate`]: migration of all rows to another database, exact, resumable and with a rollback.
 //! - [`plugin`]: components, their limits, and why one cannot be used.
 //! - [`sql`]: the connection pools from which backends borrow.
+//! - `traces`: spans of operations for a collector of OpenTelemetry's; needs the feature of that name.
 //!
 //! # Observability
 //!
 //! The library reports to [`tracing`](https://docs.rs/tracing). Each operation has a span `storage` at level debug, with its
-//! name, backend, rows, outcome and duration in microseconds, and never with values or secrets. Output of a backend is logged
+//! name, backend, rows, outcome and duration in microseconds, and never with values or secrets. Those of a [`ResilientStorage`]
+//! are in a span `operation`, with the names that OpenTelemetry gives what a client of a database does. Output of a backend is logged
 //! at level info, its failures at warn and error.
 #![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
@@ -82,6 +84,8 @@ pub mod plugin;
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
 pub mod sql;
+#[cfg(feature = "traces")]
+pub mod traces;
 
 mod engines;
 mod error;

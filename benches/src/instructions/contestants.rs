@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam::plugin::Limits;
-use cofferdam::{MessageState, Storage, StorageService, TransferService};
+use cofferdam::{MessageState, ResilientStorage, Storage, StorageService, TransferService};
 use cofferdam_tests::harness::storage::sqlite_config;
 use rusqlite::Connection;
 use tokio::runtime::Runtime;
@@ -60,24 +60,39 @@ fn check(found: Option<MessageState>, expected: &MessageState) -> Result<()> {
     Ok(())
 }
 
-/// The plugin, through the service that a bot uses.
-pub struct Plugin {
+/// The plugin, through one of the services that a bot uses.
+pub struct Plugin<S> {
     runtime: Runtime,
-    storage: Storage,
+    storage: S,
 }
 
-impl Plugin {
+impl Plugin<Storage> {
     pub fn open(path: &Path) -> Result<Self> {
+        Self::over(Storage::builder(sqlite_config(path)).limits(limits()).build()?)
+    }
+}
+
+impl Plugin<ResilientStorage> {
+    /// With all that is done for a bot, and with metrics.
+    pub fn resilient(path: &Path) -> Result<Self> {
+        Self::over(ResilientStorage::builder(sqlite_config(path)).limits(limits()).build()?)
+    }
+}
+
+fn limits() -> Limits {
+    Limits { instances: INSTANCES, ..Limits::standard() }
+}
+
+impl<S: StorageService> Plugin<S> {
+    fn over(storage: S) -> Result<Self> {
         // One thread, so that the order of everything repeats.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let limits = Limits { instances: INSTANCES, ..Limits::standard() };
-        let storage = Storage::builder(sqlite_config(path)).limits(limits).build()?;
         runtime.block_on(storage.initialize())?;
         Ok(Self { runtime, storage })
     }
 }
 
-impl Contestant for Plugin {
+impl<S: StorageService> Contestant for Plugin<S> {
     fn get(&mut self, state: &MessageState) -> Result<()> {
         let get = self.storage.get_message_state(&state.channel_id, state.thread_id.as_deref());
         check(self.runtime.block_on(get)?, state)

@@ -60,6 +60,7 @@ fn measure(folder: &Path, operation: &str, contestant: &str) -> Result<usize> {
     let mut contestant: Box<dyn Contestant> = match contestant {
         "rusqlite" => Box::new(Rusqlite::open(&copy.database())?),
         "plugin" => Box::new(Plugin::open(&copy.database())?),
+        "bot" => Box::new(Plugin::resilient(&copy.database())?),
         _ => bail!("there is no contestant {contestant}"),
     };
     let mut row = 0;

@@ -1,8 +1,8 @@
 //! What is printed in the end.
 
-use std::path::Path;
 use std::time::Duration;
 
+use cofferdam::ops::json;
 use serde_json::{Value, json};
 
 use super::Bench;
@@ -78,7 +78,7 @@ pub fn json(bench: &Bench, contestants: &[Contestant]) -> Result<Value, Failure>
         let mut entry = json!({
             "name": contestant.name,
             "plugin": {
-                "path": plugin.origin.path().map(Path::to_string_lossy),
+                "path": plugin.origin.path().map(json::file),
                 "embedded": plugin.origin.path().is_none(),
                 "sha256": plugin.sha256,
                 "name": backend.name,

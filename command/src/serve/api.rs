@@ -1,6 +1,6 @@
 //! Which path leads where.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
@@ -24,6 +24,12 @@ fn routes() -> [Route; 9] {
         (lifecycle::CLOSE, post(lifecycle::close)),
         ("/v1/openapi.json", get(openapi::get)),
     ]
+}
+
+/// Whether a path is one of them.
+pub fn is_route(path: &str) -> bool {
+    static PATHS: LazyLock<Vec<&str>> = LazyLock::new(|| routes().into_iter().map(|route| route.0).collect());
+    PATHS.contains(&path)
 }
 
 /// The operations.

@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cofferdam::resilience::Readiness;
-use cofferdam::{Error, ResilientStorage};
+use cofferdam::{Error, ErrorKind, ResilientStorage};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
@@ -52,6 +52,13 @@ impl App {
 
     /// What the client is told of an error of the storage.
     pub fn problem(&self, error: Error) -> Problem {
+        // It serves from `initialize` on, so that this comes after `close`. Another process takes its place in a moment, as a rule.
+        if error.kind() == ErrorKind::NotInitialized {
+            return Problem::new(
+                Kind::Storage(ErrorKind::Unavailable),
+                "the server is stopping: try again in a moment",
+            );
+        }
         Problem::of_storage(&error, error.is_retryable().then(|| self.next_probe()).flatten())
     }
 

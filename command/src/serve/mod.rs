@@ -21,6 +21,7 @@ mod socket;
 mod states;
 mod stream;
 mod token;
+mod trace;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

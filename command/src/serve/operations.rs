@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::app::{App, Deadline};
 use super::connection::Handle;
 use super::problem::{Kind, Problem};
-use super::{api, lifecycle, request_id};
+use super::{api, lifecycle, request_id, trace};
 
 /// How long a client waits.
 const TIMEOUT: HeaderName = HeaderName::from_static("cofferdam-timeout");
@@ -67,14 +67,16 @@ impl Handle for Operations {
         let span = tracing::warn_span!("request", id = request_id::text(&id));
         let told = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Instant::now()));
+        let trace = trace::of_request(&span, &request);
         async {
-            let mut response = match self.answer(request).await {
+            let mut response = match self.answer(request).instrument(trace.clone()).await {
                 Ok(mut response) => match response.extensions_mut().remove::<Problem>() {
                     Some(problem) => refused(&problem, request_id::text(&id), response.headers_mut()),
                     None => response,
                 },
                 Err(problem) => refused(&problem, request_id::text(&id), &mut HeaderMap::new()),
             };
+            trace::end(&trace, response.status());
             if let Some((method, path, start)) = told {
                 let microseconds = start.elapsed().as_micros() as u64;
                 tracing::debug!(%method, ?path, status = response.status().as_u16(), microseconds, "answered");

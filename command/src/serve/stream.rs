@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout_at;
+use tracing::{Instrument, Span};
 
 use super::app::{App, Deadline};
 use super::problem::{Kind, Problem};
@@ -47,6 +48,8 @@ struct Lines<P: Pages> {
     after: Option<P::Key>,
     rows: u64,
     is_over: bool,
+    /// That of the request, which has been answered when the pages are read.
+    span: Span,
 }
 
 /// Answers with the whole list. What fails before the first line is an ordinary problem; later it is the last line.
@@ -57,7 +60,8 @@ pub async fn answer<P: Pages>(
     request_id: &str,
 ) -> Result<Response, Problem> {
     let request_id = request_id.to_owned();
-    let mut lines = Lines { app, pages, deadline, request_id, first: None, after: None, rows: 0, is_over: false };
+    let (first, after, rows, is_over, span) = (None, None, 0, false, Span::current());
+    let mut lines = Lines { app, pages, deadline, request_id, first, after, rows, is_over, span };
     lines.first = Some(lines.page().await?);
     let body = Body::from_stream(stream::unfold(lines, |lines| async { lines.next().await }));
     Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"))], body).into_response())
@@ -81,7 +85,7 @@ impl<P: Pages> Lines<P> {
         while text.is_empty() && !self.is_over {
             let page = match self.first.take() {
                 Some(page) => Ok(page),
-                None => self.page().await,
+                None => self.page().instrument(self.span.clone()).await,
             };
             match page {
                 Ok(page) => {

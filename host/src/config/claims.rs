@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{Config, ConfigError, Origin, Spec, VARIABLES, variable_named};
 use crate::files::{FilePath, FileUse, Whereabouts, of_spool, of_sqlite};
 
+/// The variable of the file that the last good plugin is in.
+const LAST_GOOD: &str = "COFFERDAM_LAST_GOOD_PLUGIN";
+
 /// Files that a configuration uses for one thing.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -39,13 +42,14 @@ pub fn claims_of(lookup: &dyn Fn(&str) -> Option<OsString>) -> Vec<Claim> {
     let databases = [("DATABASE_PATH", database), ("COFFERDAM_MIRROR", mirror)];
     let databases = databases.into_iter().filter_map(|(name, path)| Some(Claim::written(name, of_sqlite(&path?))));
     let spool = path("COFFERDAM_SPOOL").map(|path| Claim::written("COFFERDAM_SPOOL", of_spool(&path)));
+    let last_good = path(LAST_GOOD).map(|path| Claim::written(LAST_GOOD, vec![path]));
     // Of every engine: passwords and authorities.
     let is_read = |name: &&str| {
         name.ends_with("_FILE") || name.ends_with("_CA") || ["COFFERDAM_PLUGIN", "COFFERDAM_PLUGINS"].contains(name)
     };
     let read = VARIABLES.iter().map(|variable| variable.name).filter(is_read);
     let read = read.filter_map(|name| Some(Claim::read(name, path(name)?)));
-    databases.chain(spool).chain(read).collect()
+    databases.chain(spool).chain(last_good).chain(read).collect()
 }
 
 /// The variable that names this file already, by whatever name.
@@ -62,6 +66,7 @@ impl Config {
         if let Some(spool) = &self.resilience.spool {
             claims.push(Claim::written("COFFERDAM_SPOOL", of_spool(&spool.path)));
         }
+        claims.extend(self.last_good_plugin.iter().map(|path| Claim::written(LAST_GOOD, vec![path.clone()])));
         if let Some(mirror) = &self.mirror {
             claims.extend(mirror.config.database.claims().into_iter().filter_map(|claim| match claim.variable {
                 _ if claim.is_written => Some(Claim { variable: "COFFERDAM_MIRROR", ..claim }),

@@ -1,4 +1,4 @@
-//! The configuration. [`Config::from_env`] is the only reader of the environment.
+//! The configuration: what is read of the environment. [`Config::from_env`] reads all but the variables of OpenTelemetry.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ mod duration;
 mod locate;
 mod mirror;
 mod mysql;
+#[cfg(feature = "traces")]
+mod otlp;
 mod place;
 mod read;
 mod resilience;
@@ -27,6 +29,8 @@ pub use self::resilience::{BreakerConfig, OnUnavailable, ResilienceConfig, Retry
 pub use duration::{format_duration, parse_duration};
 pub use locate::{Embedded, Origin, PluginNotFound};
 pub use mysql::{HostPolicy, HostPort, MysqlConfig, Tls, TlsMode};
+#[cfg(feature = "traces")]
+pub(crate) use otlp::Collector;
 pub use place::Place;
 pub(crate) use read::mysql::read_password;
 pub(crate) use spec::Passwords;
@@ -43,6 +47,9 @@ pub struct Config {
     pub plugin: PluginSource,
     /// The SHA-256 that the component must have, in hexadecimal.
     pub plugin_sha256: Option<String>,
+    /// A file that keeps a copy of the plugin that worked last, for a start of a
+    /// [`ResilientStorage`](crate::ResilientStorage) with one that cannot be used; `None` fails such a start.
+    pub last_good_plugin: Option<PathBuf>,
     /// The folder for compiled code; `None` compiles at every start.
     pub cache: Option<PathBuf>,
     /// The connection pool.

@@ -58,6 +58,7 @@ impl Config {
             database: reader.database(),
             plugin: reader.plugin(),
             plugin_sha256: reader.plugin_sha256(),
+            last_good_plugin: reader.path("COFFERDAM_LAST_GOOD_PLUGIN", FileUse::Output),
             cache: reader.cache(),
             pool: reader.pool(),
             timeouts: reader.timeouts(),

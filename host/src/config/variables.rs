@@ -143,6 +143,12 @@ pub static VARIABLES: &[Variable] = &[
         "the SHA-256 that the component must have, embedded or not, 64 hexadecimal digits",
     ),
     variable(
+        "COFFERDAM_LAST_GOOD_PLUGIN",
+        "(off)",
+        "a file that keeps a copy of the component that worked last; a bot or `serve` whose component cannot be used starts with that \
+         one; each host needs its own",
+    ),
+    variable(
         "COFFERDAM_CACHE",
         "($XDG_CACHE_HOME/cofferdam/compiled or $HOME/.cache/cofferdam/compiled)",
         "the folder for compiled components, or `off`",

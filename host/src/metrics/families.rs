@@ -45,6 +45,7 @@ impl<'a> Families<'a> {
         let causes = [("given-up", given_up), ("trap", trapped), ("limit", at_limit), ("left-behind", left_behind)];
         self.numbers(&list::DISCARDED, "cause", &causes)?;
         self.number(&list::PAUSED, u64::from(status.storage.paused.is_some()))?;
+        self.number(&list::STANDS_IN, u64::from(status.storage.plugin.stands_in.is_some()))?;
         let (cached, compiled) = plugin::loads();
         self.numbers(&list::COMPILATIONS, "code", &[("cached", cached), ("compiled", compiled)])?;
         let swaps = &status.storage.swaps;

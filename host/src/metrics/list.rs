@@ -75,6 +75,7 @@ metrics! {
     DISCARDED Counter "cofferdam_instances_discarded_total" ["cause"]
         "Instances thrown away after an operation: given-up (deadline or cancellation), trap, limit, or left-behind";
     PAUSED Gauge "cofferdam_plugin_paused" [] "1 while the plugin is left alone after failures in a row";
+    STANDS_IN Gauge "cofferdam_plugin_stands_in" [] "1 while the last good plugin answers instead of the configured one, which could not be used";
     COMPILATIONS Counter "cofferdam_plugin_loads_total" ["code"] "Plugins loaded by this process: from the cache, or compiled";
 
     SWAPS Counter "cofferdam_plugin_swaps_total" ["result"] "Swaps of the plugin: swapped, refused, or swapped-back";

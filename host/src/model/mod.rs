@@ -2,9 +2,11 @@
 
 mod backend;
 pub(crate) mod migration;
+mod operation;
 pub(crate) mod packed;
 
 pub use self::backend::{Description, Discards, Limits};
+pub use self::operation::Operation;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The greatest number of characters in a channel, thread, message or user id.

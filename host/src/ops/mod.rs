@@ -26,6 +26,7 @@
 
 mod history;
 mod html;
+pub mod json;
 mod page;
 mod parts;
 mod picture;

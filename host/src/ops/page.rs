@@ -65,20 +65,23 @@ fn troubles(page: &mut String, parts: &[Part]) {
             part.name,
             part.standing.name(),
             Text(&part.reason),
-            advice(part.name)
+            advice(part)
         );
     }
     page.push_str("</section>\n");
 }
 
-fn advice(part: &str) -> &'static str {
-    match part {
+fn advice(part: &Part) -> &'static str {
+    match part.name {
         "storage" => {
             "A bot initialises its storage when it starts, and the storage then tries again by itself: look at the database."
         }
         "database" => {
             "Nothing has to be done here once the database is back: it is probed all the time, and the spool is replayed. Check that \
              the server or the file is there, and that the account and its password are right."
+        }
+        "plugin" if part.standing == Standing::Degraded => {
+            "The configured backend could not be loaded at the start. Mend its file, and let it answer with `cofferdam plugin swap`."
         }
         "plugin" => {
             "The backend failed, and is tried again by itself. Its last failure is above; an older build can be put in its place."

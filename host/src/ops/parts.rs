@@ -102,9 +102,11 @@ fn database(status: &Status, away: Standing) -> Part {
 }
 
 fn plugin(status: &Status) -> Part {
-    let (standing, reason) = match &status.storage.paused {
-        None => (Standing::Ok, "works".to_owned()),
-        Some(pause) => {
+    let stands_in = status.storage.plugin.stands_in.as_deref();
+    let (standing, reason) = match (&status.storage.paused, stands_in) {
+        (None, None) => (Standing::Ok, "works".to_owned()),
+        (None, Some(why)) => (Standing::Degraded, format!("the last good one answers: {}", one_line(why))),
+        (Some(pause), _) => {
             let left = age(pause.left + Duration::from_secs(1));
             (Standing::Failed, format!("paused after failures, tried again within {left}: {}", one_line(&pause.reason)))
         }

@@ -2,12 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::json::{breaker, error, file, origin, place, pool};
 use super::parts::{are_ready, parts};
-use crate::config::Place;
-use crate::error::Error;
-use crate::resilience::SwapsStatus;
-use crate::resilience::{BreakerStatus, MirrorStatus, ResilientStorage, SpoolStatus};
-use crate::sql::PoolStatus;
+use crate::resilience::{MirrorStatus, ResilientStorage, SpoolStatus, SwapsStatus};
 
 /// The status of a storage as JSON: what `/status.json` answers. Fields are added, and none of these changes its meaning.
 /// Durations are in seconds.
@@ -31,7 +28,7 @@ pub fn status_json(storage: &ResilientStorage, ready_while_unavailable: bool) ->
             "version": backend.version,
             "engine": backend.engine.name(),
             "schema_version": backend.schema_version,
-            "origin": plugin.origin.to_string(),
+            "origin": origin(&plugin.origin),
             "sha256": plugin.sha256,
             "contract": plugin.contract,
             "instances": status.storage.instances,
@@ -44,10 +41,11 @@ pub fn status_json(storage: &ResilientStorage, ready_while_unavailable: bool) ->
             },
             "since": status.storage.plugin.since,
             "on_trial": status.storage.plugin.on_trial,
+            "stands_in": status.storage.plugin.stands_in,
             "swaps": swaps(&status.storage.swaps),
             "paused_seconds": status.storage.paused.as_ref().map(|pause| pause.left.as_secs_f64()),
         },
-        "database": database(storage),
+        "database": place(storage.storage().config().database.place()),
         "breaker": breaker(&status.breaker),
         "pool": status.storage.pool.as_ref().map(pool),
         "spool": status.spool.as_ref().map(spool),
@@ -61,15 +59,6 @@ pub fn status_json(storage: &ResilientStorage, ready_while_unavailable: bool) ->
     })
 }
 
-fn database(storage: &ResilientStorage) -> Value {
-    match storage.storage().config().database.place() {
-        Place::File(path) => json!({ "path": path.to_string_lossy() }),
-        Place::Server { database, hosts } => json!({
-            "hosts": hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), "name": database,
-        }),
-    }
-}
-
 fn swaps(swaps: &SwapsStatus) -> Value {
     json!({
         "swapped": swaps.swapped,
@@ -81,7 +70,7 @@ fn swaps(swaps: &SwapsStatus) -> Value {
             "took_seconds": last.took.as_secs_f64(),
             "from": format!("{} {}", last.from.name, last.from.version),
             "from_sha256": last.from.sha256,
-            "to": last.to.to_string(),
+            "to": origin(&last.to),
             "to_sha256": last.to_sha256,
             "outcome": last.outcome.name(),
             "reason": last.outcome.reason(),
@@ -89,40 +78,9 @@ fn swaps(swaps: &SwapsStatus) -> Value {
     })
 }
 
-fn error(error: &Error) -> Value {
-    json!({
-        "kind": error.kind().name(),
-        "code": error.code(),
-        "message": error.message(),
-        "retryable": error.is_retryable(),
-    })
-}
-
-fn breaker(breaker: &BreakerStatus) -> Value {
-    json!({
-        "state": breaker.state.name(),
-        "failures": breaker.failures,
-        "opened": breaker.opened,
-        "since_seconds": breaker.since.map(|since| since.as_secs_f64()),
-        "next_probe_seconds": breaker.next_probe.map(|next| next.as_secs_f64()),
-    })
-}
-
-fn pool(pool: &PoolStatus) -> Value {
-    json!({
-        "max": pool.max,
-        "open": pool.open,
-        "idle": pool.idle,
-        "waiting": pool.waiting,
-        "opened": pool.opened,
-        "groups": pool.groups,
-        "grouped": pool.grouped,
-    })
-}
-
 fn spool(spool: &SpoolStatus) -> Value {
     json!({
-        "path": spool.path.to_string_lossy(),
+        "path": file(&spool.path),
         "waiting": spool.depth,
         "limit": spool.limit,
         "oldest_seconds": spool.oldest.map(|oldest| oldest.as_secs_f64()),
@@ -130,7 +88,7 @@ fn spool(spool: &SpoolStatus) -> Value {
         "superseded": spool.superseded,
         "refused": spool.rejected,
         "paused": spool.paused.as_ref().map(error),
-        "damaged": spool.damaged.as_ref().map(|path| path.to_string_lossy()),
+        "damaged": spool.damaged.as_ref().map(|path| file(path)),
         "unreadable": spool.unreadable,
     })
 }

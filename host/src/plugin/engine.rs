@@ -171,6 +171,9 @@ fn pooling(limits: &Limits, shares: usize) -> Config {
         .max_tables_per_component(TABLES_PER_COMPONENT)
         .table_elements(limits.table_elements)
         .total_stacks(slots)
+        // One that was used goes before one that never was, also for other code: each swap brings such, and would otherwise use
+        // another slot until all of them are resident.
+        .max_unused_warm_slots(0)
         // A returned slot keeps this much resident instead of giving every page back to the kernel.
         .linear_memory_keep_resident(256 << 10)
         .async_stack_keep_resident(32 << 10);

@@ -42,6 +42,16 @@ struct Inner {
 struct Trial {
     operations: u32,
     failures: u32,
+    /// The reason of the last one.
+    last: String,
+}
+
+impl Trial {
+    fn failed(&mut self, reason: &str) {
+        self.operations = self.operations.saturating_add(1);
+        self.failures = self.failures.saturating_add(1);
+        reason.clone_into(&mut self.last);
+    }
 }
 
 /// How a trial stands.
@@ -90,8 +100,7 @@ impl Failures {
         let mut inner = lock(&self.inner);
         inner.in_a_row = inner.in_a_row.saturating_add(1);
         if let Some(trial) = &mut inner.trial {
-            trial.operations = trial.operations.saturating_add(1);
-            trial.failures = trial.failures.saturating_add(1);
+            trial.failed(&reason);
         }
         self.noted.store(true, Ordering::Relaxed);
         if let Some(beyond) = inner.in_a_row.checked_sub(FAILURES_BEFORE_PAUSE) {
@@ -102,6 +111,19 @@ impl Failures {
         let error = Error::new(ErrorKind::Internal, format!("plugin {plugin} failed: {reason}"));
         inner.last = reason;
         error
+    }
+
+    /// Counts what is no failure at other times, where there is a trial: an operation that hung, or a mistake that the plugin itself
+    /// reports.
+    pub fn disappointed(&self, plugin: &str, reason: impl FnOnce() -> String) {
+        if !self.noted.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some(trial) = &mut lock(&self.inner).trial {
+            let reason = reason();
+            tracing::warn!(backend = plugin, reason, "the plugin on trial failed");
+            trial.failed(&reason);
+        }
     }
 
     /// Counts a success, where that matters.
@@ -136,10 +158,9 @@ impl Failures {
             return None;
         }
         let inner = lock(&self.inner);
-        inner.trial.as_ref().map(|Trial { operations, failures }| match (*operations, *failures) {
+        inner.trial.as_ref().map(|Trial { operations, failures, last }| match (*operations, *failures) {
             (operations, failures @ TRIAL_FAILURES..) => Verdict::Failed(format!(
-                "it failed in {failures} of its first {operations} operations, the last time because {}",
-                inner.last
+                "it failed in {failures} of its first {operations} operations, the last time because {last}"
             )),
             (TRIAL.., _) => Verdict::Passed,
             _ => Verdict::Open,
@@ -175,6 +196,19 @@ mod tests {
         failures.acquit();
         failures.succeeded();
         assert_eq!(failures.verdict(), None);
+    }
+
+    #[test]
+    fn what_counts_only_in_a_trial_pauses_nothing() {
+        let failures = Failures::default();
+        failures.disappointed("p", || unreachable!("there is no trial"));
+        failures.start_over(true);
+        for _ in 0..FAILURES_BEFORE_PAUSE {
+            failures.disappointed("p", || "it hung".into());
+        }
+        assert!(failures.check("p").is_ok() && failures.pause().is_none());
+        let reason = "it failed in 5 of its first 5 operations, the last time because it hung";
+        assert_eq!(failures.verdict(), Some(Verdict::Failed(reason.into())));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-use std::sync::{Arc, Weak};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,11 +15,12 @@ use super::inspect::{Contents, Inspection};
 use super::load::{self, Loaded, Setup};
 use super::state::{HostState, excess, reason};
 use crate::clock::Clock;
+use crate::config::format_duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limit;
 use crate::model::{Description, Limits};
 use crate::sql::Database;
-use crate::threads;
+use crate::threads::{self, lock};
 use crate::wall::bindings::{Plugin, PluginPre};
 
 /// By how much host functions end before the operation that called them, so that the guest can still say what
@@ -44,6 +46,8 @@ pub(crate) struct Instances {
     permits: Semaphore,
     account: Arc<Account>,
     failures: Failures,
+    /// The component, until somebody takes it.
+    component: Mutex<Option<Cow<'static, [u8]>>>,
 }
 
 pub(super) struct Instance {
@@ -65,7 +69,7 @@ pub(crate) struct Entry<'a> {
 impl Instances {
     /// Compiles a component, makes a first instance of it and asks it what it is. Blocks.
     pub(crate) fn load(contents: Contents, setup: Setup<'_>) -> Result<Self, PluginError> {
-        let Loaded { engine, plugin, inspection, description, name, first } = load::load(contents, &setup)?;
+        let Loaded { engine, plugin, inspection, description, name, first, component } = load::load(contents, &setup)?;
         let Setup { limits, clock, account, .. } = setup;
         let idle = Arc::new(Idle::default());
         if let Some(first) = first {
@@ -86,6 +90,7 @@ impl Instances {
             limits,
             name,
             clock,
+            component: Mutex::new(component),
         })
     }
 
@@ -103,6 +108,11 @@ impl Instances {
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// The component, if it was to be kept and was not taken yet.
+    pub(crate) fn take_component(&self) -> Option<Cow<'static, [u8]>> {
+        lock(&self.component).take()
     }
 
     pub(crate) fn existing(&self) -> usize {
@@ -146,6 +156,11 @@ impl Instances {
     /// Notes that the plugin broke the contract by what it answered, and makes it an error.
     pub(crate) fn blame(&self, reason: String) -> Error {
         self.failures.failed(&self.name, reason)
+    }
+
+    /// Counts a mistake that the plugin itself reports, where it is on trial: one of the database's has another kind.
+    pub(crate) fn disappointed(&self, error: &Error) {
+        self.failures.disappointed(&self.name, || format!("it reported a mistake of its own: {}", error.message()));
     }
 
     /// Waits until no operation runs; none begins until the answer is dropped. `None` where some still ran at the deadline.
@@ -314,6 +329,12 @@ impl Drop for Lease<'_> {
         if self.fate == Fate::Kept {
             self.instances.idle.put(instance);
         } else {
+            if self.fate == Fate::GivenUp
+                && let Some(lasted) = instance.store.data().meter.hung()
+            {
+                let reason = || format!("it hung for {}", format_duration(lasted));
+                self.instances.failures.disappointed(&self.instances.name, reason);
+            }
             self.instances.idle.gone();
             self.instances.account.add(self.fate);
         }

@@ -1,5 +1,6 @@
 //! Makes instances of a component: compiles it, and asks a first instance what it is.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub(crate) struct Setup<'a> {
     /// Counts what instances cost.
     pub(crate) account: Arc<Account>,
     pub(crate) pace: Pace,
+    /// Whether the component itself is kept until somebody takes it.
+    pub(crate) keep: bool,
 }
 
 /// Who else is there while a component is loaded.
@@ -57,17 +60,20 @@ pub(super) struct Loaded {
     pub name: Arc<str>,
     /// The instance that was asked, unless it was to hurry.
     pub first: Option<Box<Instance>>,
+    /// The component, if it is to be kept.
+    pub component: Option<Cow<'static, [u8]>>,
 }
 
 pub(super) fn load(contents: Contents, setup: &Setup<'_>) -> Result<Loaded, PluginError> {
-    let Setup { cache, limits, clock, account, pace } = setup;
+    let Setup { cache, limits, clock, account, pace, keep } = setup;
     let engine = Engine::shared(limits)?;
     let processors = match pace {
         Pace::Alone => Processors::All,
         Pace::BesideWork => Processors::Half,
     };
     let plugin = component::compile(&engine, &contents, *cache, processors)?;
-    let inspection = contents.inspection;
+    let Contents { inspection, bytes } = contents;
+    let component = keep.then_some(bytes);
     let name: Arc<str> = inspection.origin.name().into();
     let hurried = Limits { compute: limits.compute.min(DESCRIBE), ..*limits };
     let in_hurry = *pace == Pace::BesideWork && hurried != *limits;
@@ -121,7 +127,7 @@ pub(super) fn load(contents: Contents, setup: &Setup<'_>) -> Result<Loaded, Plug
         }
     }
     let first = (!in_hurry).then(|| Box::new(Instance { plugin: first, store }));
-    Ok(Loaded { engine, plugin, inspection, description, name, first })
+    Ok(Loaded { engine, plugin, inspection, description, name, first, component })
 }
 
 /// Whether a text may stand for a plugin in logs and on a terminal.

@@ -7,6 +7,7 @@
 //! - `load` makes instances of a component and asks what it is.
 //! - `instances` lends instances to operations and throws away those that failed, `idle` keeps them for the next call, and
 //!   `account` counts what they cost, `failures` decides whether a plugin is paused, and whether it stands its trial.
+//! - `last_good` keeps a copy of a component that worked.
 
 mod account;
 mod cache;
@@ -17,6 +18,7 @@ mod failures;
 mod idle;
 mod inspect;
 mod instances;
+pub(crate) mod last_good;
 mod load;
 mod output;
 mod state;
@@ -39,7 +41,7 @@ pub use crate::model::Limits;
 pub fn describe(origin: impl Into<Origin>) -> Result<Description, PluginError> {
     let limits = Limits { instances: 1, ..Limits::standard() };
     let (clock, account) = (Arc::new(SystemClock), Arc::default());
-    let setup = Setup { cache: None, limits, clock, account, pace: Pace::Alone };
+    let setup = Setup { cache: None, limits, clock, account, pace: Pace::Alone, keep: false };
     let instances = Instances::load(Contents::read(origin.into())?, setup)?;
     Ok(Description::clone(instances.description()))
 }

@@ -40,7 +40,6 @@ use tokio::time::Instant;
 use self::breaker::Breaker;
 pub use self::breaker::{BreakerState, BreakerStatus};
 use self::mirror::{Mirror, ShadowRead};
-pub use self::observe::Operation;
 #[cfg(feature = "metrics")]
 pub use self::observe::{Observed, Outcome};
 pub use self::pages::Page;
@@ -52,6 +51,7 @@ use self::swap::Swaps;
 use crate::clock::Clock;
 use crate::config::{Config, ResilienceConfig, Timeouts, format_duration};
 use crate::error::{Error, ErrorKind, Result};
+pub use crate::model::Operation;
 pub use crate::storage::swap::{
     LastSwap, PluginIdentity, PluginStatus, SwapError, SwapOutcome, SwapReport, SwapRequest, SwapsStatus, Upgraded,
 };
@@ -90,7 +90,8 @@ impl ResilientStorageBuilder {
             Some(mirror) => Some(Arc::new(Mirror::new(mirror, build)?)),
             None => None,
         };
-        let storage = Arc::new(Storage::builder(config).clock(clock.clone()).limits(limits).build()?);
+        let storage = Storage::builder(config).clock(clock.clone()).limits(limits).may_stand_in().build()?;
+        let storage = Arc::new(storage);
         let shared = Shared {
             storage,
             clock,

@@ -1,4 +1,8 @@
-//! Counts what becomes of operations, and how long they take. Without the feature `metrics` nothing is counted.
+//! Operations as their callers see them, with all that resilience adds: a span for each, and, with the feature `metrics`, a count
+//! of what becomes of them and how long they take.
+
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 #[cfg(feature = "metrics")]
 pub(super) use self::counted::Operations;
@@ -6,78 +10,7 @@ pub(super) use self::counted::Operations;
 pub use self::counted::{Observed, Outcome};
 use super::Shared;
 use crate::error::Result;
-use crate::model::Written;
-
-/// The eleven operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "they are the operations of `StorageService`")]
-pub enum Operation {
-    Initialize,
-    Close,
-    GetMessageState,
-    UpsertMessageState,
-    GetAllMessageStates,
-    GetMessageStatesWithinWindow,
-    HealthCheck,
-    GetThreadOwnership,
-    UpsertThreadOwnership,
-    GetAllThreadOwnerships,
-    CleanupOldThreadOwnerships,
-}
-
-impl Operation {
-    /// Every operation, in the order of `StorageService`.
-    pub const ALL: [Self; 11] = [
-        Self::Initialize,
-        Self::Close,
-        Self::GetMessageState,
-        Self::UpsertMessageState,
-        Self::GetAllMessageStates,
-        Self::GetMessageStatesWithinWindow,
-        Self::HealthCheck,
-        Self::GetThreadOwnership,
-        Self::UpsertThreadOwnership,
-        Self::GetAllThreadOwnerships,
-        Self::CleanupOldThreadOwnerships,
-    ];
-
-    /// The name of its method, such as `get_message_state`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Initialize => "initialize",
-            Self::Close => "close",
-            Self::GetMessageState => "get_message_state",
-            Self::UpsertMessageState => "upsert_message_state",
-            Self::GetAllMessageStates => "get_all_message_states",
-            Self::GetMessageStatesWithinWindow => "get_message_states_within_window",
-            Self::HealthCheck => "health_check",
-            Self::GetThreadOwnership => "get_thread_ownership",
-            Self::UpsertThreadOwnership => "upsert_thread_ownership",
-            Self::GetAllThreadOwnerships => "get_all_thread_ownerships",
-            Self::CleanupOldThreadOwnerships => "cleanup_old_thread_ownerships",
-        }
-    }
-
-    /// The table that it is about, if it is about one.
-    pub fn table(self) -> Option<&'static str> {
-        match self {
-            Self::Initialize | Self::Close | Self::HealthCheck => None,
-            Self::GetMessageState
-            | Self::UpsertMessageState
-            | Self::GetAllMessageStates
-            | Self::GetMessageStatesWithinWindow => Some("message_states"),
-            Self::GetThreadOwnership
-            | Self::UpsertThreadOwnership
-            | Self::GetAllThreadOwnerships
-            | Self::CleanupOldThreadOwnerships => Some("thread_ownerships"),
-        }
-    }
-
-    /// Whether it writes rows.
-    pub fn is_write(self) -> bool {
-        matches!(self, Self::UpsertMessageState | Self::UpsertThreadOwnership | Self::CleanupOldThreadOwnerships)
-    }
-}
+use crate::model::{Operation, Written};
 
 /// Whether an answer says that the write waits in the spool.
 pub(super) trait Answer {
@@ -96,19 +29,55 @@ impl<T> Answer for Written<T> {
 }
 
 impl Shared {
-    /// Runs an operation as its caller sees it, with all that resilience adds.
-    #[cfg_attr(not(feature = "metrics"), expect(unused_variables, reason = "nothing is counted"))]
+    /// Runs an operation.
     pub(super) async fn observe<T: Answer>(
         &self,
         operation: Operation,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
+        let span = self.span(operation);
         #[cfg(feature = "metrics")]
         let timer = self.operations.begin(operation);
-        let result = work.await;
+        let result = if span.is_disabled() {
+            work.await
+        } else {
+            let result = work.instrument(span.clone()).await;
+            record(&span, &result);
+            result
+        };
         #[cfg(feature = "metrics")]
         timer.end(&result);
         result
+    }
+
+    /// With the names of OpenTelemetry's conventions for clients of databases, which are stable.
+    fn span(&self, operation: Operation) -> Span {
+        tracing::debug_span!(
+            "operation",
+            otel.name = operation.title(),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            db.system.name = self.storage.config().database.engine().name(),
+            db.operation.name = operation.name(),
+            db.collection.name = operation.table(),
+            db.response.status_code = Empty,
+            "error.type" = Empty,
+            spooled = Empty,
+        )
+    }
+}
+
+fn record<T: Answer>(span: &Span, result: &Result<T>) {
+    match result {
+        Ok(answer) if answer.is_spooled() => drop(span.record("spooled", true)),
+        Ok(_) => {}
+        Err(error) => {
+            span.record("error.type", error.kind().name());
+            span.record("otel.status_code", "error");
+            if let Some(code) = error.code() {
+                span.record("db.response.status_code", code);
+            }
+        }
     }
 }
 
@@ -116,9 +85,10 @@ impl Shared {
 mod counted {
     use std::time::Instant;
 
-    use super::{Answer, Operation};
+    use super::Answer;
     use crate::error::{ErrorKind, Result};
     use crate::latency::{Histogram, Latencies};
+    use crate::model::Operation;
 
     const KINDS: usize = ErrorKind::ALL.len();
     const OUTCOMES: usize = KINDS + 3;
@@ -190,6 +160,8 @@ mod counted {
             Box::new(Self(std::array::from_fn(|_| std::array::from_fn(|_| Histogram::default()))))
         }
 
+        /// As [`end`](Timer::end) a function of its own, so that a profile shows what counting costs.
+        #[inline(never)]
         pub fn begin(&self, operation: Operation) -> Timer<'_> {
             Timer { outcomes: &self.0[operation as usize], began: Instant::now(), ended: false }
         }
@@ -215,6 +187,7 @@ mod counted {
     }
 
     impl Timer<'_> {
+        #[inline(never)]
         pub fn end<T: Answer>(mut self, result: &Result<T>) {
             self.ended = true;
             self.add(match result {

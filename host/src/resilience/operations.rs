@@ -5,12 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::mirror::ShadowRead;
-use super::observe::Operation;
 use super::spool::{SpooledWrite, age_until};
 use super::{ResilientStorage, Shared};
 use crate::clock::seconds_before;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, Operation, RowCounts, ThreadOwnership, Written};
 use crate::service::{StorageService, TransferService};
 
 impl Shared {

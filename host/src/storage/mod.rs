@@ -1,12 +1,13 @@
 //! A bot's storage: a loaded backend, a database, and the eleven operations between them.
 
+mod builder;
 mod integrity;
+mod last_good;
 mod migration;
 mod operations;
 mod serving;
 pub(crate) mod swap;
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,31 +17,22 @@ use tokio::time::{Instant, timeout_at};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use self::builder::check_engine;
+pub use self::builder::{StartError, StorageBuilder};
 pub use self::integrity::Integrity;
+use self::last_good::LastGood;
 use self::serving::{Phase, Serving};
 use self::swap::{History, PluginStatus, SwapsStatus};
-use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, Timeouts};
+use crate::config::{Config, Timeouts};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::Malformed;
-use crate::model::{Description, Discards, Limits};
-use crate::plugin::{Contents, Entry, Inspection, Instances, Pace, PluginError, Setup};
+use crate::model::{Description, Discards};
+use crate::plugin::{Entry, Inspection, Instances};
 use crate::sql::{self, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
 use crate::text::one_line;
 use crate::threads;
 use crate::wall::bindings::types;
 use crate::wall::convert::{self, well_formed};
-
-/// Why a [`Storage`] could not be created. No database has been contacted yet.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The environment is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The component is missing, is not a component, or has another contract version.
-    #[error(transparent)]
-    Plugin(#[from] PluginError),
-}
 
 /// The status of a storage.
 #[derive(Clone, Debug)]
@@ -70,97 +62,6 @@ pub struct PluginPause {
     pub reason: String,
 }
 
-/// Builds a [`Storage`], or another kind of storage on top of one, from a [`Config`] and further options.
-pub struct StorageBuilder<S = Storage> {
-    pub(crate) config: Config,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) limits: Limits,
-    purpose: Purpose,
-    makes: PhantomData<fn() -> S>,
-}
-
-impl<S> StorageBuilder<S> {
-    pub(crate) fn new(config: Config) -> Self {
-        let (clock, limits) = (Arc::new(SystemClock), Limits::standard());
-        Self { config, clock, limits, purpose: Purpose::Serve, makes: PhantomData }
-    }
-
-    /// Another wall clock for the backend and for what is noted beside the database, for tests.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Other limits than [`Limits::standard`].
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-}
-
-impl StorageBuilder {
-    /// Opens the database read-only: nothing in it is changed, and operations that write fail with
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file must exist.
-    #[must_use]
-    pub fn read_only(mut self) -> Self {
-        self.purpose = Purpose::Read;
-        self
-    }
-
-    /// Opens the database for writing much at a time: SQLite's writer gets a cache of 32 MiB, and on MySQL changes of the schema
-    /// give way to those who use the tables.
-    #[must_use]
-    pub(crate) fn bulk(mut self) -> Self {
-        self.purpose = Purpose::Bulk;
-        self
-    }
-
-    /// Loads the component. Blocks while it is compiled, up to half a second, unless its code is cached.
-    ///
-    /// # Errors
-    ///
-    /// The component is missing, is not a component, has another contract version, or is for another database than the
-    /// configured one.
-    pub fn build(self) -> Result<Storage, StartError> {
-        let Self { config, clock, limits, purpose, .. } = self;
-        let origin = config.plugin.resolve(config.database.engine()).map_err(PluginError::from)?;
-        let contents = Contents::read(origin)?;
-        if let Some(expected) = &config.plugin_sha256
-            && !contents.has(expected)
-        {
-            let Inspection { origin, sha256: actual, .. } = contents.inspection;
-            return Err(PluginError::Checksum { origin, expected: expected.clone(), actual }.into());
-        }
-        let since = swap::seconds(&*clock);
-        let (cache, account) = (config.cache.as_deref(), Arc::default());
-        let instances = Instances::load(contents, Setup { cache, limits, clock, account, pace: Pace::Alone })?;
-        check_engine(&instances, &config)?;
-        Ok(Storage {
-            serving: Serving::new(instances, since),
-            config,
-            purpose,
-            upgraded_unchecked: AtomicBool::new(false),
-            opening: tokio::sync::Mutex::new(()),
-            history: History::default(),
-        })
-    }
-}
-
-/// Refuses a backend for another kind of database than the configured one.
-fn check_engine(instances: &Instances, config: &Config) -> Result<(), PluginError> {
-    let (plugin, configured) = (instances.description().engine, config.database.engine());
-    match plugin == configured {
-        true => Ok(()),
-        false => Err(PluginError::Engine {
-            origin: instances.inspection().origin.clone(),
-            plugin: plugin.name(),
-            configured: configured.name(),
-        }),
-    }
-}
-
 /// A bot's storage behind a sandboxed backend. Share it as `Arc<dyn StorageService>`.
 ///
 /// Creating one loads the backend without touching a database;
@@ -174,6 +75,7 @@ pub struct Storage {
     /// Held by `initialize`, `close` and the swap of a plugin, which exclude each other.
     opening: tokio::sync::Mutex<()>,
     history: History,
+    last_good: LastGood,
 }
 
 impl Storage {
@@ -392,17 +294,29 @@ impl Storage {
                 None => self.serving.seat(deadline).await?,
                 Some(database) => (self.serving.instances(), database.clone()),
             };
+            // Also where this future is dropped.
+            let judged = Judged { storage: self, instances };
+            let instances = &judged.instances;
             match instances.call(database, deadline, operation).await {
                 Ok(outcome) => {
-                    if let Some(verdict) = instances.verdict() {
-                        self.judge(&instances, verdict);
+                    let answer = outcome?.map_err(Error::from);
+                    if let Err(error) = &answer
+                        && error.kind() == ErrorKind::Internal
+                    {
+                        instances.disappointed(error);
                     }
-                    return outcome?.map_err(Error::from);
+                    return answer;
                 }
                 // Another backend answers now.
                 Err(not_begun) => operation = not_begun,
             }
         }
+    }
+
+    /// Notes a mistake in what the plugin that answers has returned.
+    fn disappointed(&self, error: Error) -> Error {
+        self.serving.instances().disappointed(&error);
+        error
     }
 
     /// Whether a list that a guest returned is within the limits on results.
@@ -417,9 +331,23 @@ impl Storage {
         let limit = self.serving.instances().limits().result_rows as usize;
         if rows(&columns) > limit {
             let message = format!("the result has more rows than the limit of {limit}");
-            return Err(Error::new(ErrorKind::Internal, message));
+            return Err(self.disappointed(Error::new(ErrorKind::Internal, message)));
         }
-        well_formed(unpack(columns))
+        well_formed(unpack(columns)).map_err(|error| self.disappointed(error))
+    }
+}
+
+/// An operation that may end the trial of its plugin.
+struct Judged<'a> {
+    storage: &'a Storage,
+    instances: Arc<Instances>,
+}
+
+impl Drop for Judged<'_> {
+    fn drop(&mut self) {
+        if let Some(verdict) = self.instances.verdict() {
+            self.storage.judge(&self.instances, verdict);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::Storage;
 use super::serving::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::{Malformed, MessageStateColumns, ThreadOwnershipColumns, TooLarge};
-use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, RowCounts, ThreadOwnership, Written};
+use crate::model::{ImportOutcome, MessageKey, MessageState, OnEqual, Operation, RowCounts, ThreadOwnership, Written};
 use crate::plugin::Entry;
 use crate::service::{MigrationService, StorageService, TransferService};
 use crate::wall::bindings::types;
@@ -74,14 +74,23 @@ impl StorageService for Storage {
                     .is_ok_and(|version| version.is_some_and(|known| known < newest))
             };
             self.check_before_upgrade(&database, is_upgrade, deadline).await?;
-            self.on_instance("initialize", Some(database.clone()), deadline, none, async |Entry { plugin, store }| {
-                plugin.cofferdam_storage_storage().call_initialize(store).await
-            })
+            self.on_instance(
+                Operation::Initialize.name(),
+                Some(database.clone()),
+                deadline,
+                none,
+                async |Entry { plugin, store }| plugin.cofferdam_storage_storage().call_initialize(store).await,
+            )
             .await
         };
         let initialized = initialize.await;
         match initialized {
-            Ok(()) if opened => drop(self.serving.set_phase(Phase::Open(database))),
+            Ok(()) if opened => {
+                drop(self.serving.set_phase(Phase::Open(database)));
+                if let (instances, _, false) = self.serving.now() {
+                    self.remember(&instances);
+                }
+            }
             Err(_) if opened => database.close(Instant::now() + self.timeouts().close).await,
             _ => {}
         }
@@ -103,7 +112,7 @@ impl StorageService for Storage {
     async fn get_message_state(&self, channel_id: &str, thread_id: Option<&str>) -> Result<Option<MessageState>> {
         let timeout = self.timeouts().operation;
         let state = self
-            .operate("get_message_state", timeout, found, async |Entry { plugin, store }| {
+            .operate(Operation::GetMessageState.name(), timeout, found, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_storage().call_get_message_state(store, channel_id, thread_id).await
             })
             .await?;
@@ -112,7 +121,7 @@ impl StorageService for Storage {
 
     async fn upsert_message_state(&self, state: &MessageState) -> Result<Written> {
         let timeout = self.timeouts().operation;
-        self.operate("upsert_message_state", timeout, one, async |Entry { plugin, store }| {
+        self.operate(Operation::UpsertMessageState.name(), timeout, one, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_upsert_message_state(store, state.into()).await
         })
         .await
@@ -120,14 +129,14 @@ impl StorageService for Storage {
     }
 
     async fn get_all_message_states(&self) -> Result<Vec<MessageState>> {
-        self.list("get_all_message_states", unpack_states, states, async |Entry { plugin, store }| {
+        self.list(Operation::GetAllMessageStates.name(), unpack_states, states, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_get_all_message_states(store).await
         })
         .await
     }
 
     async fn get_message_states_within_window(&self, window: Duration) -> Result<Vec<MessageState>> {
-        let name = "get_message_states_within_window";
+        let name = Operation::GetMessageStatesWithinWindow.name();
         self.list(name, unpack_states, states, async |Entry { plugin, store }| {
             let window = nanoseconds(window);
             plugin.cofferdam_storage_storage().call_get_message_states_within_window(store, window).await
@@ -136,7 +145,7 @@ impl StorageService for Storage {
     }
 
     async fn health_check(&self) -> Result<()> {
-        self.operate("health_check", self.timeouts().operation, none, async |Entry { plugin, store }| {
+        self.operate(Operation::HealthCheck.name(), self.timeouts().operation, none, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_health_check(store).await
         })
         .await
@@ -145,7 +154,7 @@ impl StorageService for Storage {
     async fn get_thread_ownership(&self, thread_id: &str) -> Result<Option<ThreadOwnership>> {
         let timeout = self.timeouts().operation;
         let ownership = self
-            .operate("get_thread_ownership", timeout, found, async |Entry { plugin, store }| {
+            .operate(Operation::GetThreadOwnership.name(), timeout, found, async |Entry { plugin, store }| {
                 plugin.cofferdam_storage_storage().call_get_thread_ownership(store, thread_id).await
             })
             .await?;
@@ -154,7 +163,7 @@ impl StorageService for Storage {
 
     async fn upsert_thread_ownership(&self, ownership: &ThreadOwnership) -> Result<Written> {
         let timeout = self.timeouts().operation;
-        self.operate("upsert_thread_ownership", timeout, one, async |Entry { plugin, store }| {
+        self.operate(Operation::UpsertThreadOwnership.name(), timeout, one, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_upsert_thread_ownership(store, ownership.into()).await
         })
         .await
@@ -162,7 +171,7 @@ impl StorageService for Storage {
     }
 
     async fn get_all_thread_ownerships(&self) -> Result<Vec<ThreadOwnership>> {
-        let name = "get_all_thread_ownerships";
+        let name = Operation::GetAllThreadOwnerships.name();
         self.list(name, unpack_ownerships, ownerships, async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_get_all_thread_ownerships(store).await
         })
@@ -170,7 +179,7 @@ impl StorageService for Storage {
     }
 
     async fn cleanup_old_thread_ownerships(&self, max_age: Duration) -> Result<Written<u64>> {
-        let name = "cleanup_old_thread_ownerships";
+        let name = Operation::CleanupOldThreadOwnerships.name();
         self.operate(name, self.timeouts().operation, count, async |Entry { plugin, store }| {
             let max_age = nanoseconds(max_age);
             plugin.cofferdam_storage_storage().call_cleanup_old_thread_ownerships(store, max_age).await

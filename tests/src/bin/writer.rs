@@ -13,6 +13,9 @@
 //! away, with a spool unless `SPOOL` is `-`. Its callers write numbers from `START` on, to so many rows each in turn, until it
 //! is killed or its input ends, and say `tries CALLER NUMBER`, then `wrote CALLER NUMBER stored`, `... spooled`, or `failed CALLER NUMBER KIND`.
 //!
+//! `cofferdam-test-writer count sqlite FILE` reads rows, as often as each line of its input says, and prints how many operations
+//! were counted since the start.
+//!
 //! `cofferdam-test-writer lock FILE` locks a SQLite file for writing, prints `locked`, and unlocks it at the end of its
 //! input. `cofferdam-test-writer read FILE` begins to read it, prints `reading`, and goes on until then. `cofferdam-test-writer restore FILE COPY` writes those pages of a copy into a file that hold nothing but the
 //! byte 0xa5 there.
@@ -33,6 +36,9 @@ use tokio::sync::Barrier;
 
 const TASKS: usize = 16;
 
+/// Who read at the same time.
+const READERS: u64 = 4;
+
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +48,9 @@ async fn main() -> Result<()> {
     }
     if let ["outlive", callers, start, rows, spool, ref database @ ..] = arguments[..] {
         return outlive(config(database)?, callers.parse()?, start.parse()?, rows.parse()?, spool).await;
+    }
+    if let ["count", ref database @ ..] = arguments[..] {
+        return count(config(database)?).await;
     }
     if let ["lock", file] = arguments[..] {
         return lock(Path::new(file));
@@ -87,7 +96,7 @@ fn config(database: &[&str]) -> Result<Config> {
             mysql_config(config)
         }
         _ => bail!(
-            "usage: [load CALLERS | outlive CALLERS START ROWS SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
+            "usage: [load CALLERS | count | outlive CALLERS START ROWS SPOOL] sqlite FILE, or mysql HOST PORT DATABASE USER, or lock \
              FILE, or read FILE, or restore FILE COPY"
         ),
     })
@@ -98,6 +107,29 @@ fn say(line: &str) -> Result<()> {
     let mut output = std::io::stdout().lock();
     output.write_all(format!("{line}\n").as_bytes())?;
     Ok(output.flush()?)
+}
+
+async fn count(config: Config) -> Result<()> {
+    let storage = Arc::new(ResilientStorage::builder(config).build()?);
+    storage.initialize().await?;
+    for line in std::io::stdin().lock().lines() {
+        let times: u64 = line?.parse()?;
+        let read = async |from: u64| {
+            for number in (from..times).step_by(READERS as usize) {
+                // One in a hundred fails.
+                match number % 100 {
+                    0 => drop(storage.get_message_state("", None).await),
+                    1..50 => drop(storage.get_message_state("c", None).await?),
+                    _ => drop(storage.get_thread_ownership("t").await?),
+                }
+            }
+            anyhow::Ok(())
+        };
+        tokio::try_join!(read(0), read(1), read(2), read(3))?;
+        let counted: u64 = storage.observed().iter().map(|observed| observed.latencies.count()).sum();
+        say(&counted.to_string())?;
+    }
+    Ok(storage.close().await?)
 }
 
 async fn outlive(mut config: Config, callers: usize, start: u64, rows: u64, spool: &str) -> Result<()> {

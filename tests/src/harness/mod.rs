@@ -11,6 +11,7 @@ pub mod mariadb;
 pub mod memory;
 pub mod mysql;
 pub mod old;
+pub mod outage;
 pub mod plugins;
 pub mod proxy;
 pub mod seed;

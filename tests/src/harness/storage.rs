@@ -58,6 +58,7 @@ pub fn config(database: DatabaseConfig, plugin: &str) -> Config {
         mirror: None,
         message_recovery_window: std::time::Duration::from_secs(300),
         integrity_check: true,
+        last_good_plugin: None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! `cofferdam-test-writer`: another process on the same database.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -74,5 +74,51 @@ impl Drop for Locker {
         // Both fail where it has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+/// Another process that reads rows of a SQLite file, and has metrics that nobody reads. It ends when this is dropped.
+pub struct Worker {
+    process: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// The process does not start.
+    pub fn start(file: &Path) -> Result<Self> {
+        let mut command = Command::new(path()?);
+        command.args(["count", "sqlite"]).arg(file);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(process.stdout.take().context("output")?);
+        Ok(Self { process, output })
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Has it read so often, and says how many operations its metrics have counted since the start.
+    ///
+    /// # Errors
+    ///
+    /// An operation fails; the error is above.
+    pub fn work(&mut self, times: u64) -> Result<u64> {
+        writeln!(self.process.stdin.as_mut().context("input")?, "{times}")?;
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        line.trim().parse().context("the process ended; the error is above")
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }

@@ -11,7 +11,7 @@ use cofferdam_tests::harness::wait::until;
 use serde_json::Value;
 use tokio::net::UnixListener;
 
-use crate::rig::{Outage, Rig, SOON, healthy, state};
+use crate::rig::{Outage, Rig, SOON, begin, healthy, spooling, state};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tells_people_and_scripts_what_the_socket_says() -> Result<()> {
@@ -54,8 +54,8 @@ async fn says_that_nobody_is_there() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn says_what_is_wrong_first() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let rig = Rig::new(outage.spooling()).await?;
-    outage.begin(&rig.storage).await?;
+    let rig = Rig::new(spooling(&outage)).await?;
+    begin(&mut outage, &rig.storage).await?;
     rig.storage.upsert_message_state(&state("c")).await?;
     let address = rig.address().to_string();
     let mut asked = on_sqlite(&["status", "--address", &address]);

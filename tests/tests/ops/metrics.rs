@@ -13,7 +13,7 @@ use cofferdam::metrics::{Kind, METRICS};
 use cofferdam::{MessageState, StorageService};
 use cofferdam_tests::harness::storage::sqlite_config;
 
-use crate::rig::{Outage, Rig, healthy, state};
+use crate::rig::{Outage, Rig, begin, healthy, spooling, state};
 
 /// The value of each sample, by its name and labels.
 fn samples(text: &str) -> Result<BTreeMap<String, f64>> {
@@ -29,7 +29,7 @@ fn samples(text: &str) -> Result<BTreeMap<String, f64>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn operations_are_counted_by_what_became_of_them() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let rig = Rig::new(outage.spooling()).await?;
+    let rig = Rig::new(spooling(&outage)).await?;
     for _ in 0..3 {
         rig.storage.upsert_message_state(&state("c")).await?;
     }
@@ -42,7 +42,7 @@ async fn operations_are_counted_by_what_became_of_them() -> Result<()> {
         let began = poll_fn(|context| Poll::Ready(given_up.as_mut().poll(context).is_pending())).await;
         assert!(began);
     }
-    outage.begin(&rig.storage).await?;
+    begin(&mut outage, &rig.storage).await?;
     assert!(rig.storage.upsert_message_state(&state("c")).await?.is_spooled());
 
     let text = rig.get("/metrics").await?.body;
@@ -115,9 +115,9 @@ async fn everything_exported_is_listed_and_everything_listed_is_exported() -> Re
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_nothing() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let rig = Rig::new(outage.spooling()).await?;
+    let rig = Rig::new(spooling(&outage)).await?;
     rig.storage.upsert_message_state(&state("c")).await?;
-    outage.begin(&rig.storage).await?;
+    begin(&mut outage, &rig.storage).await?;
     rig.storage.upsert_message_state(&state("c")).await?;
     let answer = rig.get("/metrics").await?;
     assert!(answer.head.contains(cofferdam::metrics::CONTENT_TYPE), "{}", answer.head);

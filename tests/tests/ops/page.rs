@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cofferdam::StorageService;
 use tempfile::TempDir;
 
-use crate::rig::{Outage, Rig, healthy, paused, state};
+use crate::rig::{Outage, Rig, begin, healthy, paused, spooling, state};
 
 /// A window of a phone, in CSS pixels.
 const PHONE: u32 = 390;
@@ -104,11 +104,11 @@ async fn an_outage_with_and_without_a_spool() -> Result<()> {
         cofferdam::config::DatabaseConfig::Sqlite(_) => String::new(),
     };
     let plain = Rig::new(outage.config()).await?;
-    let spooling = Rig::new(outage.spooling()).await?;
+    let spooling = Rig::new(spooling(&outage)).await?;
     for number in 0..100 {
         plain.storage.upsert_message_state(&state(&number.to_string())).await?;
     }
-    outage.begin(&plain.storage).await?;
+    begin(&mut outage, &plain.storage).await?;
     for number in 0..6 {
         assert!(spooling.storage.upsert_message_state(&state(&number.to_string())).await?.is_spooled());
     }

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cofferdam::config::{Config, DatabaseConfig};
+use cofferdam::config::Config;
 use cofferdam::ops::Ops;
-use cofferdam::resilience::BreakerState;
 use cofferdam::{MessageState, ResilientStorage, StorageService};
-use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
+pub use cofferdam_tests::harness::outage::{Outage, until_open};
 use cofferdam_tests::harness::plugins::guests;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
-use cofferdam_tests::harness::storage::{config, mysql_config, spool_in, sqlite_config};
+use cofferdam_tests::harness::storage::{config, spool_in, sqlite_config};
 use cofferdam_tests::harness::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -82,54 +81,19 @@ pub async fn healthy() -> Result<(Rig, SqliteFolder)> {
     Ok((Rig::new(config).await?, folder))
 }
 
-/// A server of one's own, and how to open a database on it so that an outage is noticed soon.
-pub struct Outage {
-    pub server: MysqlServer,
-    pub database: MysqlDatabase,
-    pub folder: SqliteFolder,
+/// The configuration of an outage, with a spool for ten writes.
+pub fn spooling(outage: &Outage) -> Config {
+    let mut config = outage.spooling();
+    if let Some(spool) = &mut config.resilience.spool {
+        spool.limit = 10;
+    }
+    config
 }
 
-impl Outage {
-    pub async fn new() -> Result<Self> {
-        let server = MysqlServer::start(&[]).await?;
-        let database = server.create_database(DatabaseOptions::default()).await?;
-        Ok(Self { server, database, folder: SqliteFolder::new()? })
-    }
-
-    pub fn config(&self) -> Config {
-        let mut config = mysql_config(self.database.config());
-        if let DatabaseConfig::Mysql(mysql) = &mut config.database {
-            mysql.connect_attempts = 1;
-        }
-        config.timeouts.operation = Duration::from_secs(1);
-        config.resilience.breaker.failures = 2;
-        config.resilience.breaker.probe_interval = Duration::from_millis(100);
-        config.resilience.retry.attempts = 2;
-        config
-    }
-
-    /// With a spool for ten writes.
-    pub fn spooling(&self) -> Config {
-        let mut spool = spool_in(&self.folder);
-        spool.limit = 10;
-        let mut config = self.config();
-        config.resilience.spool = Some(spool);
-        config
-    }
-
-    /// Ends the server, and waits until the storage knows.
-    pub async fn begin(&mut self, storage: &ResilientStorage) -> Result<()> {
-        self.server.process().context("a server of one's own")?.kill()?;
-        until("the breaker opens", SOON, async || {
-            let _ = storage.health_check().await;
-            storage.status().breaker.state != BreakerState::Closed
-        })
-        .await
-    }
-
-    pub async fn end(&mut self) -> Result<()> {
-        self.server.process().context("a server of one's own")?.start_again().await
-    }
+/// Ends the server, and waits until the storage knows.
+pub async fn begin(outage: &mut Outage, storage: &ResilientStorage) -> Result<()> {
+    outage.kill()?;
+    until_open(storage).await
 }
 
 /// A storage whose backend has failed so often that it is left alone.

@@ -44,8 +44,14 @@ impl Rig {
 
     /// Over a guest that behaves, in whose database other guests find what they need.
     pub async fn of_guest(guest: &str) -> Result<Self> {
+        Self::of_guest_with(guest, |_| {}).await
+    }
+
+    /// The same with changes of its configuration.
+    pub async fn of_guest_with(guest: &str, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let folder = SqliteFolder::new()?;
-        let config = config(DatabaseConfig::Sqlite(SqliteConfig { path: folder.database() }), guest);
+        let mut config = config(DatabaseConfig::Sqlite(SqliteConfig { path: folder.database() }), guest);
+        change(&mut config);
         Self::open(config, folder, LIMITS).await
     }
 

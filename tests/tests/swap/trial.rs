@@ -1,8 +1,10 @@
 //! A plugin that fails in its first operations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cofferdam::config::Config;
 use cofferdam::resilience::SwapOutcome;
 use cofferdam::{ErrorKind, StorageService, SwapError};
 use cofferdam_tests::harness::plugins::guests;
@@ -40,6 +42,65 @@ async fn it_is_swapped_back_once_and_not_tried_again_unless_forced() -> Result<(
     }
     rig.storage.upsert_message_state(&state("c", "m")).await?;
     ensure!(rig.storage.status().storage.swaps.swapped_back == 2);
+    Ok(())
+}
+
+/// An operation hangs until its deadline, or until its caller has no time for it any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_hangs_is_swapped_back() -> Result<()> {
+    let short = |config: &mut Config| config.timeouts.operation = Duration::from_millis(400);
+    let rig = Rig::of_guest_with(SOUND, short).await?;
+    rig.swap(guests::FAILS_WHEN_TOLD).await?;
+    for _ in 0..2 {
+        let error = rig.storage.upsert_message_state(&state("hang", "m")).await.unwrap_err();
+        ensure!(error.kind() == ErrorKind::Timeout, "{error}");
+    }
+    let hang = state("hang", "m");
+    let given_up = tokio::time::timeout(Duration::from_millis(300), rig.storage.upsert_message_state(&hang)).await;
+    ensure!(given_up.is_err(), "{given_up:?}");
+    rig.storage.upsert_message_state(&hang).await.context("the plugin before knows no such word")?;
+    let SwapOutcome::SwappedBack(reason) = rig.last()?.outcome else { anyhow::bail!("{:?}", rig.last()?) };
+    ensure!(
+        reason.contains("it failed in 3 of its first 3 operations, the last time because it hung for "),
+        "{reason}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_reports_mistakes_of_its_own_is_swapped_back() -> Result<()> {
+    let rig = Rig::of_guest(SOUND).await?;
+    rig.swap(guests::FAILS_WHEN_TOLD).await?;
+    for _ in 0..3 {
+        let error = rig.storage.upsert_message_state(&state("mistake", "m")).await.unwrap_err();
+        ensure!(error.kind() == ErrorKind::Internal, "{error}");
+    }
+    rig.storage.upsert_message_state(&state("mistake", "m")).await?;
+    let SwapOutcome::SwappedBack(reason) = rig.last()?.outcome else { anyhow::bail!("{:?}", rig.last()?) };
+    ensure!(reason.contains("it reported a mistake of its own: it forgot how to write"), "{reason}");
+    Ok(())
+}
+
+/// A row that the database refuses, and a file that another process has locked for longer than operations may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_fault_of_the_database_counts_for_nothing() -> Result<()> {
+    let short = |config: &mut Config| config.timeouts.operation = Duration::from_millis(250);
+    let rig = Rig::of_guest_with(SOUND, short).await?;
+    rig.swap(guests::FAILS_WHEN_TOLD).await?;
+    for _ in 0..4 {
+        let error = rig.storage.upsert_message_state(&state("refusal", "m")).await.unwrap_err();
+        ensure!(error.kind() == ErrorKind::Refused, "{error}");
+    }
+    let other = rusqlite::Connection::open(rig.folder.database())?;
+    other.execute_batch("BEGIN IMMEDIATE")?;
+    for _ in 0..4 {
+        let error = rig.storage.upsert_message_state(&state("c", "m")).await.unwrap_err();
+        ensure!(matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Timeout), "{error}");
+    }
+    other.execute_batch("ROLLBACK")?;
+    rig.storage.upsert_message_state(&state("c", "m")).await?;
+    let status = rig.storage.status().storage;
+    ensure!(status.plugin.on_trial && status.swaps.swapped_back == 0, "{status:?}");
     Ok(())
 }
 

@@ -12,11 +12,16 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::machine::locked;
+use super::profile::{total, within};
 use crate::run::{root, say, step, target};
 use crate::setup;
 
 const OPERATIONS: [&str; 3] = ["get", "upsert", "list"];
 const CONTESTANTS: [&str; 2] = ["rusqlite", "plugin"];
+
+/// The plugin as a bot uses it, and what of the library keeps its metrics: the module, and functions that are not inlined.
+const BOT: &str = "bot";
+const METRICS: (&str, [&str; 2]) = ("counted", ["begin", "end"]);
 
 /// The growth of a count, in percent, that is pointed out. Runs differ by less than one.
 const TOLERANCE: f64 = 3.0;
@@ -57,15 +62,19 @@ pub fn count(save_baseline: bool) -> Result<Vec<String>> {
     for operation in OPERATIONS {
         for contestant in CONTESTANTS {
             say(&format!("Counting {operation} through {contestant}"));
-            let count = measure(&program, &folder, operation, contestant)?;
+            let count = measure(&program, &folder, operation, contestant)?.all;
             counts.instructions.entry(operation.into()).or_default().insert(contestant.into(), count);
         }
     }
+
+    say(&format!("Counting get through {BOT}"));
+    let of_bot = measure(&program, &folder, "get", BOT)?;
 
     let path = root().join("benches/instructions.json");
     let baseline = read(&path)?;
     let (table, grown) = table(&counts, baseline.as_ref());
     println!("{table}");
+    println!("{}", of_bot.sentence());
     println!("Profiles, for callgrind_annotate or kcachegrind: {}", folder.display());
     if let Some(baseline) = &baseline {
         for (name, now) in &counts.versions {
@@ -92,7 +101,25 @@ fn valgrind(arguments: &[&str]) -> Command {
 }
 
 /// Instructions of one operation.
-fn measure(program: &Path, folder: &Path, operation: &str, contestant: &str) -> Result<u64> {
+#[derive(Debug, PartialEq)]
+struct Measured {
+    all: u64,
+    /// Those that keep the metrics.
+    of_metrics: u64,
+}
+
+impl Measured {
+    fn sentence(&self) -> String {
+        let Self { all, of_metrics } = self;
+        let without = all - of_metrics;
+        let share = *of_metrics as f64 / without as f64 * 100.0;
+        format!(
+            "A get as a bot makes it: {without} instructions, and {of_metrics} to keep metrics, which is {share:.2} % more"
+        )
+    }
+}
+
+fn measure(program: &Path, folder: &Path, operation: &str, contestant: &str) -> Result<Measured> {
     let profile = folder.join(format!("{operation}-{contestant}.callgrind"));
     let mut command = valgrind(&["--tool=callgrind", "--instr-atstart=no"]);
     command.arg(format!("--callgrind-out-file={}", profile.display()));
@@ -103,13 +130,11 @@ fn measure(program: &Path, folder: &Path, operation: &str, contestant: &str) -> 
     let text = std::fs::read_to_string(&profile).with_context(|| format!("cannot read {}", profile.display()))?;
     let total: u64 = total(&text).with_context(|| format!("{} has no total", profile.display()))?;
     ensure!(total > 0, "nothing was counted: does callgrind know this processor's requests?");
-    Ok(total / times)
-}
-
-/// The instructions of the whole profile.
-fn total(profile: &str) -> Option<u64> {
-    let line = profile.lines().find_map(|line| line.strip_prefix("totals:"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
+    let (module, functions) = METRICS;
+    let keeps = |name: &str| name.contains(module) && functions.iter().any(|function| name.contains(function));
+    let of_metrics = within(&text, keeps);
+    ensure!(of_metrics > 0 || contestant != BOT, "{} has no function that keeps metrics", profile.display());
+    Ok(Measured { all: total / times, of_metrics: of_metrics / times })
 }
 
 fn versions() -> Result<BTreeMap<String, String>> {
@@ -206,9 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn the_total_of_a_profile_is_found() {
-        let profile = "# callgrind format\nevents: Ir\nsummary: 4711\n\nfn=(1) x\n3 4711\n\ntotals: 4711\n";
-        assert_eq!(total(profile), Some(4_711));
-        assert_eq!(total("# callgrind format\n"), None);
+    fn what_metrics_cost_is_told_beside_what_there_is_without_them() {
+        let sentence = Measured { all: 40_400, of_metrics: 400 }.sentence();
+        assert!(sentence.contains("40000 instructions, and 400") && sentence.contains("1.00 %"), "{sentence}");
     }
 }

@@ -6,6 +6,7 @@ mod goals;
 mod instructions;
 pub mod machine;
 mod picture;
+mod profile;
 mod report;
 mod results;
 mod run;

@@ -19,7 +19,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        let config = match spec.config(PASSWORDS, FileUse::Database, self.lookup) {
+        let mut config = match spec.config(PASSWORDS, FileUse::Database, self.lookup) {
             Ok(config) => config,
             Err(ConfigError(mistakes)) => {
                 // What both have in common is told once.
@@ -31,6 +31,8 @@ impl Reader<'_> {
         if own.is_same(&config.database) {
             self.wrong(NAME, "names the bot's own database: name another one, or leave it unset");
         }
+        // It is that of the bot's own database.
+        config.last_good_plugin = None;
         Some(MirrorConfig { config: Box::new(config), name: spec.to_string(), shadow_reads })
     }
 

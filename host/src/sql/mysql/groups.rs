@@ -40,6 +40,7 @@
 //! contract wants statements that may be run twice as well as once.
 
 mod lane;
+mod row;
 mod run;
 
 use std::collections::VecDeque;
@@ -50,7 +51,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use self::lane::{Alone, Given, Lane, Lanes, Reply, Row};
+use self::lane::{Lane, Lanes};
+use self::row::{Alone, Given, Reply, Row};
 use super::connection::MysqlConnection;
 use super::guard;
 use super::pool::Pool;

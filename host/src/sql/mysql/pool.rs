@@ -296,18 +296,19 @@ impl Pool {
             self.is_watched.store(false, Ordering::Relaxed);
             return;
         };
-        let watch = Watch(Arc::downgrade(self));
+        let mut watch = Watch { pool: Arc::downgrade(self), is_over: false };
         runtime.spawn(async move {
             loop {
                 tokio::time::sleep(SPARE / 2).await;
-                let Some(pool) = watch.0.upgrade() else { return };
+                let Some(pool) = watch.pool.upgrade() else { return };
                 let mut surplus = Vec::new();
                 let mut idle = pool.idle();
                 pool.take_surplus(&mut idle, &mut surplus);
                 let has_spare = idle.len() > pool.config.max_idle;
                 if !has_spare {
-                    // Under the lock, so that who brings the next one sees it.
+                    // Under the lock, so that who brings the next one sees it. Another watch may begin from here on.
                     pool.is_watched.store(false, Ordering::Relaxed);
+                    watch.is_over = true;
                 }
                 drop(idle);
                 surplus.into_iter().for_each(say_goodbye);
@@ -335,11 +336,16 @@ impl Pool {
 }
 
 /// A task that closes what no burst has needed. Its runtime may end before it does; then another one takes its place.
-struct Watch(Weak<Pool>);
+struct Watch {
+    pool: Weak<Pool>,
+    is_over: bool,
+}
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(pool) = self.0.upgrade() {
+        if !self.is_over
+            && let Some(pool) = self.pool.upgrade()
+        {
             pool.is_watched.store(false, Ordering::Relaxed);
         }
     }

@@ -49,6 +49,8 @@ pub struct PluginStatus {
     pub since: i64,
     /// Whether its first operations are still being counted, so that the plugin before comes back if it fails in them.
     pub on_trial: bool,
+    /// Why it answers instead of the configured one, if it is the last good one after a start with another that cannot be used.
+    pub stands_in: Option<String>,
 }
 
 /// Swaps since the start of the storage.

@@ -51,7 +51,8 @@ pub(super) fn seconds(clock: &dyn Clock) -> i64 {
 impl Storage {
     pub(super) fn plugin_status(&self) -> PluginStatus {
         let (instances, since, on_trial) = self.serving.now();
-        PluginStatus { plugin: PluginIdentity::of(&instances), since, on_trial }
+        let stands_in = self.last_good.reason(&instances);
+        PluginStatus { plugin: PluginIdentity::of(&instances), since, on_trial, stands_in }
     }
 
     fn seconds(&self) -> i64 {
@@ -109,6 +110,7 @@ impl Storage {
             clock: running.clock().clone(),
             account: running.account().clone(),
             pace: Pace::BesideWork,
+            keep: self.last_good.is_wanted(),
         };
         let instances = Instances::load(contents, setup)?;
         check_engine(&instances, &self.config)?;
@@ -210,8 +212,10 @@ impl Storage {
             }
             tracing::warn!(plugin = %origin, %error, "the schema is upgraded, although the plugin did not say so");
         }
+        let upgraded = fit.instances().clone();
         self.install(fit, false, began);
         drop(drained);
+        self.remember(&upgraded);
         Ok(Swapped { upgraded: Some(Upgraded { from, to }), rehearsed: true })
     }
 
@@ -229,6 +233,7 @@ impl Storage {
                 if self.serving.confirm(instances) {
                     let plugin = &instances.inspection().origin;
                     tracing::info!(%plugin, "the plugin worked in its first {TRIAL} operations");
+                    self.remember(instances);
                 }
             }
             Verdict::Failed(reason) => {

@@ -9,7 +9,7 @@ use super::error::SwapError;
 use super::request::Terms;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::{MessageStateColumns, ThreadOwnershipColumns};
-use crate::model::{MessageKey, MessageState};
+use crate::model::{MessageKey, MessageState, Operation};
 use crate::plugin::{Entry, Instances};
 use crate::sql::Database;
 use crate::wall::bindings::types;
@@ -117,7 +117,7 @@ impl Stage<'_> {
 
     /// Does what a bot does, except for writing.
     async fn perform(&self) -> Result<(), SwapError> {
-        self.step("health_check", async |Entry { plugin, store }| {
+        self.step(Operation::HealthCheck.name(), async |Entry { plugin, store }| {
             plugin.cofferdam_storage_storage().call_health_check(store).await
         })
         .await?;
@@ -130,7 +130,7 @@ impl Stage<'_> {
         let states =
             well_formed(MessageStateColumns::from(states).unpack()).map_err(|error| self.failed(name, error))?;
         self.expect(name, states.len() <= ROWS as usize)?;
-        let name = "get_message_state";
+        let name = Operation::GetMessageState.name();
         // Where there is no row, one is asked for that is not there.
         let nobody = MessageKey { channel_id: "rehearsal".into(), thread_id: None };
         let key = states.first().map_or(nobody, key);

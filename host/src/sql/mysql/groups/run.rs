@@ -5,7 +5,8 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::task::yield_now;
 
-use super::lane::{End, Given, Row, step};
+use super::lane::{End, step};
+use super::row::{Given, Row};
 use super::{Departure, Groups, Turn};
 use crate::sql::error::ErrorKind;
 use crate::sql::mysql::codes;
