@@ -6,6 +6,7 @@ mod inputs;
 mod outages;
 mod rig;
 mod routes;
+mod schemathesis;
 mod signals;
 mod sockets;
 mod streams;
