@@ -6,6 +6,8 @@ mod api;
 mod app;
 mod body;
 mod connection;
+#[cfg(test)]
+mod fuzz;
 mod integer;
 mod lifecycle;
 mod openapi;
