@@ -1,7 +1,9 @@
 //! `cofferdam serve` as clients in any language meet it: the real command, real sockets.
 
 mod access;
+mod attacks;
 mod clients;
+mod databases;
 mod inputs;
 mod outages;
 mod rig;
