@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"reflect"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,7 @@ type Options struct {
 // Client is for any number of goroutines. S and O are the bot's types of states and ownerships.
 type Client[S, O any] struct {
 	options Options
-	http    *http.Client
+	http    http.Client
 	open    atomic.Bool
 }
 
@@ -55,12 +54,12 @@ func For[S, O any](options Options) *Client[S, O] {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
 	}
-	return &Client[S, O]{options: options, http: &http.Client{Transport: transport}}
+	return &Client[S, O]{options: options, http: http.Client{Transport: transport}}
 }
 
 // Initialize opens the client. Until it has succeeded, the other operations fail with not-initialized.
 func (c *Client[S, O]) Initialize(ctx context.Context) error {
-	err := c.retried(ctx, "POST", "/v1/initialize", nil, nil)
+	_, err := c.call(ctx, "POST", "/v1/initialize", nil)
 	if err == nil {
 		c.open.Store(true)
 	}
@@ -74,12 +73,14 @@ func (c *Client[S, O]) Close() error {
 		return nil
 	}
 	defer c.http.CloseIdleConnections()
-	return c.retried(context.Background(), "POST", "/v1/close", nil, nil)
+	_, err := c.call(context.Background(), "POST", "/v1/close", nil)
+	return err
 }
 
 // HealthCheck checks the server and its database as they are now: it is not retried.
 func (c *Client[S, O]) HealthCheck(ctx context.Context) error {
-	return c.get(ctx, "/v1/health", url.Values{}, nil)
+	_, err := c.call(ctx, "GET", "/v1/health", nil)
+	return err
 }
 
 // GetMessageState returns the state of exactly this channel and thread, or nil. A nil threadID matches only the state without a
@@ -89,139 +90,109 @@ func (c *Client[S, O]) GetMessageState(ctx context.Context, channelID string, th
 	if threadID != nil {
 		query.Set("thread_id", *threadID)
 	}
-	var answer struct{ State *MessageState }
-	err := c.get(ctx, "/v1/message-state", query, &answer)
+	answer, err := c.call(ctx, "GET", "/v1/message-state?"+query.Encode(), nil, &channelID, threadID)
 	return convert[S](answer.State), err
 }
 
 // UpsertMessageState inserts or updates a state; the last write to arrive wins. A CreatedAt of 0 means now.
 func (c *Client[S, O]) UpsertMessageState(ctx context.Context, state *S) error {
 	row := convert[MessageState](state)
-	ids := []string{row.ChannelID, row.LastMessageID}
-	if row.ThreadID != nil {
-		ids = append(ids, *row.ThreadID)
-	}
-	return c.write(ctx, "PUT", "/v1/message-state", row, ids...)
+	_, err := c.call(ctx, "PUT", "/v1/message-state", row, &row.ChannelID, row.ThreadID, &row.LastMessageID)
+	return err
 }
 
 // GetAllMessageStates returns all states, the newest first.
 func (c *Client[S, O]) GetAllMessageStates(ctx context.Context) ([]*S, error) {
-	return c.states(ctx, url.Values{})
+	answer, err := c.call(ctx, "GET", "/v1/message-states", nil)
+	return convertAll[S](answer.States), err
 }
 
 // GetMessageStatesWithinWindow returns the states last seen since floor(now - window), the newest first.
 func (c *Client[S, O]) GetMessageStatesWithinWindow(ctx context.Context, window time.Duration) ([]*S, error) {
-	return c.states(ctx, url.Values{"window": {fmt.Sprintf("%dns", int64(window))}})
+	answer, err := c.call(ctx, "GET", fmt.Sprintf("/v1/message-states?window=%dns", window), nil)
+	return convertAll[S](answer.States), err
 }
 
 // GetThreadOwnership returns the ownership of this thread, or nil.
 func (c *Client[S, O]) GetThreadOwnership(ctx context.Context, threadID string) (*O, error) {
-	var answer struct{ Ownership *ThreadOwnership }
-	err := c.get(ctx, "/v1/thread-ownership", url.Values{"thread_id": {threadID}}, &answer)
+	answer, err := c.call(ctx, "GET", "/v1/thread-ownership?thread_id="+url.QueryEscape(threadID), nil, &threadID)
 	return convert[O](answer.Ownership), err
 }
 
 // UpsertThreadOwnership inserts or updates an ownership; the last write to arrive wins.
 func (c *Client[S, O]) UpsertThreadOwnership(ctx context.Context, ownership *O) error {
 	row := convert[ThreadOwnership](ownership)
-	return c.write(ctx, "PUT", "/v1/thread-ownership", row, row.ThreadID, row.OriginalUserID, row.CreatedBy)
+	_, err := c.call(ctx, "PUT", "/v1/thread-ownership", row, &row.ThreadID, &row.OriginalUserID, &row.CreatedBy)
+	return err
 }
 
 // GetAllThreadOwnerships returns all ownerships, the newest first.
 func (c *Client[S, O]) GetAllThreadOwnerships(ctx context.Context) ([]*O, error) {
-	var answer struct{ Ownerships []*ThreadOwnership }
-	err := c.get(ctx, "/v1/thread-ownerships", url.Values{}, &answer)
+	answer, err := c.call(ctx, "GET", "/v1/thread-ownerships", nil)
 	return convertAll[O](answer.Ownerships), err
 }
 
 // CleanupOldThreadOwnerships removes the ownerships that were created more than maxAge seconds ago. 0 or less is invalid-input.
 func (c *Client[S, O]) CleanupOldThreadOwnerships(ctx context.Context, maxAge int64) error {
 	const longest = int64(1<<63-1) / int64(time.Second) // of the server's durations
-	age := fmt.Sprintf("%ds", min(maxAge, longest))
-	return c.write(ctx, "POST", "/v1/thread-ownerships/cleanup", map[string]string{"max_age": age})
+	if maxAge > longest {
+		maxAge = longest
+	}
+	body := map[string]string{"max_age": fmt.Sprintf("%ds", maxAge)}
+	_, err := c.call(ctx, "POST", "/v1/thread-ownerships/cleanup", body)
+	return err
 }
 
-func (c *Client[S, O]) states(ctx context.Context, query url.Values) ([]*S, error) {
-	var answer struct{ States []*MessageState }
-	err := c.get(ctx, "/v1/message-states", query, &answer)
-	return convertAll[S](answer.States), err
-}
-
-func (c *Client[S, O]) get(ctx context.Context, path string, query url.Values, answer any) error {
-	if err := c.check(query.Get("channel_id"), query.Get("thread_id")); err != nil {
-		return err
-	}
-	return c.retried(ctx, "GET", path+"?"+query.Encode(), nil, answer)
-}
-
-func (c *Client[S, O]) write(ctx context.Context, method, path string, row any, ids ...string) error {
-	if err := c.check(ids...); err != nil {
-		return err
-	}
-	body, err := json.Marshal(row)
-	if err != nil {
-		return err
-	}
-	outcome, ok := ctx.Value(outcomeKey{}).(*Outcome)
-	if !ok {
-		outcome = new(Outcome)
-	}
-	return c.retried(ctx, method, path, body, outcome)
-}
-
-// Refuses what JSON would change, and what would not fit into a request. All other rules are the server's.
-func (c *Client[S, O]) check(ids ...string) error {
-	if !c.open.Load() {
-		return &Error{Kind: "not-initialized", Detail: "the client is not open: call Initialize"}
+// Repeats a request while the server says that it may help and the deadline leaves time: all operations are idempotent. Refuses
+// ids that JSON would change, or that would not fit; all other rules are the server's.
+func (c *Client[S, O]) call(ctx context.Context, method, path string, row any, ids ...*string) (found answer, _ error) {
+	once := path == "/v1/close" || path == "/v1/health"
+	if !c.open.Load() && path != "/v1/initialize" && path != "/v1/close" {
+		return found, &Error{Kind: "not-initialized", Detail: "the client is not open: call Initialize"}
 	}
 	for _, id := range ids {
-		if !utf8.ValidString(id) || utf8.RuneCountInString(id) > 255 {
-			return &Error{Kind: "invalid-input", Detail: "an id is not UTF-8, or has more than 255 characters"}
+		if id != nil && (!utf8.ValidString(*id) || utf8.RuneCountInString(*id) > 255) {
+			return found, &Error{Kind: "invalid-input", Detail: "an id is not UTF-8, or has more than 255 characters"}
 		}
 	}
-	return nil
-}
-
-// Repeats a request while the server says that it may help and the deadline leaves time. All operations are idempotent.
-func (c *Client[S, O]) retried(ctx context.Context, method, path string, body []byte, answer any) error {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(c.options.Timeout)
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	once := path == "/v1/close" || strings.HasPrefix(path, "/v1/health")
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		wait, failure := c.attempt(ctx, method, path, body, answer)
+	found.Outcome, _ = ctx.Value(outcomeKey{}).(*Outcome)
+	for {
+		failure := c.attempt(ctx, method, path, row, &found)
 		if failure == nil {
-			return nil
+			return found, nil
 		}
-		if wait < pause {
-			wait = pause
-		}
-		if once || !failure.Retryable || ctx.Err() != nil || time.Until(deadline) <= wait {
-			return failure
+		if once || !failure.Retryable || ctx.Err() != nil || time.Until(deadline) <= failure.wait {
+			return found, failure
 		}
 		select {
-		case <-time.After(wait):
+		case <-time.After(failure.wait):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// Also returns how long the server wants the next attempt to wait.
-func (c *Client[S, O]) attempt(ctx context.Context, method, path string, body []byte, answer any) (time.Duration, *Error) {
+func (c *Client[S, O]) attempt(ctx context.Context, method, path string, row any, found *answer) *Error {
+	var body []byte
+	if row != nil {
+		body, _ = json.Marshal(row) // texts and numbers
+	}
 	request, err := http.NewRequestWithContext(ctx, method, c.options.Address+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, &Error{Kind: "invalid-input", Detail: err.Error(), cause: err}
+		return &Error{Kind: "invalid-input", Detail: err.Error(), cause: err}
 	}
 	deadline, _ := ctx.Deadline()
-	request.Header.Set("Cofferdam-Timeout", fmt.Sprintf("%dms", time.Until(deadline).Milliseconds()+1))
 	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Cofferdam-Timeout", fmt.Sprintf("%dms", time.Until(deadline).Milliseconds()+1))
 	if c.options.TokenFile != "" {
 		token, err := os.ReadFile(c.options.TokenFile)
 		if err != nil {
-			return 0, &Error{Kind: "unauthorized", Detail: err.Error(), cause: err}
+			return &Error{Kind: "unauthorized", Detail: err.Error(), cause: err}
 		}
 		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
@@ -233,31 +204,22 @@ func (c *Client[S, O]) attempt(ctx context.Context, method, path string, body []
 	}
 	if err != nil && ctx.Err() != nil {
 		detail := "no answer in time; whether a write took effect is unknown"
-		return 0, &Error{Kind: "timeout", Detail: detail, Retryable: true, cause: ctx.Err()}
+		return &Error{Kind: "timeout", Detail: detail, Retryable: true, cause: ctx.Err()}
 	} else if err != nil {
-		return 0, &Error{Kind: "unavailable", Detail: err.Error(), Retryable: true, cause: err}
+		return &Error{Kind: "unavailable", Detail: err.Error(), Retryable: true, cause: err, wait: pause}
 	}
-	if response.StatusCode/100 != 2 {
-		// What is not from the server itself may pass.
-		failure := &Error{Kind: "unavailable", Detail: response.Status, Retryable: response.StatusCode >= 500}
-		_ = json.Unmarshal(text, failure)
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-		return time.Duration(seconds) * time.Second, failure
+	if response.StatusCode/100 == 2 {
+		if err = json.Unmarshal(text, found); err == nil {
+			return nil
+		}
 	}
-	if answer != nil {
-		err = json.Unmarshal(text, answer)
+	// What is not from the server itself may pass.
+	failure := &Error{Kind: "unavailable", Detail: response.Status, Retryable: response.StatusCode >= 500, cause: err}
+	_ = json.Unmarshal(text, failure)
+	if failure.wait, err = time.ParseDuration(response.Header.Get("Retry-After") + "s"); err != nil {
+		failure.wait = pause
 	}
-	if err != nil {
-		return 0, &Error{Kind: "internal", Detail: "the answer cannot be understood: " + err.Error(), cause: err}
-	}
-	return 0, nil
-}
-
-func min[T ~int64](one, other T) T {
-	if one < other {
-		return one
-	}
-	return other
+	return failure
 }
 
 func convert[To, From any](from *From) *To {

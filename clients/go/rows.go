@@ -1,6 +1,12 @@
 package cofferdam
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// Before the next attempt, where the server does not say.
+const pause = 200 * time.Millisecond
 
 // MessageState is the last message that the bot processed in one channel or thread. Times are whole seconds since the Unix
 // epoch.
@@ -36,6 +42,7 @@ type Error struct {
 	// RequestID is in the server's log too.
 	RequestID string `json:"request_id"`
 	cause     error
+	wait      time.Duration
 }
 
 // Error says it in a sentence.
@@ -56,4 +63,13 @@ type outcomeKey struct{}
 // WithOutcome returns a context with which a write also says what became of it.
 func WithOutcome(ctx context.Context, outcome *Outcome) context.Context {
 	return context.WithValue(ctx, outcomeKey{}, outcome)
+}
+
+// What the server answers with: a write has an outcome, a read one of the others.
+type answer struct {
+	*Outcome
+	State      *MessageState
+	States     []*MessageState
+	Ownership  *ThreadOwnership
+	Ownerships []*ThreadOwnership
 }

@@ -65,6 +65,7 @@ pub fn clients() -> Result<()> {
     for (program, name) in [("go", "golang-go"), ("node", "nodejs"), ("npm", "npm"), ("python3", "python3")] {
         package(program, name, &format!("Installing {name}, which tests of a client need"), advice)?;
     }
+    venv()?;
     let folder = root().join("clients/typescript");
     if folder.join("node_modules/.bin/tsc").exists() {
         return Ok(());
@@ -72,6 +73,17 @@ pub fn clients() -> Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
     step("Installing TypeScript's compiler for the client in clients/typescript", &mut npm)
+}
+
+/// What a test needs to install schemathesis for itself, which is a package of its own on Debian.
+fn venv() -> Result<()> {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
+    if python.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let advice = "a test installs schemathesis for itself: install Python's venv";
+    package("a Python with venv", "python3-venv", "Installing Python's venv, which a test needs", advice)
 }
 
 /// What checks the types of the client in Python.

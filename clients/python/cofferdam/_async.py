@@ -17,7 +17,7 @@ class AsyncClient(core.Base[tuple[StreamReader, StreamWriter]]):
 
     async def initialize(self, *, timeout: float | None = None) -> None:
         """Opens the client. Until it has succeeded, the other operations fail with not-initialized."""
-        await self._retried(core.INITIALIZE, timeout)
+        await self._call(core.INITIALIZE, timeout)
         self._open = True
 
     async def close(self, *, timeout: float | None = None) -> None:
@@ -25,7 +25,7 @@ class AsyncClient(core.Base[tuple[StreamReader, StreamWriter]]):
         if self._open:
             self._open = False
             try:
-                await self._retried(core.CLOSE, timeout)
+                await self._call(core.CLOSE, timeout)
             finally:
                 while connection := self._rest():
                     connection[1].close()
@@ -71,16 +71,12 @@ class AsyncClient(core.Base[tuple[StreamReader, StreamWriter]]):
         return await self._call(core.cleanup_old_thread_ownerships(max_age), timeout)
 
     async def _call(self, request: Request[T], timeout: float | None) -> T:
-        self._check_open()
-        return await self._retried(request, timeout)
-
-    async def _retried(self, request: Request[T], timeout: float | None) -> T:
-        patience = core.Patience(self._timeout if timeout is None else timeout)
+        patience = self._patience(request, timeout)
         while True:
             try:
                 return request.answer(*await self._exchange(request, patience.left()))
             except StorageError as error:
-                await asyncio.sleep(patience.wait(error, request.once))
+                await asyncio.sleep(patience.wait(error))
 
     async def _exchange(self, request: Request[T], left: float) -> tuple[int, str | None, bytes]:
         try:

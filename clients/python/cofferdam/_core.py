@@ -60,7 +60,8 @@ class StorageError(Exception):
     ) -> None:
         super().__init__(f"{kind}: {detail}")
         self.kind, self.detail, self.retryable, self.code, self.request_id = kind, detail, retryable, code, request_id
-        self.retry_after = 0.0
+        # What the server wants, or a pause where it does not say.
+        self.retry_after = 0.2
 
 
 @dataclass(frozen=True)
@@ -84,27 +85,26 @@ class Request(Generic[T]):
             # Not from the server itself: what is between may recover.
             known = {"kind": "unavailable", "detail": f"status {status} without a reason", "retryable": status >= 500}
         error = StorageError(**known)
-        error.retry_after = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
+        if retry_after and retry_after.isdigit():
+            error.retry_after = float(retry_after)
         raise error
 
 
 class Patience:
     """How long a call still has, and when it is tried again."""
 
-    def __init__(self, timeout: float) -> None:
-        self.end, self.pause = time.monotonic() + timeout, 0.05
+    def __init__(self, timeout: float, once: bool) -> None:
+        self._end, self._once = time.monotonic() + timeout, once
 
     def left(self) -> float:
         """Seconds until the deadline."""
-        return max(self.end - time.monotonic(), 0.001)
+        return max(self._end - time.monotonic(), 0.001)
 
-    def wait(self, error: StorageError, once: bool) -> float:
+    def wait(self, error: StorageError) -> float:
         """Seconds until the next attempt; raises the error if there is none."""
-        wait = max(error.retry_after, self.pause)
-        if once or not error.retryable or self.left() <= wait:
+        if self._once or not error.retryable or self.left() <= error.retry_after:
             raise error
-        self.pause = min(2 * self.pause, 1.0)
-        return wait
+        return error.retry_after
 
 
 class Base(Generic[C]):
@@ -130,9 +130,10 @@ class Base(Generic[C]):
                 raise StorageError("unauthorized", f"the token cannot be read: {error}") from error
         return headers
 
-    def _check_open(self) -> None:
-        if not self._open:
+    def _patience(self, request: Request[Any], timeout: float | None) -> Patience:
+        if not self._open and request not in (INITIALIZE, CLOSE):
             raise StorageError("not-initialized", "the client is not open: call initialize")
+        return Patience(self._timeout if timeout is None else timeout, request.once)
 
     def _rest(self) -> C | None:
         try:

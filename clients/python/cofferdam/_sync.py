@@ -27,7 +27,7 @@ class Client(core.Base[HTTPConnection]):
 
     def initialize(self, *, timeout: float | None = None) -> None:
         """Opens the client. Until it has succeeded, the other operations fail with not-initialized."""
-        self._retried(core.INITIALIZE, timeout)
+        self._call(core.INITIALIZE, timeout)
         self._open = True
 
     def close(self, *, timeout: float | None = None) -> None:
@@ -35,7 +35,7 @@ class Client(core.Base[HTTPConnection]):
         if self._open:
             self._open = False
             try:
-                self._retried(core.CLOSE, timeout)
+                self._call(core.CLOSE, timeout)
             finally:
                 while connection := self._rest():
                     connection.close()
@@ -81,16 +81,12 @@ class Client(core.Base[HTTPConnection]):
         return self._call(core.cleanup_old_thread_ownerships(max_age), timeout)
 
     def _call(self, request: Request[T], timeout: float | None) -> T:
-        self._check_open()
-        return self._retried(request, timeout)
-
-    def _retried(self, request: Request[T], timeout: float | None) -> T:
-        patience = core.Patience(self._timeout if timeout is None else timeout)
+        patience = self._patience(request, timeout)
         while True:
             try:
                 return request.answer(*self._exchange(request, patience.left()))
             except StorageError as error:
-                time.sleep(patience.wait(error, request.once))
+                time.sleep(patience.wait(error))
 
     def _exchange(self, request: Request[T], left: float) -> tuple[int, str | None, bytes]:
         idle = self._rest()

@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { Agent, request } from "node:http";
+import { Agent, request, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { duration, parse, query, StorageError, stringify, toOwnership, toState } from "./rows.js";
+import { duration, parse, query, StorageError, stringify } from "./rows.js";
 import type { MessageState, MessageStateUpsert, Result, ThreadOwnership, ThreadOwnershipUpsert } from "./rows.js";
 
 export { StorageError } from "./rows.js";
@@ -23,11 +25,8 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-interface Answer {
-  status: number;
-  retryAfter: string | undefined;
-  text: string;
-}
+/** Before the next attempt, in milliseconds, where the server does not say. */
+const PAUSE = 200;
 
 /** The eleven operations, for any number of calls at a time. */
 export class Client {
@@ -48,7 +47,7 @@ export class Client {
 
   /** Opens the client. Until it has succeeded, the other operations fail with not-initialized. */
   async initialize(call?: CallOptions): Promise<void> {
-    await this.#retried("POST", "/v1/initialize", undefined, call);
+    await this.#send("POST", "/v1/initialize", "", call);
     this.#isOpen = true;
   }
 
@@ -57,7 +56,7 @@ export class Client {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     try {
-      await this.#retried("POST", "/v1/close", undefined, call, true);
+      await this.#send("POST", "/v1/close", "", call);
     } finally {
       for (const socket of Object.values(this.#agent.freeSockets).flat()) socket?.destroy();
     }
@@ -65,156 +64,131 @@ export class Client {
 
   /** Checks the server and its database as they are now: it is not retried. */
   async healthCheck(call?: CallOptions): Promise<void> {
-    await this.#call("GET", "/v1/health", undefined, call, true);
+    await this.#call("GET", "/v1/health", "", call);
   }
 
   /** The state of exactly this channel and thread. A `threadId` of null matches only the state without a thread. */
   async getMessageState(channelId: string, threadId: string | null, call?: CallOptions): Promise<MessageState | null> {
-    const path = `/v1/message-state?${query({ channel_id: channelId, thread_id: threadId })}`;
-    const { state } = await this.#call("GET", path, undefined, call);
-    return state && toState(state);
+    return (await this.#call("GET", `/v1/message-state?${query({ channelId, threadId })}`, "", call)).state;
   }
 
   /** Inserts or updates a state; the last write to arrive wins. */
   async upsertMessageState(state: MessageStateUpsert, call?: CallOptions): Promise<Result> {
-    const body = stringify({
-      channel_id: state.channelId,
-      thread_id: state.threadId ?? null,
-      last_message_id: state.lastMessageId,
-      last_seen_timestamp: state.lastSeenTimestamp,
-      created_at: state.createdAt ?? 0,
-    });
+    const { channelId, threadId = null, lastMessageId, lastSeenTimestamp, createdAt = 0 } = state;
+    const body = stringify({ channelId, threadId, lastMessageId, lastSeenTimestamp, createdAt });
     return (await this.#call("PUT", "/v1/message-state", body, call)).result;
   }
 
   /** All states, the newest first. */
   async getAllMessageStates(call?: CallOptions): Promise<MessageState[]> {
-    return (await this.#call("GET", "/v1/message-states", undefined, call)).states.map(toState);
+    return (await this.#call("GET", "/v1/message-states", "", call)).states;
   }
 
   /** The states last seen since floor(now - window), the newest first. */
   async getMessageStatesWithinWindow(windowMs: number, call?: CallOptions): Promise<MessageState[]> {
-    const path = `/v1/message-states?${query({ window: duration(windowMs) })}`;
-    return (await this.#call("GET", path, undefined, call)).states.map(toState);
+    return (await this.#call("GET", `/v1/message-states?${query({ window: duration(windowMs) })}`, "", call)).states;
   }
 
   /** The ownership of this thread, if there is one. */
   async getThreadOwnership(threadId: string, call?: CallOptions): Promise<ThreadOwnership | null> {
-    const path = `/v1/thread-ownership?${query({ thread_id: threadId })}`;
-    const { ownership } = await this.#call("GET", path, undefined, call);
-    return ownership && toOwnership(ownership);
+    return (await this.#call("GET", `/v1/thread-ownership?${query({ threadId })}`, "", call)).ownership;
   }
 
   /** Inserts or updates an ownership; the last write to arrive wins. */
   async upsertThreadOwnership(ownership: ThreadOwnershipUpsert, call?: CallOptions): Promise<Result> {
-    const body = stringify({
-      thread_id: ownership.threadId,
-      original_user_id: ownership.originalUserId,
-      created_by: ownership.createdBy,
-      creation_time: ownership.creationTime,
-    });
+    const { threadId, originalUserId, createdBy, creationTime } = ownership;
+    const body = stringify({ threadId, originalUserId, createdBy, creationTime });
     return (await this.#call("PUT", "/v1/thread-ownership", body, call)).result;
   }
 
   /** All ownerships, the newest first. */
   async getAllThreadOwnerships(call?: CallOptions): Promise<ThreadOwnership[]> {
-    return (await this.#call("GET", "/v1/thread-ownerships", undefined, call)).ownerships.map(toOwnership);
+    return (await this.#call("GET", "/v1/thread-ownerships", "", call)).ownerships;
   }
 
   /** Removes the ownerships that were created longer ago than this, and says how many unless that happens later. */
   async cleanupOldThreadOwnerships(maxAgeMs: number, call?: CallOptions): Promise<{ result: Result; removed: number }> {
-    const body = stringify({ max_age: duration(maxAgeMs) });
-    const { result, removed } = await this.#call("POST", "/v1/thread-ownerships/cleanup", body, call);
-    return { result, removed: Number(removed ?? 0) };
+    const body = stringify({ maxAge: duration(maxAgeMs) });
+    const { result, removed = 0 } = await this.#call("POST", "/v1/thread-ownerships/cleanup", body, call);
+    return { result, removed: Number(removed) };
   }
 
-  async #call(method: string, path: string, body?: string, call?: CallOptions, once = false): Promise<any> {
+  async #call(method: string, path: string, body: string, call?: CallOptions): Promise<any> {
     if (!this.#isOpen) throw new StorageError("not-initialized", "the client is not open: call initialize");
-    return this.#retried(method, path, body, call, once);
+    return this.#send(method, path, body, call);
   }
 
   /** Repeats a request while the server says that it may help and the deadline leaves time. All operations are idempotent. */
-  async #retried(method: string, path: string, body?: string, call: CallOptions = {}, once = false): Promise<any> {
+  async #send(method: string, path: string, body: string, call: CallOptions = {}): Promise<any> {
     const timeout = call.timeoutMs ?? this.#options.timeoutMs ?? 30_000;
     const end = performance.now() + timeout;
     const controller = new AbortController();
-    const { signal } = controller;
     const abort = (): void => controller.abort();
     const timer = setTimeout(abort, timeout);
     call.signal?.addEventListener("abort", abort);
     if (call.signal?.aborted) abort();
     try {
-      return await this.#attempts(method, path, body, once, end, signal);
+      for (;;) {
+        try {
+          return await this.#attempt(method, path, body, Math.max(end - performance.now(), 0.001), controller.signal);
+        } catch (error) {
+          const failure = error instanceof StorageError ? error : unanswered(error, controller.signal);
+          const isLast = path === "/v1/health" || path === "/v1/close" || controller.signal.aborted;
+          if (isLast || !failure.retryable || end - performance.now() <= failure.retryAfterMs) throw failure;
+          await sleep(failure.retryAfterMs, undefined, { signal: controller.signal }).catch(() => undefined);
+        }
+      }
     } finally {
       clearTimeout(timer);
       call.signal?.removeEventListener("abort", abort);
     }
   }
 
-  async #attempts(method: string, path: string, body = "", once: boolean, end: number, signal: AbortSignal): Promise<any> {
-    for (let pause = 50; ; pause = Math.min(2 * pause, 1000)) {
-      const left = Math.max(end - performance.now(), 0.001);
-      let wait = pause;
-      let failure: StorageError;
-      try {
-        const { status, retryAfter, text } = await this.#send(method, path, body, await this.#headers(left), signal);
-        if (status < 300) return parse(text);
-        failure = problem(status, text);
-        wait = Math.max(pause, 1000 * Number(retryAfter ?? 0));
-      } catch (error) {
-        failure = error instanceof StorageError ? error : unanswered(error, signal);
-      }
-      if (once || !failure.retryable || signal.aborted || end - performance.now() <= wait) throw failure;
-      await sleep(wait, undefined, { signal }).catch(() => undefined);
+  async #attempt(method: string, path: string, body: string, left: number, signal: AbortSignal): Promise<any> {
+    const headers: Record<string, string> = {
+      "Content-Type": "application/json",
+      "Content-Length": String(Buffer.byteLength(body)),
+      "Cofferdam-Timeout": `${left.toFixed(3)}ms`,
+    };
+    if (this.#options.tokenFile !== undefined) headers.Authorization = `Bearer ${await token(this.#options.tokenFile)}`;
+    const outgoing = request({ ...this.#place, agent: this.#agent, method, path, headers, signal });
+    // Of a connection that breaks after the answer began, the answer tells.
+    outgoing.on("error", () => undefined).end(body);
+    let answer: IncomingMessage;
+    try {
+      [answer] = await once(outgoing, "response");
+    } catch (error) {
+      // The server may have closed a connection while it was at rest.
+      if (outgoing.reusedSocket && !signal.aborted) return this.#attempt(method, path, body, left, signal);
+      throw error;
     }
-  }
-
-  async #headers(left: number): Promise<Record<string, string>> {
-    const headers = { "Content-Type": "application/json", "Cofferdam-Timeout": `${left.toFixed(3)}ms` };
-    const { tokenFile } = this.#options;
-    if (tokenFile === undefined) return headers;
-    const token = await readFile(tokenFile, "utf8").catch((cause) => {
-      throw new StorageError("unauthorized", `the token cannot be read: ${cause}`, false, null, "", { cause });
-    });
-    return { ...headers, Authorization: `Bearer ${token.trim()}` };
-  }
-
-  #send(method: string, path: string, body: string, headers: Record<string, string>, signal: AbortSignal): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const options = { ...this.#place, agent: this.#agent, method, path, signal };
-      const length = { "Content-Length": String(Buffer.byteLength(body)) };
-      const outgoing = request({ ...options, headers: { ...headers, ...length } }, (incoming) => {
-        const parts: Buffer[] = [];
-        incoming.on("data", (part) => parts.push(part));
-        incoming.on("error", reject);
-        incoming.on("end", () => {
-          const text = Buffer.concat(parts).toString();
-          resolve({ status: incoming.statusCode ?? 0, retryAfter: incoming.headers["retry-after"], text });
-        });
-      });
-      outgoing.on("error", (error) => {
-        // The server may have closed a connection while it was at rest.
-        if (outgoing.reusedSocket && !signal.aborted) resolve(this.#send(method, path, body, headers, signal));
-        else reject(error);
-      });
-      outgoing.end(body);
-    });
+    const [document, status] = [await text(answer), answer.statusCode ?? 0];
+    if (status < 300) return parse(document);
+    throw refused(status, document, 1000 * Number(answer.headers["retry-after"]) || PAUSE);
   }
 }
 
-function problem(status: number, text: string): StorageError {
+async function token(file: string): Promise<string> {
   try {
-    const { kind, detail, retryable, code, request_id } = parse(text);
-    if (typeof kind === "string") return new StorageError(kind, detail, retryable, code, request_id);
+    return (await readFile(file, "utf8")).trim();
+  } catch (cause) {
+    throw new StorageError("unauthorized", `the token cannot be read: ${cause}`, false, null, "", 0, { cause });
+  }
+}
+
+function refused(status: number, document: string, waitMs: number): StorageError {
+  try {
+    const { kind, detail, retryable, code, requestId } = parse(document);
+    if (typeof kind === "string") return new StorageError(kind, detail, retryable, code, requestId, waitMs);
   } catch {
     // Not from the server itself.
   }
-  return new StorageError("unavailable", `status ${status} without a reason`, status >= 500);
+  return new StorageError("unavailable", `status ${status} without a reason`, status >= 500, null, "", waitMs);
 }
 
 function unanswered(cause: unknown, signal: AbortSignal): StorageError {
   const [kind, detail] = signal.aborted
     ? ["timeout", "no answer in time; whether a write took effect is unknown"]
     : ["unavailable", `the server does not answer: ${cause instanceof Error ? cause.message : cause}`];
-  return new StorageError(kind, detail, true, null, "", { cause });
+  return new StorageError(kind, detail, true, null, "", PAUSE, { cause });
 }

@@ -43,6 +43,8 @@ export class StorageError extends Error {
     readonly retryable = false,
     readonly code: string | null = null,
     readonly requestId = "",
+    /** How long the server wants a retry to wait. */
+    readonly retryAfterMs = 0,
     options?: ErrorOptions,
   ) {
     super(`${kind}: ${detail}`, options);
@@ -50,9 +52,14 @@ export class StorageError extends Error {
   }
 }
 
-/** A JSON document whose integers, which may have 64 bits, are texts. The server sends no other numbers. */
+/** A JSON document with names as here, and integers, which may have 64 bits, as `bigint`. The server sends no other numbers. */
 export function parse(text: string): any {
-  return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d+/g, (token) => (token.startsWith('"') ? token : `"${token}"`)));
+  const marked = text.replace(/("(?:[^"\\]|\\.)*")|-?\d+/g, (token, string) => string ?? `{"":"${token}"}`);
+  return JSON.parse(marked, (_, value) => {
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+    if ("" in value) return BigInt(value[""]);
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [camel(name), member]));
+  });
 }
 
 /** A flat JSON document. Refuses what would be changed, or would not fit into a request: all other rules are the server's. */
@@ -61,7 +68,7 @@ export function stringify(fields: Record<string, string | null | bigint | number
     if (typeof value === "number" && !Number.isSafeInteger(value)) {
       throw new StorageError("invalid-input", `${name} is no safe integer: use a bigint`);
     }
-    return `"${name}":${typeof value === "string" ? JSON.stringify(checked(name, value)) : value}`;
+    return `"${snake(name)}":${typeof value === "string" ? JSON.stringify(checked(name, value)) : value}`;
   });
   return `{${members.join()}}`;
 }
@@ -69,7 +76,7 @@ export function stringify(fields: Record<string, string | null | bigint | number
 /** A query. */
 export function query(fields: Record<string, string | null>): string {
   const given = Object.entries(fields).filter((field): field is [string, string] => field[1] !== null);
-  return given.map(([name, value]) => `${name}=${encodeURIComponent(checked(name, value))}`).join("&");
+  return given.map(([name, value]) => `${snake(name)}=${encodeURIComponent(checked(name, value))}`).join("&");
 }
 
 function checked(name: string, text: string): string {
@@ -84,26 +91,10 @@ export function duration(milliseconds: number): string {
   return `${Math.min(milliseconds, 9_223_372_036_854).toFixed(6)}ms`;
 }
 
-export function toState(row: any): MessageState {
-  return {
-    id: BigInt(row.id),
-    channelId: row.channel_id,
-    threadId: row.thread_id,
-    lastMessageId: row.last_message_id,
-    lastSeenTimestamp: BigInt(row.last_seen_timestamp),
-    createdAt: BigInt(row.created_at),
-    updatedAt: BigInt(row.updated_at),
-  };
+function snake(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
-export function toOwnership(row: any): ThreadOwnership {
-  return {
-    id: BigInt(row.id),
-    threadId: row.thread_id,
-    originalUserId: row.original_user_id,
-    createdBy: row.created_by,
-    creationTime: BigInt(row.creation_time),
-    createdAt: BigInt(row.created_at),
-    updatedAt: BigInt(row.updated_at),
-  };
+function camel(name: string): string {
+  return name.replace(/_./g, (pair) => pair.slice(1).toUpperCase());
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use cofferdam::resilience::Readiness;
-use cofferdam::{Error, ErrorKind, ResilientStorage};
+use cofferdam::{Error, ErrorKind, ResilientStorage, Written};
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
@@ -50,6 +51,19 @@ impl App {
         turn(&self.lists).await
     }
 
+    /// Runs a write, which goes to the spool while the client still waits, if the database does not take it.
+    pub async fn write<T>(
+        &self,
+        deadline: Option<Deadline>,
+        write: impl Future<Output = cofferdam::Result<Written<T>>>,
+    ) -> Result<Written<T>, Problem> {
+        let written = match deadline {
+            Some(Deadline(deadline)) => self.storage.within(deadline, write).await,
+            None => write.await,
+        };
+        written.map_err(|error| self.problem(error))
+    }
+
     /// What the client is told of an error of the storage.
     pub fn problem(&self, error: Error) -> Problem {
         // It serves from `initialize` on, so that this comes after `close`. Another process takes its place in a moment, as a rule.
@@ -83,6 +97,13 @@ async fn turn(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
 /// When the client wants to have heard, from the header `Cofferdam-Timeout`.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
+
+impl Deadline {
+    /// That of a request, if it has one.
+    pub fn of(request: &Request) -> Option<Self> {
+        request.extensions().get().copied()
+    }
+}
 
 /// How a handler ends.
 pub type Answer = Result<Response, Problem>;

@@ -6,10 +6,14 @@ mod api;
 mod app;
 mod body;
 mod connection;
+#[cfg(test)]
+mod fuzz;
+mod integer;
 mod lifecycle;
 mod openapi;
 mod operations;
 mod ownerships;
+mod patterns;
 mod place;
 mod problem;
 mod query;

@@ -16,7 +16,7 @@ use super::app::Answer;
 use super::problem::ProblemDocument;
 use super::query::parameters;
 use super::rows::{OwnershipRow, StateRow};
-use super::{lifecycle, ownerships, states};
+use super::{lifecycle, ownerships, patterns, states};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -58,6 +58,7 @@ impl Modify for Common {
         for path in api.paths.paths.values_mut() {
             [&mut path.get, &mut path.put, &mut path.post].into_iter().flatten().for_each(complete);
         }
+        patterns::add(api);
     }
 }
 
@@ -67,8 +68,13 @@ fn complete(operation: &mut Operation) {
             "Cofferdam-Timeout",
             "how long the client waits, a duration such as `2s` or `300ms`: the operation is cancelled then, or earlier by \
              the server's own deadlines",
+            ObjectBuilder::new().schema_type(Type::String).pattern(Some(patterns::TIMEOUT)),
         ),
-        header("X-Request-Id", "an id of up to 128 printable ASCII characters for the log; without it one is made"),
+        header(
+            "X-Request-Id",
+            "an id of up to 128 printable ASCII characters for the log; without it one is made",
+            ObjectBuilder::new().schema_type(Type::String),
+        ),
     ];
     operation.parameters.get_or_insert_default().extend(headers.map(Into::into));
     let problem = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -78,13 +84,13 @@ fn complete(operation: &mut Operation) {
     operation.responses.responses.insert("default".into(), problem.build().into());
 }
 
-fn header(name: &str, description: &str) -> Parameter {
+fn header(name: &str, description: &str, schema: ObjectBuilder) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(description))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(schema))
         .build()
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::ALLOW;
-use axum::http::{HeaderMap, HeaderName, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Request, Response, StatusCode};
 use cofferdam::ErrorKind;
 use cofferdam::config::parse_duration;
 use hyper::body::Incoming;
@@ -34,7 +34,7 @@ impl Operations {
         Self { router: TowerToHyperService::new(api::router(app.clone())), app }
     }
 
-    async fn answer(&self, mut request: hyper::Request<Incoming>) -> Result<Response<Body>, Problem> {
+    async fn answer(&self, mut request: Request<Body>) -> Result<Response<Body>, Problem> {
         if let Some(token) = &self.app.token {
             token.check(request.headers())?;
         }
@@ -52,7 +52,7 @@ impl Operations {
         timeout_at(deadline, self.route(request)).await.map_err(late)
     }
 
-    async fn route(&self, request: hyper::Request<Incoming>) -> Response<Body> {
+    async fn route(&self, request: Request<Body>) -> Response<Body> {
         match self.router.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -61,7 +61,14 @@ impl Operations {
 }
 
 impl Handle for Operations {
-    async fn handle(&self, mut request: hyper::Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        self.respond(request.map(Body::new)).await
+    }
+}
+
+impl Operations {
+    /// Answers a request, whatever brought it.
+    pub async fn respond(&self, mut request: Request<Body>) -> Response<Body> {
         let id = request_id::assign(request.headers_mut());
         // As important as a warning, so that those of the storage have it.
         let span = tracing::warn_span!("request", id = request_id::text(&id));

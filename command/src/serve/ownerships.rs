@@ -47,10 +47,11 @@ pub async fn get(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answ
 )]
 pub async fn put(State(app): State<Arc<App>>, request: Request) -> Answer {
     parameters(request.uri().query(), [])?;
+    let deadline = Deadline::of(&request);
     let ownership: OwnershipToPut = body::json(request, app.transfer_timeout).await?;
     let ownership = ThreadOwnership::from(ownership);
     let _turn = app.operation().await?;
-    upserted(app.storage.upsert_thread_ownership(&ownership).await.map_err(|error| app.problem(error))?)
+    upserted(app.write(deadline, app.storage.upsert_thread_ownership(&ownership)).await?)
 }
 
 /// List all ownerships.
@@ -98,10 +99,11 @@ pub async fn list(
 )]
 pub async fn cleanup(State(app): State<Arc<App>>, request: Request) -> Answer {
     parameters(request.uri().query(), [])?;
+    let deadline = Deadline::of(&request);
     let cleanup: Cleanup = body::json(request, app.transfer_timeout).await?;
     let max_age = duration("max_age", &cleanup.max_age)?;
     let _turn = app.operation().await?;
-    match app.storage.cleanup_old_thread_ownerships(max_age).await.map_err(|error| app.problem(error))? {
+    match app.write(deadline, app.storage.cleanup_old_thread_ownerships(max_age)).await? {
         Written::Stored(removed) => json(&CleanedUp { result: Outcome::Stored, removed: Some(removed) }),
         Written::Spooled => accepted(&CleanedUp { result: Outcome::Spooled, removed: None }),
     }

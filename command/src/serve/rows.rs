@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
+use super::integer;
+
 /// The last message that the bot processed in one channel or thread.
 #[derive(Serialize, ToSchema)]
 #[schema(as = MessageState)]
@@ -34,23 +36,21 @@ impl From<MessageState> for StateRow {
 #[schema(as = MessageStateUpsert)]
 #[serde(deny_unknown_fields)]
 pub struct StateToPut {
-    #[schema(min_length = 1, max_length = 255)]
     channel_id: String,
     /// Absent or `null` for the state without a thread.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 255)]
     thread_id: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
     last_message_id: String,
+    #[serde(deserialize_with = "integer::read")]
     last_seen_timestamp: i64,
     /// Of a new row. Absent or 0 means now; an existing row keeps its own.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "integer::read")]
     created_at: i64,
     /// Ignored, so that a row can be sent as it was received.
-    #[serde(default, rename = "id")]
+    #[serde(default, rename = "id", deserialize_with = "integer::read")]
     _id: i64,
     /// Ignored.
-    #[serde(default, rename = "updated_at")]
+    #[serde(default, rename = "updated_at", deserialize_with = "integer::read")]
     _updated_at: i64,
 }
 
@@ -95,21 +95,19 @@ impl From<ThreadOwnership> for OwnershipRow {
 #[schema(as = ThreadOwnershipUpsert)]
 #[serde(deny_unknown_fields)]
 pub struct OwnershipToPut {
-    #[schema(min_length = 1, max_length = 255)]
     thread_id: String,
-    #[schema(min_length = 1, max_length = 255)]
     original_user_id: String,
-    #[schema(min_length = 1, max_length = 255)]
     created_by: String,
+    #[serde(deserialize_with = "integer::read")]
     creation_time: i64,
     /// Ignored, so that a row can be sent as it was received.
-    #[serde(default, rename = "id")]
+    #[serde(default, rename = "id", deserialize_with = "integer::read")]
     _id: i64,
     /// Ignored.
-    #[serde(default, rename = "created_at")]
+    #[serde(default, rename = "created_at", deserialize_with = "integer::read")]
     _created_at: i64,
     /// Ignored.
-    #[serde(default, rename = "updated_at")]
+    #[serde(default, rename = "updated_at", deserialize_with = "integer::read")]
     _updated_at: i64,
 }
 

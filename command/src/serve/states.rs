@@ -54,10 +54,11 @@ pub async fn get(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Answ
 )]
 pub async fn put(State(app): State<Arc<App>>, request: Request) -> Answer {
     parameters(request.uri().query(), [])?;
+    let deadline = Deadline::of(&request);
     let state: StateToPut = body::json(request, app.transfer_timeout).await?;
     let state = MessageState::from(state);
     let _turn = app.operation().await?;
-    upserted(app.storage.upsert_message_state(&state).await.map_err(|error| app.problem(error))?)
+    upserted(app.write(deadline, app.storage.upsert_message_state(&state)).await?)
 }
 
 /// What the client is told of an upsert.

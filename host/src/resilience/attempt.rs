@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::spool::{Journal, SpoolError, SpooledWrite};
-use super::{Shared, retry};
+use super::{Shared, retry, within};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Written;
 
@@ -77,7 +77,9 @@ impl Shared {
     ) -> Result<Written<T>> {
         let timeout = self.timeouts().operation;
         let Some(journal) = self.standing().journal else { return self.run(timeout, operation).await };
-        let deadline = Instant::now() + timeout;
+        let (start, deadline) = (Instant::now(), Instant::now() + timeout);
+        let deadline = within::earlier_than(deadline).unwrap_or(deadline);
+        let timeout = deadline.saturating_duration_since(start);
         // Behind an earlier write to the same row, or it would be overwritten by that one.
         if journal.depth() > 0 {
             let may_leave = self.check()?.is_ok() && !self.stalled.load(Ordering::Relaxed);
@@ -110,7 +112,10 @@ impl Shared {
             }
             Err(_) => {
                 let error = late(None);
-                self.note(&error);
+                // A caller in a hurry does not make a database slow. One that takes longer than a probe may is, whoever waits.
+                if timeout >= self.config().breaker.probe_timeout || timeout >= self.timeouts().operation {
+                    self.note(&error);
+                }
                 error
             }
         };
@@ -169,7 +174,7 @@ fn refused(refusal: &SpoolError, why: Option<Error>) -> Error {
     }
 }
 
-fn late(before: Option<&Error>) -> Error {
+pub(super) fn late(before: Option<&Error>) -> Error {
     let message = "the operation's deadline passed; whether a write took effect is unknown";
     match before {
         None => Error::new(ErrorKind::Timeout, message),

@@ -27,6 +27,7 @@ mod retry;
 mod row;
 mod status;
 mod swap;
+mod within;
 
 pub mod spool;
 

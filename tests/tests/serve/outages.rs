@@ -142,7 +142,41 @@ async fn a_write_that_nothing_takes_is_told_with_its_kind() -> Result<()> {
     assert_eq!(reply.json()["retryable"], true);
     client.set("cofferdam-timeout", "20ms")?;
     let detail = client.put("/v1/message-state", state("c", "m")).await?.problem(504, "timeout");
-    assert!(detail.contains("Cofferdam-Timeout"), "{detail}");
+    assert!(detail.contains("deadline"), "{detail}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_spooled_before_its_client_gives_up() -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let mut command = command(&folder, &[]);
+    command.env("COFFERDAM_SPOOL", folder.path().join("spool")).env("COFFERDAM_OPERATION_TIMEOUT", "1h");
+    // Of clients in a hurry nothing is learnt about the database.
+    command.env("COFFERDAM_BREAKER_FAILURES", "1").env("COFFERDAM_LOG", "cofferdam=debug");
+    let server = Server::run(folder.path(), &mut command)?;
+    let mut client = server.client().await?;
+    let lock = locked(&folder)?;
+    client.set("cofferdam-timeout", "1500ms")?;
+    let owned = json!({ "thread_id": "t", "original_user_id": "u", "created_by": "b", "creation_time": 1 });
+    write(&mut client, Method::PUT, "/v1/message-state", state("c", "spooled"), 202).await?;
+    write(&mut client, Method::PUT, "/v1/thread-ownership", owned, 202).await?;
+    write(&mut client, Method::POST, "/v1/thread-ownerships/cleanup", json!({ "max_age": "1h" }), 202).await?;
+    // What is acknowledged stays, whatever happens to the server.
+    server.signal("-KILL")?;
+    server.ended().await?;
+    drop(lock);
+    let server = Server::run(folder.path(), &mut command)?;
+    let mut client = server.client().await?;
+    until("the spool is empty", SOON, async || {
+        let reply = client.send(Method::POST, "/v1/close", None).await;
+        reply.is_ok_and(|reply| reply.want(200) == json!({ "waiting": 0, "refused": 0 }))
+    })
+    .await?;
+    let file = Connection::open(folder.database())?;
+    let message: String = file.query_row("SELECT last_message_id FROM message_states", [], |row| row.get(0))?;
+    assert_eq!(message, "spooled");
+    let owned: i64 = file.query_row("SELECT count(*) FROM thread_ownerships", [], |row| row.get(0))?;
+    assert_eq!(owned, 0);
     Ok(())
 }
 
