@@ -20,6 +20,7 @@ mod server;
 mod socket;
 mod states;
 mod stream;
+mod supervisor;
 mod token;
 
 use std::net::SocketAddr;
@@ -149,6 +150,7 @@ impl Serve {
         let Bound { listener, name, socket: _socket } = operations;
         server.serve(listener, Operations::new(app));
         self.announce(&name.to_string(), &admin_name.to_string())?;
+        supervisor::ready(&format!("operations at {name}, administration at {admin_name}"));
         let mut hangup = signals.take_hangup();
         let signal = loop {
             tokio::select! {
@@ -157,6 +159,7 @@ impl Serve {
             }
         };
         tracing::info!("stopping: {signal}");
+        supervisor::stopping();
         tokio::select! {
             stopped = stop(&server, &admin, &storage, plan.drain_timeout) => stopped,
             signal = signals.next() => Err(signal),
