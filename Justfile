@@ -28,6 +28,18 @@ faults *arguments:
 moves *arguments:
     cargo xtask moves {{arguments}}
 
+# Build the documents as a site.
+docs *arguments:
+    cargo xtask docs {{arguments}}
+
+# Check licences, sources and advisories of dependencies.
+audit *arguments:
+    cargo xtask audit {{arguments}}
+
+# Make the archive and the Debian package that users download.
+release *arguments:
+    cargo xtask release {{arguments}}
+
 # Build the optimised command and plugins into dist/.
 dist:
     cargo xtask dist

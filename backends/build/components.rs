@@ -80,7 +80,7 @@ pub fn cargo_home() -> PathBuf {
 }
 
 /// Panics tell where they come from: the folders of this machine get names that are the same on each.
-fn flags(root: &Path) -> OsString {
+pub fn flags(root: &Path) -> OsString {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let ask = |question: &[&str]| {
         let answer = Command::new(&rustc).args(question).current_dir(root).output().ok()?;

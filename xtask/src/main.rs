@@ -1,16 +1,20 @@
 //! What needs more than one cargo command. `cargo xtask --help` lists it.
 
+mod audit;
 mod bench;
 mod build;
 mod dist;
+mod docs;
 mod faults;
 mod floors;
 mod lint;
 mod moves;
 mod package;
+mod release;
 mod run;
 mod setup;
 mod test;
+mod tools;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -53,6 +57,17 @@ enum Task {
     Package,
     /// Build the optimised command and plugins into dist/, ready to copy to another machine.
     Dist,
+    /// Build the documents as a site into book in the target folder.
+    Docs(docs::Arguments),
+    /// Check licences, sources and advisories of dependencies, and what the library's interface has changed.
+    #[command(after_help = "Examples:\n  cargo xtask audit --offline\n  cargo xtask audit --since v0.2.0")]
+    Audit(audit::Arguments),
+    /// Make what users download, in dist/: an archive and a Debian package for this platform, with licences, a list of components and
+    /// sums.
+    ///
+    /// Commit first: times in the files are that of the last commit. Takes some minutes.
+    #[command(after_help = "Examples:\n  cargo xtask release\n  cargo xtask release --twice")]
+    Release(release::Arguments),
     /// Benchmark the plugins against the bare drivers and sqlx, and compare the results with the goals.
     ///
     /// Prints tables and writes report.md and report.json to bench/ in the target folder. Run it on an otherwise idle
@@ -95,6 +110,9 @@ fn main() -> ExitCode {
         Task::Lint => lint::lint(),
         Task::Package => package::package(),
         Task::Dist => dist::dist(),
+        Task::Docs(arguments) => docs::docs(&arguments),
+        Task::Audit(arguments) => audit::audit(&arguments),
+        Task::Release(arguments) => release::release(&arguments),
         Task::Bench(arguments) => match bench::bench(&arguments) {
             Ok(code) => return code,
             Err(error) => Err(error),

@@ -98,7 +98,7 @@ pub fn valgrind() -> Result<()> {
 }
 
 /// Installs a package of Debian's, as root, where its program is missing.
-fn package(program: &str, package: &str, what: &str, advice: &str) -> Result<()> {
+pub fn package(program: &str, package: &str, what: &str, advice: &str) -> Result<()> {
     if found(program) {
         return Ok(());
     }
@@ -117,7 +117,7 @@ fn package(program: &str, package: &str, what: &str, advice: &str) -> Result<()>
     install().with_context(|| format!("{package} could not be installed; {advice}"))
 }
 
-fn found(program: &str) -> bool {
+pub fn found(program: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     // Servers live in sbin, which is not on every user's PATH.
     let mut folders = std::env::split_paths(&folders).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);

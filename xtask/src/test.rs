@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::build::{self, Built};
 use crate::run::{cargo, root, step};
-use crate::setup;
+use crate::{setup, tools};
 
 /// Installs what is missing, builds, and runs every test, or those of one file, or those whose name contains `filter`; with
 /// `full` what is random as often as is promised.
@@ -13,6 +13,7 @@ pub fn test(full: bool, filter: Option<&str>) -> Result<()> {
     setup::galera()?;
     setup::operators()?;
     setup::clients()?;
+    tools::all()?;
     let Built { command, .. } = build::build(build::DEVELOPMENT)?;
     let mut test = cargo(["test", "--no-fail-fast"]);
     if filter.is_some_and(is_file) {

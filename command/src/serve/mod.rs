@@ -24,6 +24,7 @@ mod server;
 mod socket;
 mod states;
 mod stream;
+mod supervisor;
 mod token;
 mod trace;
 
@@ -154,6 +155,7 @@ impl Serve {
         let Bound { listener, name, socket: _socket } = operations;
         server.serve(listener, Operations::new(app));
         self.announce(&name.to_string(), &admin_name.to_string())?;
+        supervisor::ready(&format!("operations at {name}, administration at {admin_name}"));
         let mut hangup = signals.take_hangup();
         let signal = loop {
             tokio::select! {
@@ -162,6 +164,7 @@ impl Serve {
             }
         };
         tracing::info!("stopping: {signal}");
+        supervisor::stopping();
         tokio::select! {
             stopped = stop(&server, &admin, &storage, plan.drain_timeout) => stopped,
             signal = signals.next() => Err(signal),

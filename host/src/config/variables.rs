@@ -1,5 +1,5 @@
 //! Every environment variable, once: `Config::from_env` takes its defaults from here, the command prints this table in
-//! its help, and a test compares it with the table in README.md.
+//! its help, and a test compares it with the table in docs/configuration.md.
 
 /// One environment variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

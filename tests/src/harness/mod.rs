@@ -3,6 +3,7 @@
 pub mod clients;
 pub mod clocked;
 pub mod command;
+pub mod container;
 pub mod distance;
 pub mod forbidding;
 pub mod galera;
@@ -19,6 +20,7 @@ pub mod serve;
 pub mod sqlite;
 pub mod storage;
 pub mod tmpfs;
+pub mod tools;
 pub mod victim;
 pub mod wait;
 pub mod writer;

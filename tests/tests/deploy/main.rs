@@ -1,0 +1,11 @@
+//! What is in `deploy/` and `docs/`: it is valid, names only what exists, and does what it says.
+
+mod compose;
+mod image;
+mod kubernetes;
+mod manifests;
+mod packages;
+mod pod;
+mod pods;
+mod rig;
+mod site;
