@@ -1,0 +1,148 @@
+//! Rate limits of REST.
+
+mod headers;
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::app::State;
+use crate::faults::Scope;
+use crate::record::{Rule, What};
+
+pub(crate) use headers::{Limited, Standing};
+
+/// The window of the global limit.
+const GLOBAL_MS: u64 = 1_000;
+/// The window in which invalid requests are counted.
+const INVALID_MS: u64 = 600_000;
+
+/// What REST has counted.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    buckets: HashMap<(String, String), Window>,
+    global: Window,
+    /// Until when everything is refused, after an answer that said so.
+    paused_until_ms: u64,
+    invalid: VecDeque<u64>,
+    banned_until_ms: u64,
+}
+
+/// A window that begins with its first request.
+#[derive(Debug, Default)]
+struct Window {
+    began_ms: u64,
+    used: u32,
+    /// Until when requests are refused, after an answer that said so.
+    paused_until_ms: u64,
+}
+
+impl Window {
+    /// Begins anew if it is over.
+    fn turn(&mut self, now_ms: u64, window_ms: u64) {
+        if self.used == 0 || now_ms.saturating_sub(self.began_ms) >= window_ms || now_ms < self.began_ms {
+            self.began_ms = now_ms;
+            self.used = 0;
+        }
+    }
+}
+
+/// What a request is counted against.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted<'a> {
+    /// The route, such as `POST /channels/{channel_id}/messages`.
+    pub(crate) route: &'a str,
+    /// The channel or guild.
+    pub(crate) major: &'a str,
+}
+
+impl State {
+    /// Whether the address is banned, and for how many more milliseconds.
+    pub(crate) fn banned(&self) -> Option<u64> {
+        self.rest.banned_until_ms.checked_sub(self.clock.now_ms()).filter(|left| *left > 0)
+    }
+
+    /// Counts a request against the global limit and its bucket, or refuses it.
+    pub(crate) fn count(&mut self, counted: &Counted<'_>) -> Result<Standing, Limited> {
+        let now_ms = self.clock.now_ms();
+        let global = self.settings.limits.global;
+        let paused = self.rest.paused_until_ms;
+        if now_ms < paused {
+            self.broken(Rule::Pause, counted);
+            return Err(Limited::new(Scope::Global, paused - now_ms, None));
+        }
+        self.rest.global.turn(now_ms, GLOBAL_MS);
+        if self.rest.global.used >= global {
+            let left = (self.rest.global.began_ms + GLOBAL_MS).saturating_sub(now_ms).max(1);
+            self.broken(Rule::Global, counted);
+            return Err(Limited::new(Scope::Global, left, None));
+        }
+        self.rest.global.used += 1;
+
+        let (limit, window_ms) = self.bucket(counted.route);
+        let bucket = self.rest.buckets.entry((counted.route.to_owned(), counted.major.to_owned())).or_default();
+        bucket.turn(now_ms, window_ms);
+        let left = (bucket.began_ms + window_ms).saturating_sub(now_ms);
+        let paused = bucket.paused_until_ms.saturating_sub(now_ms);
+        let mut standing =
+            Standing { limit, remaining: 0, reset_ms: now_ms + left, after_ms: left, bucket: hash(counted.route) };
+        if paused > 0 {
+            self.broken(Rule::Pause, counted);
+            return Err(Limited::new(Scope::User, paused, Some(standing)));
+        }
+        if bucket.used >= limit {
+            self.broken(Rule::Bucket, counted);
+            return Err(Limited::new(Scope::User, left.max(1), Some(standing)));
+        }
+        bucket.used += 1;
+        standing.remaining = limit - bucket.used;
+        Ok(standing)
+    }
+
+    /// An answer says to wait, and requests that do not are counted as such.
+    pub(crate) fn pause(&mut self, counted: &Counted<'_>, scope: Scope, wait_ms: u64) {
+        let until = self.clock.now_ms() + wait_ms;
+        if scope == Scope::Global {
+            self.rest.paused_until_ms = until;
+        } else {
+            let bucket = (counted.route.to_owned(), counted.major.to_owned());
+            self.rest.buckets.entry(bucket).or_default().paused_until_ms = until;
+        }
+    }
+
+    /// Counts an answer that Discord calls invalid: 401, 403, or 429 but of the scope `shared`.
+    pub(crate) fn count_invalid(&mut self) {
+        let now_ms = self.clock.now_ms();
+        let invalid = &mut self.rest.invalid;
+        while invalid.front().is_some_and(|at| now_ms.saturating_sub(*at) >= INVALID_MS) {
+            invalid.pop_front();
+        }
+        invalid.push_back(now_ms);
+        if invalid.len() >= usize::try_from(self.settings.limits.invalid_requests).unwrap_or(usize::MAX) {
+            invalid.clear();
+            let ban = self.settings.limits.ban;
+            self.rest.banned_until_ms = now_ms + u64::try_from(ban.as_millis()).unwrap_or(u64::MAX);
+            let rule = Rule::InvalidRequests;
+            self.record.add(now_ms, What::Broken { rule, detail: format!("banned for {ban:?}") });
+        }
+    }
+
+    fn broken(&mut self, rule: Rule, counted: &Counted<'_>) {
+        let detail = format!("{} of {}", counted.route, counted.major);
+        self.record.add(self.clock.now_ms(), What::Broken { rule, detail });
+    }
+
+    /// The limit of a route and its window in milliseconds.
+    fn bucket(&self, route: &str) -> (u32, u64) {
+        let limits = &self.settings.limits;
+        let named = limits.buckets.iter().find(|bucket| bucket.route == route);
+        let (limit, window) = named.map_or(limits.bucket, |bucket| (bucket.limit, bucket.window));
+        (limit, u64::try_from(window.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+/// The name of a bucket, which says nothing.
+fn hash(route: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    route.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
