@@ -323,17 +323,20 @@ impl Connection {
             }
         }
         match end {
-            End::Cut => self.switch.cut(),
+            End::Cut => return self.switch.cut(),
+            End::Lost => return,
             End::Server(code) => {
                 let frame = CloseFrame { code, reason: close::reason(code).into() };
-                if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                    // Until the client has read it: closing earlier could take it back.
-                    let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-                    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+                if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
                 }
             }
-            End::Client(_) | End::Lost => {}
+            // The socket answers it by itself.
+            End::Client(_) => {}
         }
+        // Until the client has read it: closing earlier could take it back.
+        let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
     }
 }
 
