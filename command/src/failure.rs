@@ -88,11 +88,6 @@ impl Failure {
         self.kind == "signal" || self.message == PROCESSOR_TIME
     }
 
-    /// A start that failed with this exit code in another process, which has said why.
-    pub fn of_child(exit: u8, message: impl Into<String>) -> Self {
-        Self::new(exit, "failed", message)
-    }
-
     /// The same failure with what the caller can do about it.
     #[must_use]
     pub fn with_remedy(self) -> Self {
@@ -246,14 +241,5 @@ impl From<SnapshotError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::failed(limit::explain(&error))
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<cofferdam::Error>() {
-            Ok(error) => error.into(),
-            Err(error) => Self::failed(format!("{error:#}")),
-        }
     }
 }

@@ -6,7 +6,6 @@ mod admin;
 mod arguments;
 mod bench;
 mod check;
-mod demo;
 mod export;
 mod failure;
 mod generate;
@@ -66,9 +65,6 @@ enum Command {
     Migrate(migrate::Migrate),
     Serve(serve::Serve),
     Bench(bench::Bench),
-    Demo(demo::Demo),
-    #[command(hide = true)]
-    DemoBot(demo::DemoBot),
     #[command(hide = true)]
     Generate(generate::Generate),
 }
@@ -89,8 +85,6 @@ impl Command {
             Self::Serve(command) => command.run(signals).await,
             // Removes databases in the end, for which it must wait.
             Self::Bench(command) => command.run(signals).await,
-            Self::Demo(command) => signals.or(command.run()).await,
-            Self::DemoBot(command) => signals.or(command.run()).await,
             Self::Generate(command) => command.run(cli()),
         }
     }

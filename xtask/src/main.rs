@@ -27,12 +27,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build and run the demo: a bot is killed, restarts and loses nothing.
+    /// Build the bot and run the demo: against a local Discord it is killed, restarts, and loses nothing.
     ///
-    /// Uses SQLite in a scratch folder, or the server that DATABASE_TYPE=mysql and the MYSQL_ variables name.
-    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --events my-events.ndjson")]
+    /// Uses SQLite in a scratch folder. If DATABASE_TYPE=mysql and the MYSQL_ variables name a server, the bot moves there.
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --seed 7 --keep")]
     Demo {
-        /// Passed on to `cofferdam demo`.
+        /// Passed on to the demo; --help lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },

@@ -24,7 +24,6 @@ fn every_command_explains_itself() {
         "spool replay",
         "spool export",
         "bench",
-        "demo",
     ] {
         let mut arguments: Vec<_> = path.split(' ').collect();
         arguments.push("--help");
@@ -79,7 +78,6 @@ fn wrong_usage_is_exit_code_2() {
         &["thread", "cleanup", "--older-than", "30d"],
         &["check", "--timeout", "soon"],
         &["bench"],
-        &["demo", "--kill-when", "never"],
         &[],
     ] {
         let (stdout, stderr) = run(&mut on_sqlite(arguments), 2);

@@ -163,7 +163,6 @@ fn every_variable_and_option_that_takes_a_file_refuses_such_a_name() -> Result<(
             &["spool", "export", name],
             &["spool", "replay", name],
             &["bench", name, "--seconds", "1"],
-            &["demo", "--database", name],
             &["migrate", "--from", &format!("sqlite:{name}"), "--to", "sqlite:new.db"],
             &["migrate", "--from", "sqlite:bot.db", "--to", &format!("sqlite:{name}"), "--execute"],
             &["migrate", "--from", &format!("plugin:{name}"), "--to", "sqlite:new.db"],

@@ -1,0 +1,313 @@
+//! Discord's HTTP API, as far as the bot uses it.
+//!
+//! Routes, methods and models are twilight's. Its client is not used: it learns a limit only from a 429, repeats a request at
+//! once if the limit was the global one, and does not say how long to wait.
+
+mod pace;
+mod problem;
+mod transport;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use twilight_http::api_error::RatelimitedApiError;
+use twilight_http::routing::Route;
+use twilight_model::channel::{Channel, Message};
+use twilight_model::gateway::connection_info::BotConnectionInfo;
+use twilight_model::user::CurrentUser;
+
+use self::pace::{Bucket, Places};
+pub use self::problem::{ApiError, code, innermost};
+use self::transport::{Transport, body};
+use crate::clock::{self, Clock};
+use crate::error::BotError;
+use crate::figures::Figures;
+use crate::ids::{ChannelId, MessageId, UserId};
+use crate::journal::Journal;
+use crate::settings::Settings;
+
+/// The most messages in a page of history.
+pub const PAGE: u16 = 100;
+
+/// How often a request may be answered with 429 before it is given back.
+const MOST_LIMITED: u32 = 5;
+
+/// The longest name of a thread that Discord takes.
+pub const MOST_NAME: usize = 100;
+
+/// Discord's HTTP API.
+#[derive(Debug)]
+pub struct Api {
+    transport: Transport,
+    places: Places,
+    /// The limit of each route, in each channel.
+    buckets: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Bucket>>>>,
+    /// Until when nothing is sent, after a 429 of the global limit.
+    hold: Mutex<Option<Instant>>,
+    journal: Arc<Journal>,
+    clock: Arc<Clock>,
+    figures: Arc<Figures>,
+    /// Cancelled when Discord has refused the token.
+    pub refused: CancellationToken,
+}
+
+/// A message of the bot's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// The channel or thread.
+    pub channel: ChannelId,
+    /// At most [`crate::split::MOST`] characters.
+    pub content: &'a str,
+    /// The message to which it replies, in the same channel.
+    pub reply_to: Option<MessageId>,
+    /// Discord makes one message for a nonce, within some minutes: at most 25 characters.
+    pub nonce: &'a str,
+}
+
+impl Api {
+    /// The API as the settings say. Nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// If TLS is of no use on this machine.
+    pub fn new(
+        settings: &Settings,
+        journal: Arc<Journal>,
+        clock: Arc<Clock>,
+        figures: Arc<Figures>,
+    ) -> Result<Self, BotError> {
+        Ok(Self {
+            transport: Transport::new(settings)?,
+            places: Places::default(),
+            buckets: Mutex::default(),
+            hold: Mutex::default(),
+            journal,
+            clock,
+            figures,
+            refused: CancellationToken::new(),
+        })
+    }
+
+    /// A process before this one may have used up the limit of this second.
+    pub fn begin_slowly(&self) {
+        self.places.begin_slowly();
+    }
+
+    /// Where the gateway is, how many shards Discord recommends, and how many may identify.
+    pub async fn gateway(&self) -> Result<BotConnectionInfo, ApiError> {
+        self.read(Route::GetGatewayBot).await
+    }
+
+    /// The bot itself.
+    pub async fn me(&self) -> Result<UserId, ApiError> {
+        self.read::<CurrentUser>(Route::GetCurrentUser).await.map(|user| user.id)
+    }
+
+    /// A channel or thread.
+    pub async fn channel(&self, channel: ChannelId) -> Result<Channel, ApiError> {
+        self.read(Route::GetChannel { channel_id: channel.get() }).await
+    }
+
+    /// The first messages after this one, oldest first; `None` for one that cannot be read, which must not hide the others.
+    pub async fn messages_after(
+        &self,
+        channel: ChannelId,
+        after: u64,
+    ) -> Result<Vec<(MessageId, Option<Message>)>, ApiError> {
+        let channel_id = channel.get();
+        let route =
+            Route::GetMessages { after: Some(after), around: None, before: None, channel_id, limit: Some(PAGE) };
+        let page: Vec<Value> = self.read(route).await?;
+        let mut messages = Vec::new();
+        for message in page {
+            let id = MessageId::deserialize(&message["id"]).map_err(|error| not_as_expected(&error))?;
+            let message = Message::deserialize(message);
+            let message = message.inspect_err(|error| tracing::warn!(message = %id, "cannot be read: {error}"));
+            messages.push((id, message.ok()));
+        }
+        messages.sort_unstable_by_key(|(id, _)| *id);
+        Ok(messages)
+    }
+
+    /// Makes a thread from a message. Its id is the message's.
+    pub async fn create_thread(&self, channel: ChannelId, message: MessageId, name: &str) -> Result<(), ApiError> {
+        let route = Route::CreateThreadFromMessage { channel_id: channel.get(), message_id: message.get() };
+        self.write(route, Some(json!({ "name": name }))).await
+    }
+
+    /// Opens a thread that was archived.
+    pub async fn open_thread(&self, thread: ChannelId) -> Result<(), ApiError> {
+        self.write(Route::UpdateChannel { channel_id: thread.get() }, Some(json!({ "archived": false }))).await
+    }
+
+    /// Writes a message, unless there is one with its nonce: then that one stands.
+    pub async fn create_message(&self, draft: Draft<'_>) -> Result<(), ApiError> {
+        // Nobody is mentioned who has not asked, whatever an answer says.
+        let mut body = json!({
+            "content": draft.content,
+            "nonce": draft.nonce,
+            "enforce_nonce": true,
+            "allowed_mentions": { "parse": [], "replied_user": true },
+        });
+        if let Some(message) = draft.reply_to {
+            body["message_reference"] = json!({ "message_id": message });
+        }
+        self.write(Route::CreateMessage { channel_id: draft.channel.get() }, Some(body)).await?;
+        self.figures.parts.inc();
+        Ok(())
+    }
+
+    /// Shows the bot typing, for ten seconds.
+    pub async fn show_typing(&self, channel: ChannelId) -> Result<(), ApiError> {
+        self.write(Route::CreateTypingTrigger { channel_id: channel.get() }, None).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, route: Route<'_>) -> Result<T, ApiError> {
+        let answer = self.send(&route, None).await?;
+        serde_json::from_slice(&body(answer).await?).map_err(|error| not_as_expected(&error))
+    }
+
+    async fn write(&self, route: Route<'_>, document: Option<Value>) -> Result<(), ApiError> {
+        let document = document.map(|document| Bytes::from(document.to_string()));
+        let answer = self.send(&route, Some(document.unwrap_or_default())).await?;
+        // The status says it all. What follows is read so that the connection can be used again.
+        let _ = timeout(Duration::from_secs(2), body(answer)).await;
+        Ok(())
+    }
+
+    /// Sends a request when its limits allow it, again after a 429, and gives the body of a success.
+    async fn send(&self, route: &Route<'_>, document: Option<Bytes>) -> Result<Incoming, ApiError> {
+        let name = name_of(route);
+        let bucket = self.bucket(&name);
+        let mut bucket = bucket.lock().await;
+        for limited in 1.. {
+            bucket.wait().await;
+            self.wait_for_hold().await;
+            let place = self.places.take().await;
+            let answer = self.transport.send(route, document.clone()).await;
+            drop(place);
+            let (head, answer) = answer?.into_parts();
+            if let Some(time) = bucket.learn(&head.headers) {
+                self.keep(&name, time);
+            }
+            if let Some(Ok(date)) = head.headers.get(DATE).map(|date| date.to_str()) {
+                self.clock.set(date);
+            }
+            if head.status.is_success() {
+                return Ok(answer);
+            }
+            let answer = body(answer).await;
+            if head.status != StatusCode::TOO_MANY_REQUESTS {
+                let error =
+                    answer.map_or(ApiError::Server(head.status.as_u16()), |body| ApiError::of(head.status, &body));
+                if error == ApiError::Token {
+                    self.refused.cancel();
+                }
+                return Err(error);
+            }
+            self.figures.rate_limited.inc();
+            let (pause, is_global) = pause_of(&head.headers, &answer.unwrap_or_default());
+            tracing::warn!(route = name, ?pause, is_global, "Discord answered 429");
+            match is_global {
+                true => self.hold(pause),
+                false => *bucket = Bucket::closed_for(pause),
+            }
+            if limited == MOST_LIMITED {
+                break;
+            }
+        }
+        Err(ApiError::RateLimited)
+    }
+
+    fn bucket(&self, name: &str) -> Arc<tokio::sync::Mutex<Bucket>> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() > 10_000 {
+            buckets.retain(|_, bucket| bucket.try_lock().map_or(true, |bucket| !bucket.is_idle()));
+        }
+        if let Some(bucket) = buckets.get(name) {
+            return bucket.clone();
+        }
+        // The process before this one may have used it up.
+        let until = self.journal.limit(name).ok().flatten().unwrap_or(0);
+        let left = u64::try_from(until.saturating_sub(clock::local_ms())).unwrap_or(0);
+        let bucket = if left > 0 { Bucket::closed_for(Duration::from_millis(left)) } else { Bucket::default() };
+        buckets.entry(name.to_owned()).or_insert(Arc::new(tokio::sync::Mutex::new(bucket))).clone()
+    }
+
+    /// A process that comes after this one is to wait for this route.
+    fn keep(&self, name: &str, time: Duration) {
+        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        if let Err(error) = self.journal.keep_limit(name, clock::local_ms().saturating_add(time).saturating_add(1)) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn hold(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        *hold = Some(hold.map_or(until, |before| before.max(until)));
+    }
+
+    async fn wait_for_hold(&self) {
+        loop {
+            let hold = *self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+            match hold {
+                Some(until) if until > Instant::now() => sleep_until(until).await,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What a route's limit is called: it is of its own in each channel.
+fn name_of(route: &Route<'_>) -> String {
+    match route {
+        Route::CreateMessage { channel_id } => format!("messages of {channel_id}"),
+        Route::CreateThreadFromMessage { channel_id, .. } => format!("threads of {channel_id}"),
+        Route::GetMessages { channel_id, .. } => format!("history of {channel_id}"),
+        Route::CreateTypingTrigger { channel_id } => format!("typing in {channel_id}"),
+        Route::GetChannel { channel_id } => format!("channel {channel_id}"),
+        Route::UpdateChannel { channel_id } => format!("changes of {channel_id}"),
+        _ => route.to_string(),
+    }
+}
+
+/// How long a 429 asks to wait, and whether for all routes.
+fn pause_of(headers: &HeaderMap, body: &[u8]) -> (Duration, bool) {
+    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body: Option<RatelimitedApiError> = serde_json::from_slice(body).ok();
+    let seconds = body.as_ref().map(|body| body.retry_after).or(header).unwrap_or(5.0);
+    let is_global = headers.get("x-ratelimit-scope").is_some_and(|scope| scope == "global");
+    let pause = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(60));
+    // Without a document it is a ban, and not Discord's own answer.
+    (pause + Duration::from_millis(10), is_global || body.is_none_or(|body| body.global))
+}
+
+fn not_as_expected(error: &serde_json::Error) -> ApiError {
+    ApiError::Unanswered(format!("as expected: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_429_says_how_long_and_for_what() {
+        let mut headers = HeaderMap::new();
+        let body = br#"{"message": "You are being rate limited.", "retry_after": 1.5, "global": false}"#;
+        assert_eq!(pause_of(&headers, body), (Duration::from_millis(1510), false));
+        headers.insert(RETRY_AFTER, "7".parse().unwrap());
+        assert_eq!(pause_of(&headers, b"<html>"), (Duration::from_millis(7010), true));
+        headers.insert("x-ratelimit-scope", "global".parse().unwrap());
+        assert!(pause_of(&headers, body).1);
+    }
+}

@@ -1,0 +1,198 @@
+//! The command line and the environment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clap::Parser;
+use cofferdam::Config;
+use cofferdam::config::{Secret, parse_duration};
+use cofferdam_bot::responder::{Echo, Program, Question, Responder, ResponderError, Service};
+use cofferdam_bot::settings::Settings;
+
+/// A Discord bot that answers what it missed, once.
+///
+/// Mention it in a channel, and it answers in a new thread. In a thread of its own it answers every message. After a crash
+/// or an outage it answers what was written meanwhile, and nothing twice. What it answers comes from a program or a service of
+/// yours; without one it repeats what it was asked.
+///
+/// It needs a token, which Discord's developer portal shows at https://discord.com/developers/applications, page Bot; turn
+/// on MESSAGE CONTENT INTENT there. docs/bot.md shows the way from there to a bot in five minutes.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cofferdam-bot",
+    version,
+    after_help = "\
+Examples:
+  DISCORD_TOKEN=... cofferdam-bot
+  DISCORD_TOKEN_FILE=/run/secrets/token cofferdam-bot --program ./answer.py
+  cofferdam-bot --service http://127.0.0.1:8000/answer --deadline 2m
+  cofferdam-bot --shards 0-3/8 --listen 0.0.0.0:9090
+
+Environment:
+  DISCORD_TOKEN         the bot's token
+  DISCORD_TOKEN_FILE    a file that contains it, instead
+  DISCORD_API           another address of Discord's API, such as http://127.0.0.1:PORT of a local Discord
+  DATABASE_TYPE         sqlite (the default) or mysql
+  DATABASE_PATH         the SQLite file [default: ./data/bot_state.db]
+  MYSQL_HOST, MYSQL_PORT, MYSQL_DATABASE, MYSQL_USERNAME, MYSQL_PASSWORD_FILE
+                        the MySQL or MariaDB server
+  COFFERDAM_SPOOL       a file that keeps writes while the database is unavailable
+  MESSAGE_RECOVERY_WINDOW_MINUTES
+                        the greatest age of a missed message that is still answered [default: 5]
+  COFFERDAM_LOG         what is logged to standard error, such as warn or cofferdam_bot=debug [default: info]
+`cofferdam --help` lists the other variables of the storage. An empty variable counts as not set.
+
+SIGTERM and SIGINT stop it: it takes nothing new, finishes what is in hand
+(--drain-timeout), records it, and leaves a session that the next start resumes.
+A second signal ends it at once; nothing is lost then either.
+
+Exit codes:
+  0  stopped by a signal, and everything in hand was finished and recorded
+  1  failure; or something was left for the next start
+  2  wrong usage, environment or plugin
+  3  the database is unavailable, with COFFERDAM_ON_UNAVAILABLE=fail
+  4  Discord refuses the token, an intent or the shards
+  5  another process on this machine runs the same shards
+  130 and 143  ended by a second signal"
+)]
+pub struct Arguments {
+    /// Run this program for each question: JSON on its standard input, the answer on its standard output; 75 asks for
+    /// another try, any other exit code but 0 is a failure
+    #[arg(long, value_name = "FILE", env = "BOT_PROGRAM")]
+    program: Option<String>,
+    /// Arguments of the program
+    #[arg(last = true, value_name = "ARGUMENT", requires = "program")]
+    arguments: Vec<String>,
+    /// Post each question as JSON to this address; the body of its response is the answer
+    #[arg(long, value_name = "URL", env = "BOT_SERVICE", conflicts_with = "program")]
+    service: Option<String>,
+    /// How long an answer may take; a program is killed then, with everything that it started [default: 60s]
+    #[arg(long, value_name = "DURATION", env = "BOT_DEADLINE")]
+    deadline: Option<String>,
+    /// Questions that are answered at a time; within a channel it is always one [default: 32]
+    #[arg(long, value_name = "N", env = "BOT_QUESTIONS")]
+    questions: Option<String>,
+    /// How often a message is begun before it is given up, over all restarts [default: 8]
+    #[arg(long, value_name = "N", env = "BOT_ATTEMPTS")]
+    attempts: Option<String>,
+    /// Shards of this process: auto, all of a number such as 8, or a range such as 0-3/8 [default: auto]
+    #[arg(long, value_name = "SHARDS", env = "BOT_SHARDS")]
+    shards: Option<String>,
+    /// The file that has the session and the messages in hand; each process needs its own [default: bot_journal.db beside
+    /// the SQLite file, or in ./data]
+    #[arg(long, value_name = "FILE", env = "BOT_JOURNAL")]
+    journal: Option<String>,
+    /// Address and port of the probes, the metrics and the status page, or off [default: 127.0.0.1:9090 if it is free]
+    #[arg(long, value_name = "ADDRESS", env = "BOT_LISTEN")]
+    listen: Option<String>,
+    /// How long what is in hand may take after a signal [default: 20s]
+    #[arg(long, value_name = "DURATION", env = "BOT_DRAIN_TIMEOUT")]
+    drain_timeout: Option<String>,
+    /// The age at which the bot forgets that a thread is its own [default: 2160h, which is 90 days]
+    #[arg(long, value_name = "DURATION", env = "BOT_FORGET_AFTER")]
+    forget_after: Option<String>,
+    /// Print what was done as a JSON document at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The responder that was chosen.
+pub struct Chosen(Box<dyn Responder>);
+
+#[async_trait]
+impl Responder for Chosen {
+    async fn answer(&self, question: &Question) -> Result<String, ResponderError> {
+        self.0.answer(question).await
+    }
+}
+
+impl Arguments {
+    /// The settings of the bot.
+    pub fn settings(&self, config: &Config) -> Result<Settings, String> {
+        let mut settings = Settings::new(token()?, config);
+        let api = std::env::var("DISCORD_API").ok();
+        settings.api = read("DISCORD_API", &api, |text| text.parse())?;
+        if let Some(shards) = read("--shards (BOT_SHARDS)", &self.shards, |text| text.parse())? {
+            settings.shards = shards;
+        }
+        if let Some(journal) = given(&self.journal) {
+            settings.journal = journal.into();
+        }
+        if let Some(listen) = given(&self.listen) {
+            settings.must_listen = true;
+            settings.listen = match listen {
+                "off" => None,
+                address => Some(address.parse::<SocketAddr>().map_err(|_| {
+                    format!("--listen (BOT_LISTEN) is {address:?}: give an address and a port, such as 127.0.0.1:9090, or off")
+                })?),
+            };
+        }
+        let count = |text: &str| match text.parse::<u32>() {
+            Ok(count @ 1..=10_000) => Ok(count),
+            _ => Err(format!("{text:?} is no number from 1 to 10000")),
+        };
+        if let Some(attempts) = read("--attempts (BOT_ATTEMPTS)", &self.attempts, count)? {
+            settings.attempts = attempts;
+        }
+        if let Some(questions) = read("--questions (BOT_QUESTIONS)", &self.questions, count)? {
+            settings.questions = questions as usize;
+        }
+        if let Some(drain) = read("--drain-timeout (BOT_DRAIN_TIMEOUT)", &self.drain_timeout, duration)? {
+            settings.drain = drain;
+        }
+        if let Some(age) = read("--forget-after (BOT_FORGET_AFTER)", &self.forget_after, duration)? {
+            settings.forget_after = age;
+        }
+        Ok(settings)
+    }
+
+    /// What answers.
+    pub fn responder(&self) -> Result<Chosen, String> {
+        let deadline = read("--deadline (BOT_DEADLINE)", &self.deadline, duration)?.unwrap_or(Duration::from_secs(60));
+        Ok(Chosen(match (given(&self.program), given(&self.service)) {
+            (Some(program), _) => {
+                Box::new(Program::new(program, self.arguments.iter().map(Into::into).collect(), deadline))
+            }
+            (None, Some(address)) => Box::new(
+                Service::new(address, deadline).map_err(|problem| format!("--service (BOT_SERVICE): {problem}"))?,
+            ),
+            (None, None) => Box::new(Echo),
+        }))
+    }
+}
+
+fn token() -> Result<Secret, String> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let token = match (variable("DISCORD_TOKEN"), variable("DISCORD_TOKEN_FILE")) {
+        (Some(token), _) => token,
+        (None, Some(file)) => std::fs::read_to_string(&file)
+            .map_err(|error| format!("DISCORD_TOKEN_FILE: {file} cannot be read: {error}"))?,
+        (None, None) => {
+            return Err("no token: set DISCORD_TOKEN, or DISCORD_TOKEN_FILE; the developer portal shows it at \
+                https://discord.com/developers/applications, page Bot"
+                .into());
+        }
+    };
+    let token = token.trim();
+    match token.bytes().all(|byte| byte.is_ascii_graphic()) && !token.is_empty() {
+        true => Ok(Secret::new(token)),
+        false => {
+            Err("the token has characters that no token has: copy it again from the developer portal, page Bot".into())
+        }
+    }
+}
+
+fn given(option: &Option<String>) -> Option<&str> {
+    option.as_deref().filter(|text| !text.is_empty())
+}
+
+fn read<T>(name: &str, option: &Option<String>, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    given(option).map(|text| read(text).map_err(|problem| format!("{name}: {problem}"))).transpose()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("{text:?} is no duration: write 500ms, 30s, 1m30s or 1.5h"))
+}

@@ -1,0 +1,178 @@
+//! A program that is run for each question.
+
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+
+use super::{Question, Responder, ResponderError};
+
+/// The longest answer that is read, in bytes: some hundred messages.
+const LONGEST: u64 = 1 << 20;
+
+/// The exit code for "try again later" in `sysexits.h`.
+const TRY_AGAIN: i32 = 75;
+
+/// Runs a program for each question: the question as JSON on its standard input, the answer on its standard output.
+/// Standard error goes where the bot's goes.
+///
+/// Exit code 0 is an answer, 75 asks for another try, and any other is a failure. At the deadline, and at its end, the
+/// program is killed with everything that it started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    command: OsString,
+    arguments: Vec<OsString>,
+    deadline: Duration,
+}
+
+impl Program {
+    /// The program with its arguments, and how long it may take.
+    pub fn new(command: impl Into<OsString>, arguments: Vec<OsString>, deadline: Duration) -> Self {
+        Self { command: command.into(), arguments, deadline }
+    }
+
+    async fn run(&self, question: &Question) -> Result<String, ResponderError> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            ResponderError::permanent(format!("{}: {what}: {error}", self.command.display()))
+        };
+        let question = serde_json::to_vec(question).map_err(|error| failed("the question", &error))?;
+        let mut command = Command::new(&self.command);
+        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A group of its own, which is killed as one, and which a signal to the bot's does not reach.
+        command.process_group(0).kill_on_drop(true);
+        // The bot's secrets are not the program's.
+        command.env_remove("DISCORD_TOKEN").env_remove("MYSQL_PASSWORD").env_remove("COFFERDAM_MIRROR_PASSWORD");
+        let mut child = command.spawn().map_err(|error| failed("does not start", &error))?;
+        let group = Group::of(&child);
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let ask = async {
+            if let Some(mut stdin) = stdin {
+                // A program need not read its question to the end.
+                let _ = stdin.write_all(&question).await;
+            }
+        };
+        let mut answer = Vec::new();
+        let read = async {
+            match stdout {
+                Some(stdout) => stdout.take(LONGEST + 1).read_to_end(&mut answer).await,
+                None => Ok(0),
+            }
+        };
+        let end = async {
+            let status = child.wait().await;
+            // What it left running may hold its standard output open.
+            drop(group);
+            status
+        };
+        let ((), read, status) = tokio::join!(ask, read, end);
+        read.map_err(|error| failed("its answer", &error))?;
+        let status = status.map_err(|error| failed("its end", &error))?;
+        if status.code() == Some(TRY_AGAIN) {
+            return Err(ResponderError::retryable(format!("{} asks for another try", self.command.display())));
+        }
+        if !status.success() {
+            return Err(failed("ended", &status));
+        }
+        if answer.len() as u64 > LONGEST {
+            return Err(failed("its answer", &"is longer than 1 MiB"));
+        }
+        String::from_utf8(answer).map_err(|error| failed("its answer", &error))
+    }
+}
+
+#[async_trait]
+impl Responder for Program {
+    async fn answer(&self, question: &Question) -> Result<String, ResponderError> {
+        match tokio::time::timeout(self.deadline, self.run(question)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(ResponderError::permanent(format!(
+                "{} took longer than {}",
+                self.command.display(),
+                cofferdam::config::format_duration(self.deadline)
+            ))),
+        }
+    }
+}
+
+/// The processes of a program, which are killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            // Most often there is none left.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use twilight_model::id::Id;
+
+    use super::*;
+
+    fn question() -> Question {
+        Question {
+            message_id: Id::new(10),
+            channel_id: Id::new(1),
+            in_thread: false,
+            guild_id: None,
+            author_id: Id::new(5),
+            author_name: "ada".into(),
+            content: "why?".into(),
+        }
+    }
+
+    async fn run(script: &str, deadline: Duration) -> Result<String, ResponderError> {
+        let arguments = vec!["-c".into(), script.into()];
+        Program::new("sh", arguments, deadline).answer(&question()).await
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_program_is_given_the_question_and_its_output_is_the_answer() {
+        let answer = run("cat", LONG).await.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((&document["content"], &document["message_id"]), (&"why?".into(), &"10".into()));
+        assert_eq!(run("echo because", LONG).await.unwrap(), "because\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_whether_another_try_helps() {
+        assert!(run("exit 75", LONG).await.unwrap_err().is_retryable);
+        let failed = run("echo half an answer; exit 1", LONG).await.unwrap_err();
+        assert!(!failed.is_retryable && failed.message.contains("exit status: 1"), "{failed}");
+        assert!(run("printf '\\377'", LONG).await.unwrap_err().message.contains("utf-8"));
+        let endless = run("yes", Duration::from_secs(20)).await.unwrap_err();
+        assert!(endless.message.contains("1 MiB") || endless.message.contains("ended"), "{endless}");
+    }
+
+    #[tokio::test]
+    async fn a_program_and_what_it_started_end_with_it_and_at_the_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        for (end, deadline) in [("echo done", LONG), ("sleep 1000", Duration::from_millis(300))] {
+            let script = format!("sleep 1000 & echo $! > {}; {end}", file.display());
+            let answer = run(&script, deadline).await;
+            assert_eq!(answer.is_ok(), deadline == LONG, "{answer:?}");
+            let child = std::fs::read_to_string(&file).unwrap();
+            // The system may take a moment.
+            let process = std::path::Path::new("/proc").join(child.trim()).join("cmdline");
+            while std::fs::read(&process).is_ok_and(|line| !line.is_empty()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! An HTTP service that is asked each question.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use super::{Question, Responder, ResponderError};
+
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// Posts each question as JSON to an address; the body of the response is the answer, in plain text.
+///
+/// Status 200 is an answer, 204 none. After 408, 429, 5xx and a broken connection there is another try; anything else is a
+/// failure.
+#[derive(Clone, Debug)]
+pub struct Service {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    uri: Uri,
+    deadline: Duration,
+}
+
+impl Service {
+    /// The service at this `http` or `https` address, and how long an answer may take.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address.
+    pub fn new(address: &str, deadline: Duration) -> Result<Self, String> {
+        let uri: Uri = address.parse().map_err(|error| format!("{address:?} is no address: {error}"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+            return Err(format!("{address:?} is no address of a service: give http://host:port/path, or https"));
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
+            .map_err(|error| error.to_string())?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), uri, deadline })
+    }
+
+    async fn ask(&self, question: &Question) -> Result<String, ResponderError> {
+        let body = serde_json::to_vec(question).map_err(|error| ResponderError::permanent(error.to_string()))?;
+        let request = Request::post(self.uri.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body))
+            .map_err(|error| ResponderError::permanent(error.to_string()))?;
+        let broken = |error: &dyn std::fmt::Display| {
+            ResponderError::retryable(format!("{} does not answer: {error}", self.uri.host().unwrap_or_default()))
+        };
+        let response = self.client.request(request).await.map_err(|error| broken(&error))?;
+        match response.status() {
+            StatusCode::NO_CONTENT => return Ok(String::new()),
+            StatusCode::OK => {}
+            status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => return Err(broken(&status)),
+            status if status.is_server_error() => return Err(broken(&status)),
+            status => return Err(ResponderError::permanent(format!("the service answers {status}"))),
+        }
+        let answer = Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| broken(&error))?;
+        String::from_utf8(answer.to_bytes().into())
+            .map_err(|error| ResponderError::permanent(format!("the service's answer is no text: {error}")))
+    }
+}
+
+#[async_trait]
+impl Responder for Service {
+    async fn answer(&self, question: &Question) -> Result<String, ResponderError> {
+        match tokio::time::timeout(self.deadline, self.ask(question)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(ResponderError::permanent(format!(
+                "the service took longer than {}",
+                cofferdam::config::format_duration(self.deadline)
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::post;
+    use twilight_model::id::Id;
+
+    use super::*;
+
+    async fn asked(router: Router) -> Result<String, ResponderError> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/ask", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let question = Question {
+            message_id: Id::new(10),
+            channel_id: Id::new(1),
+            in_thread: true,
+            guild_id: Some(Id::new(2)),
+            author_id: Id::new(5),
+            author_name: "ada".into(),
+            content: "why?".into(),
+        };
+        Service::new(&address, Duration::from_secs(60)).unwrap().answer(&question).await
+    }
+
+    #[tokio::test]
+    async fn a_service_is_sent_the_question_and_its_body_is_the_answer() {
+        let echo = Router::new().route("/ask", post(async |body: String| body));
+        let answer: serde_json::Value = serde_json::from_str(&asked(echo).await.unwrap()).unwrap();
+        assert_eq!(answer["guild_id"], "2");
+        let nothing = Router::new().route("/ask", post(async || StatusCode::NO_CONTENT));
+        assert_eq!(asked(nothing).await, Ok(String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_whether_another_try_helps() {
+        let busy = Router::new().route("/ask", post(async || StatusCode::SERVICE_UNAVAILABLE));
+        assert!(asked(busy).await.unwrap_err().is_retryable);
+        assert!(!asked(Router::new()).await.unwrap_err().is_retryable);
+        assert!(Service::new("ftp://example.org", Duration::ZERO).unwrap_err().contains("ftp"));
+    }
+}

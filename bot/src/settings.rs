@@ -1,0 +1,146 @@
+//! What can be set about the bot. The storage has settings of its own: [`cofferdam::Config`].
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cofferdam::Config;
+use cofferdam::config::Secret;
+
+/// How the bot works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The bot's token, from Discord's developer portal.
+    pub token: Secret,
+    /// Where Discord's API is, if not at Discord: a local Discord, or a proxy that shares rate limits.
+    pub api: Option<ApiAddress>,
+    /// Which shards this process runs.
+    pub shards: Shards,
+    /// The file of the journal.
+    pub journal: PathBuf,
+    /// Where probes, metrics and the status page are; nowhere if `None`.
+    pub listen: Option<SocketAddr>,
+    /// Whether the bot ends if it cannot listen there.
+    pub must_listen: bool,
+    /// How often a message is begun at most, in all lives of the bot.
+    pub attempts: u32,
+    /// How many questions are with the responder at a time.
+    pub questions: usize,
+    /// How long answers in hand may take after a signal.
+    pub drain: Duration,
+    /// The age at which the bot forgets that a thread is its own.
+    pub forget_after: Duration,
+    /// The greatest age of a missed message that is still answered.
+    pub window: Duration,
+}
+
+impl Settings {
+    /// The defaults, beside a storage that is configured so.
+    pub fn new(token: Secret, config: &Config) -> Self {
+        let folder = config.database.file().and_then(|file| file.parent()).unwrap_or("data".as_ref());
+        Self {
+            token,
+            api: None,
+            shards: Shards::Auto,
+            journal: folder.join("bot_journal.db"),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
+            must_listen: false,
+            attempts: 8,
+            questions: 32,
+            drain: Duration::from_secs(20),
+            forget_after: Duration::from_secs(90 * 24 * 3600),
+            window: config.message_recovery_window,
+        }
+    }
+}
+
+/// Where Discord's API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiAddress {
+    /// The host, with its port if it is not the usual one.
+    pub host: String,
+    /// Whether it is spoken to without TLS.
+    pub is_plain: bool,
+}
+
+impl std::str::FromStr for ApiAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (is_plain, host) = match text.split_once("://") {
+            Some(("http", host)) => (true, host),
+            Some(("https", host)) => (false, host),
+            _ => return Err(format!("{text:?} is no address: give http://127.0.0.1:PORT")),
+        };
+        let host = host.trim_end_matches('/');
+        match host.is_empty() || host.contains('/') {
+            true => Err(format!("{text:?} is no address: give a scheme and a host, such as http://127.0.0.1:PORT")),
+            false => Ok(Self { host: host.to_owned(), is_plain }),
+        }
+    }
+}
+
+/// Which shards a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// All, and as many as Discord recommends.
+    Auto,
+    /// These of so many.
+    Range {
+        /// The first of this process.
+        first: u32,
+        /// The last of this process.
+        last: u32,
+        /// Those of all processes.
+        total: u32,
+    },
+}
+
+impl std::str::FromStr for Shards {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        let range = match text.split_once('/') {
+            None => number(text).filter(|total| *total > 0).map(|total| (0, total - 1, total)),
+            Some((range, total)) => {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                number(first).zip(number(last)).zip(number(total)).map(|((first, last), total)| (first, last, total))
+            }
+        };
+        match range {
+            Some((first, last, total)) if first <= last && last < total => Ok(Self::Range { first, last, total }),
+            _ => Err(format!("{text:?} is no range of shards: give auto, 8 for all of eight, or 0-3/8")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_all_or_a_range() {
+        let range = |first, last, total| Ok(Shards::Range { first, last, total });
+        assert_eq!("auto".parse(), Ok(Shards::Auto));
+        assert_eq!("8".parse(), range(0, 7, 8));
+        assert_eq!("4-7/8".parse(), range(4, 7, 8));
+        assert_eq!("3/8".parse(), range(3, 3, 8));
+        for wrong in ["", "0", "4-8/8", "3-2/8", "a/8", "1/"] {
+            assert!(wrong.parse::<Shards>().unwrap_err().contains("0-3/8"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_scheme_and_a_host() {
+        let address = "http://127.0.0.1:8080/".parse::<ApiAddress>().unwrap();
+        assert_eq!((address.host.as_str(), address.is_plain), ("127.0.0.1:8080", true));
+        assert!(!"https://proxy".parse::<ApiAddress>().unwrap().is_plain);
+        for wrong in ["127.0.0.1:80", "http://", "http://host/path", "ws://host"] {
+            assert!(wrong.parse::<ApiAddress>().is_err(), "{wrong}");
+        }
+    }
+}
