@@ -84,3 +84,25 @@ pub mod traps_on_writes {
         Ok(())
     }
 }
+
+pub mod fails_when_told {
+    use anyhow::Result;
+    use cofferdam::{ErrorKind, MessageState, StorageService};
+    use cofferdam_tests::harness::plugins::guests;
+
+    use crate::rig::{Sandbox, assert_error};
+
+    /// Outside a trial the plugin's own mistakes are answers like others.
+    #[tokio::test]
+    async fn is_not_paused_for_what_it_reports() -> Result<()> {
+        let sandbox = Sandbox::new(guests::FAILS_WHEN_TOLD).await?;
+        for _ in 0..10 {
+            let outcome = sandbox.storage.upsert_message_state(&MessageState::new("mistake", None, "m", 1)).await;
+            assert_error(&outcome, ErrorKind::Internal, &["it forgot how to write"]);
+        }
+        assert_eq!(sandbox.storage.status().paused, None);
+        sandbox.storage.upsert_message_state(&MessageState::new("written", None, "m", 1)).await?;
+        assert_eq!(sandbox.marks()?, ["written"]);
+        Ok(())
+    }
+}
