@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::requests::{self, Sent};
+use super::requests;
 use super::rig::Rig;
+use super::sent::Sent;
 
 /// Far more than an answer takes.
 const SOON: Duration = Duration::from_secs(20);

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use serde_json::{Value, json};
 
-use super::requests::Sent;
 use super::rig::Rig;
+use super::sent::Sent;
 use crate::serve::problem::Kind;
 
 /// What may be wrong with a request by itself.
@@ -198,6 +198,10 @@ fn number(document: &Value, name: &str) -> Option<i64> {
     document.get(name).map_or(Some(0), integer)
 }
 
+fn are_numbers(document: &Value, names: &[&str]) -> Option<()> {
+    names.iter().all(|name| number(document, name).is_some()).then_some(())
+}
+
 fn state(body: &[u8]) -> Option<MessageState> {
     let names = ["id", "channel_id", "thread_id", "last_message_id", "last_seen_timestamp", "created_at", "updated_at"];
     let row = members(body, &names)?;
@@ -208,7 +212,7 @@ fn state(body: &[u8]) -> Option<MessageState> {
     let seen = integer(&row["last_seen_timestamp"])?;
     let mut state =
         MessageState::new(text(&row, "channel_id")?, thread.as_deref(), text(&row, "last_message_id")?, seen);
-    (number(&row, "id")?, number(&row, "updated_at")?);
+    are_numbers(&row, &["id", "updated_at"])?;
     state.created_at = number(&row, "created_at")?;
     Some(state)
 }
@@ -216,7 +220,7 @@ fn state(body: &[u8]) -> Option<MessageState> {
 fn ownership(body: &[u8]) -> Option<ThreadOwnership> {
     let names = ["id", "thread_id", "original_user_id", "created_by", "creation_time", "created_at", "updated_at"];
     let row = members(body, &names)?;
-    (number(&row, "id")?, number(&row, "created_at")?, number(&row, "updated_at")?);
+    are_numbers(&row, &["id", "created_at", "updated_at"])?;
     let (thread, user, by) = (text(&row, "thread_id")?, text(&row, "original_user_id")?, text(&row, "created_by")?);
     Some(ThreadOwnership::new(thread, user, by, integer(&row["creation_time"])?))
 }

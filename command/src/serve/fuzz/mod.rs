@@ -3,9 +3,11 @@
 //! A few thousand each time; `COFFERDAM_FUZZ_CASES` says how many, and `COFFERDAM_TEST_FULL` stands for ten million.
 
 mod bytes;
+mod changes;
 mod judge;
 mod requests;
 mod rig;
+mod sent;
 
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
