@@ -29,6 +29,9 @@ mount -o remount,bind,ro "$root" || exit 125
 exec setpriv --clear-groups --no-new-privs unshare --root="$root" --wd="$folder" --setgid="$group" --setuid="$user" "$@"
 "#;
 
+/// The stages of a Dockerfile by name: the base of each, and its steps with their instruction.
+type Stages<'a> = BTreeMap<&'a str, (&'a str, Vec<(String, String)>)>;
+
 /// What a stage of a Dockerfile makes.
 #[derive(Debug)]
 pub struct Image {
@@ -106,12 +109,7 @@ impl Image {
         Ok(())
     }
 
-    fn carry_out(
-        &mut self,
-        stage: &str,
-        stages: &BTreeMap<&str, (&str, Vec<(String, String)>)>,
-        out: &Path,
-    ) -> Result<()> {
+    fn carry_out(&mut self, stage: &str, stages: &Stages<'_>, out: &Path) -> Result<()> {
         let (base, steps) = stages.get(stage).with_context(|| format!("the Dockerfile has no stage {stage}"))?;
         if *base != "scratch" {
             self.carry_out(base, stages, out)?;
@@ -231,8 +229,7 @@ pub fn volume((user, group): (u32, u32)) -> Result<TempDir> {
     Ok(folder)
 }
 
-/// The stages of a Dockerfile: the base and the steps of each.
-fn stages(text: &str) -> BTreeMap<&str, (&str, Vec<(String, String)>)> {
+fn stages(text: &str) -> Stages<'_> {
     let mut stages = BTreeMap::new();
     let mut last = "";
     let mut step = String::new();

@@ -1,6 +1,5 @@
 //! What it says of itself, and of mistakes in its arguments and its environment.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use cofferdam::config::VARIABLES;

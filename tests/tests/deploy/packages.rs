@@ -44,12 +44,16 @@ id cofferdam
 # As systemd makes them.
 install -d -o cofferdam -g cofferdam -m 700 /var/lib/cofferdam /var/cache/cofferdam /run/cofferdam
 cd /var/lib/cofferdam
-as_service() {
-    env -i $(sed -n 's/^Environment=//p' $unit) $(sed '/^#/d;/^$/d' /etc/cofferdam/cofferdam.env) \
+become_service() {
+    exec env -i $(sed -n 's/^Environment=//p' $unit) $(sed '/^#/d;/^$/d' /etc/cofferdam/cofferdam.env) \
         setpriv --reuid=cofferdam --regid=cofferdam --clear-groups --no-new-privs --bounding-set=-all "$@"
 }
-as_service $(sed -n 's/^ExecStart=//p' $unit) 2> /tmp/log &
+as_service() {
+    (become_service "$@")
+}
+become_service $(sed -n 's/^ExecStart=//p' $unit) > /tmp/log 2>&1 &
 server=$!
+trap 'kill -KILL $server 2> /dev/null || true' EXIT
 tries=0
 until as_service /usr/bin/cofferdam status > /tmp/status 2>&1; do
     tries=$((tries + 1))
