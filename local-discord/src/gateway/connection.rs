@@ -24,7 +24,7 @@ use crate::record::{By, Rule, What};
 use crate::wire::Switch;
 
 /// How a connection ends.
-enum End {
+pub(super) enum End {
     /// The gateway closes it.
     Server(u16),
     /// The client closed it.
@@ -37,22 +37,22 @@ enum End {
 
 /// Whether what was about to happen still does.
 #[derive(PartialEq)]
-enum Then {
+pub(super) enum Then {
     Go,
     Stop,
 }
 
-struct Connection {
-    app: App,
-    socket: WebSocket,
+pub(super) struct Connection {
+    pub(super) app: App,
+    pub(super) socket: WebSocket,
     switch: Switch,
     codec: Codec,
-    number: u64,
+    pub(super) number: u64,
     out: mpsc::UnboundedSender<Out>,
     orders: mpsc::UnboundedReceiver<Out>,
     /// Frames that arrived while something was held.
-    pending: VecDeque<Message>,
-    session: Option<String>,
+    pub(super) pending: VecDeque<Message>,
+    pub(super) session: Option<String>,
     frames: Frames,
     /// When the last heartbeat came.
     beat: Duration,
@@ -232,61 +232,7 @@ impl Connection {
         self.socket.send(message).await.map_err(|_| End::Lost)
     }
 
-    /// Does what faults do to a connection.
-    async fn strike(&mut self, acts: Vec<Act>, at: &Moment, channel: Option<Id>, what: &str) -> Result<Then, End> {
-        let entering = matches!(at, Moment::Identify | Moment::Resume);
-        let mut then = Then::Go;
-        for act in acts {
-            match act {
-                Act::Close(code) => return Err(End::Server(code)),
-                Act::Cut => return Err(End::Cut),
-                Act::Hold => self.hold(at.clone(), channel, what).await?,
-                Act::Reconnect => {
-                    self.send(7, Value::Null).await?;
-                    if entering {
-                        then = Then::Stop;
-                    }
-                }
-                Act::InvalidSession { resumable } => {
-                    self.invalid(resumable).await?;
-                    then = Then::Stop;
-                }
-                _ => {}
-            }
-        }
-        Ok(then)
-    }
-
-    /// Waits until released, unless the client goes away.
-    async fn hold(&mut self, at: Moment, channel: Option<Id>, what: &str) -> Result<(), End> {
-        let holds = self.app.holds.clone();
-        let mut held = std::pin::pin!(holds.hold(at, channel, what.to_owned()));
-        loop {
-            tokio::select! {
-                () = &mut held => return Ok(()),
-                message = self.socket.recv() => match message {
-                    Some(Ok(message)) => self.pending.push_back(message),
-                    _ => return Err(End::Lost),
-                },
-            }
-        }
-    }
-
-    /// Calls the session invalid. The connection stays, and the client may identify or resume on it.
-    async fn invalid(&mut self, resumable: bool) -> Result<(), End> {
-        let session = self.session.take();
-        {
-            let mut state = self.app.lock();
-            let now_ms = state.clock.now_ms();
-            state.record.add(now_ms, What::Invalid { resumable });
-            if let Some(id) = session {
-                state.gateway.leave(&id, self.number, !resumable, now_ms);
-            }
-        }
-        self.send(9, resumable.into()).await
-    }
-
-    async fn send(&mut self, op: u8, data: Value) -> Result<(), End> {
+    pub(super) async fn send(&mut self, op: u8, data: Value) -> Result<(), End> {
         let message = self.codec.encode(&frame(op, data, None)).map_err(|_| End::Lost)?;
         self.socket.send(message).await.map_err(|_| End::Lost)
     }
@@ -323,17 +269,20 @@ impl Connection {
             }
         }
         match end {
-            End::Cut => self.switch.cut(),
+            End::Cut => return self.switch.cut(),
+            End::Lost => return,
             End::Server(code) => {
                 let frame = CloseFrame { code, reason: close::reason(code).into() };
-                if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-                    // Until the client has read it: closing earlier could take it back.
-                    let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-                    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+                if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
                 }
             }
-            End::Client(_) | End::Lost => {}
+            // The socket answers it by itself.
+            End::Client(_) => {}
         }
+        // Until the client has read it: closing earlier could take it back.
+        let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
     }
 }
 

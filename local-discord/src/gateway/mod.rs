@@ -8,6 +8,7 @@ pub(crate) mod event;
 mod frames;
 pub mod intents;
 pub(crate) mod session;
+mod strike;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 

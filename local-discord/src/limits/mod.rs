@@ -98,15 +98,17 @@ impl State {
         Ok(standing)
     }
 
-    /// An answer says to wait, and requests that do not are counted as such.
-    pub(crate) fn pause(&mut self, counted: &Counted<'_>, scope: Scope, wait_ms: u64) {
+    /// An answer says to wait, and requests that do not are counted as such. Tells how the bucket stands, if it is about one.
+    pub(crate) fn pause(&mut self, counted: &Counted<'_>, scope: Scope, wait_ms: u64) -> Option<Standing> {
         let until = self.clock.now_ms() + wait_ms;
         if scope == Scope::Global {
             self.rest.paused_until_ms = until;
-        } else {
-            let bucket = (counted.route.to_owned(), counted.major.to_owned());
-            self.rest.buckets.entry(bucket).or_default().paused_until_ms = until;
+            return None;
         }
+        let (limit, _) = self.bucket(counted.route);
+        let bucket = (counted.route.to_owned(), counted.major.to_owned());
+        self.rest.buckets.entry(bucket).or_default().paused_until_ms = until;
+        Some(Standing { limit, remaining: 0, reset_ms: until, after_ms: wait_ms, bucket: hash(counted.route) })
     }
 
     /// Counts an answer that Discord calls invalid: 401, 403, or 429 but of the scope `shared`.

@@ -151,8 +151,8 @@ impl Exchange {
     fn limit(&self, app: &App, scope: Scope, retry_after: f64) -> Response {
         let wait = std::time::Duration::try_from_secs_f64(retry_after).unwrap_or_default();
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        app.lock().pause(&self.counted(), scope, wait_ms);
-        Limited::new(scope, wait_ms, None).into_response()
+        let standing = app.lock().pause(&self.counted(), scope, wait_ms);
+        Limited::new(scope, wait_ms, standing).into_response()
     }
 
     fn record(&self, app: &App, response: &Response) {

@@ -78,7 +78,7 @@ fn id(field: &str, text: &str) -> Result<Id, Refusal> {
 }
 
 /// The channel, if it exists and the bot sees it.
-fn visible<'a>(state: &'a State, id: Id) -> Result<&'a Channel, Refusal> {
+fn visible(state: &State, id: Id) -> Result<&Channel, Refusal> {
     let channel = state.world.channels.get(&id).ok_or_else(Refusal::unknown_channel)?;
     if !state.world.may(channel, VIEW_CHANNEL) {
         return Err(Refusal::no_access());
@@ -87,7 +87,7 @@ fn visible<'a>(state: &'a State, id: Id) -> Result<&'a Channel, Refusal> {
 }
 
 /// The channel, if the bot may also do this there.
-fn allowed<'a>(state: &'a State, id: Id, permission: u64) -> Result<&'a Channel, Refusal> {
+fn allowed(state: &State, id: Id, permission: u64) -> Result<&Channel, Refusal> {
     let channel = visible(state, id)?;
     if !state.world.may(channel, permission) {
         return Err(Refusal::no_permission());

@@ -93,7 +93,6 @@ fn everybody(guild: &Guild) -> Value {
     json!({
         "id": guild.id,
         "name": "@everyone",
-        "description": null,
         "permissions": guild.permissions.to_string(),
         "position": 0,
         "color": 0,

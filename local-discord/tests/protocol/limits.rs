@@ -74,6 +74,7 @@ async fn a_429_by_script_has_its_scope_and_its_pause_is_a_rule() {
         assert_eq!(discord.report().broken.values().sum::<u64>(), before + 1);
         discord.clock().advance(Duration::from_millis(1_500));
         assert_eq!(create(&discord, channel).await.status, 200);
+        discord.clock().advance(Duration::from_secs(5));
     }
 }
 

@@ -22,11 +22,18 @@ impl Description {
     fn read() -> Self {
         let mut excerpt: Value = serde_json::from_str(EXCERPT).unwrap();
         let mut components = excerpt["components"].take();
-        for schema in components["schemas"].as_object_mut().unwrap().values_mut() {
-            if schema["type"] == "object" && schema["properties"].is_object() && schema.get("allOf").is_none() {
+        for (name, schema) in components["schemas"].as_object_mut().unwrap() {
+            // Errors are put together of several schemas, each with fields of its own.
+            if name != "Error"
+                && schema["type"] == "object"
+                && schema["properties"].is_object()
+                && schema.get("allOf").is_none()
+            {
                 schema["additionalProperties"] = false.into();
             }
         }
+        // The description says that the code of a field's error is a number; it is a word, as in Discord's documents.
+        components["schemas"]["InnerErrors"]["properties"]["_errors"]["items"] = json!({ "type": "object", "properties": { "code": { "type": "string" }, "message": { "type": "string" } } });
         Self { paths: excerpt["paths"].take(), components, seen: BTreeSet::new() }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use local_discord::{Act, Bucket, Discord, Fault, Kind, Limits, Moment, Settings, What, intents};
-use twilight_gateway::{CloseFrame, Config, Event, EventTypeFlags, Intents, Session, Shard, ShardId, StreamExt};
+use twilight_gateway::{CloseFrame, ConfigBuilder, Event, EventTypeFlags, Intents, Session, Shard, ShardId, StreamExt};
 use twilight_http::Client;
 use twilight_model::channel::message::AllowedMentions;
 use twilight_model::id::Id;
@@ -27,24 +27,32 @@ fn client(discord: &Discord) -> Client {
 fn shard(discord: &Discord, session: Option<Session>) -> Shard {
     provide();
     let intents = Intents::GUILDS | Intents::GUILD_MESSAGES | Intents::MESSAGE_CONTENT;
-    let mut config = Config::builder(discord.token(), intents).proxy_url(discord.gateway());
+    let mut config = ConfigBuilder::new(discord.token(), intents).proxy_url(discord.gateway());
     if let Some(session) = session {
         config = config.session(session).resume_url(discord.gateway());
     }
     Shard::with_config(ShardId::ONE, config.build())
 }
 
-/// The next event that is one of these; errors of the connection are what twilight reports and recovers from.
+/// The next event that is one of these; errors and closes of the connection are what twilight reports and recovers from.
 async fn next(shard: &mut Shard, wanted: EventTypeFlags) -> Event {
     tokio::time::timeout(LONG, async {
         loop {
-            if let Ok(event) = shard.next_event(wanted).await.expect("the shard has ended for good") {
-                return event;
+            match shard.next_event(wanted).await.expect("the shard has ended for good") {
+                Ok(Event::GatewayClose(_)) | Err(_) => {}
+                Ok(event) => return event,
             }
         }
     })
     .await
     .expect("no event came")
+}
+
+/// Reads until the connection is closed: after that the shard would connect again.
+async fn next_close(shard: &mut Shard) {
+    let close =
+        async { while !matches!(shard.next_event(EventTypeFlags::all()).await, Some(Ok(Event::GatewayClose(_)))) {} };
+    tokio::time::timeout(LONG, close).await.expect("the connection was not closed");
 }
 
 #[tokio::test]
@@ -111,7 +119,7 @@ async fn a_shard_resumes_over_a_cut_in_the_middle_of_a_frame_and_over_a_restart(
 
     let session = first.session().unwrap().clone();
     first.close(CloseFrame::RESUME);
-    while first.next_event(EventTypeFlags::all()).await.is_some() {}
+    next_close(&mut first).await;
     discord.say(channel, ada, "missed").unwrap();
     let mut second = shard(&discord, Some(session));
     assert_eq!(content(&mut second).await, "missed");
@@ -134,7 +142,7 @@ async fn a_shard_resumes_over_a_cut_in_the_middle_of_a_frame_and_over_a_restart(
 }
 
 #[tokio::test]
-async fn a_burst_through_twilights_own_limits_earns_no_429() {
+async fn a_429_is_obeyed_and_repeated_by_itself() {
     let route = "POST /channels/{channel_id}/messages".to_owned();
     let bucket = Bucket { route, limit: 5, window: Duration::from_millis(300) };
     let limits = Limits { buckets: vec![bucket], ..Limits::default() };
@@ -145,5 +153,7 @@ async fn a_burst_through_twilights_own_limits_earns_no_429() {
     };
     tokio::join!(create(), create(), create(), create(), create(), create(), create());
     assert_eq!(discord.messages(channel).unwrap().len(), 7);
-    assert!(discord.report().broken.is_empty(), "{}", discord.report());
+    // twilight 0.18 heeds a bucket that an answer of 429 tells of, and not those of other answers.
+    let refused = |what: &What| matches!(what, What::Request { status: 429, .. });
+    assert_eq!(discord.record().iter().filter(|entry| refused(&entry.what)).count(), 1);
 }
