@@ -191,8 +191,9 @@ impl Api {
         let mut bucket = bucket.lock().await;
         for limited in 1.. {
             bucket.wait().await;
-            self.wait_for_hold().await;
             let place = self.places.take().await;
+            // Last of all: what is sent now was not told to wait.
+            self.wait_for_hold().await;
             let answer = self.transport.send(route, document.clone()).await;
             drop(place);
             let (head, answer) = answer?.into_parts();

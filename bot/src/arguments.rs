@@ -8,7 +8,7 @@ use clap::Parser;
 use cofferdam::Config;
 use cofferdam::config::{Secret, parse_duration};
 use cofferdam_bot::responder::{Echo, Program, Question, Responder, ResponderError, Service};
-use cofferdam_bot::settings::Settings;
+use cofferdam_bot::settings::{Settings, Shards};
 
 /// A Discord bot that answers what it missed, once.
 ///
@@ -32,7 +32,7 @@ Examples:
 Environment:
   DISCORD_TOKEN         the bot's token
   DISCORD_TOKEN_FILE    a file that contains it, instead
-  DISCORD_API           another address of Discord's API, such as http://127.0.0.1:PORT of a local Discord
+  DISCORD_API           another address of the API, such as http://127.0.0.1:PORT
   DATABASE_TYPE         sqlite (the default) or mysql
   DATABASE_PATH         the SQLite file [default: ./data/bot_state.db]
   MYSQL_HOST, MYSQL_PORT, MYSQL_DATABASE, MYSQL_USERNAME, MYSQL_PASSWORD_FILE
@@ -40,7 +40,7 @@ Environment:
   COFFERDAM_SPOOL       a file that keeps writes while the database is unavailable
   MESSAGE_RECOVERY_WINDOW_MINUTES
                         the greatest age of a missed message that is still answered [default: 5]
-  COFFERDAM_LOG         what is logged to standard error, such as warn or cofferdam_bot=debug [default: info]
+  COFFERDAM_LOG         what is logged, such as warn or cofferdam_bot=debug [default: info]
 `cofferdam --help` lists the other variables of the storage. An empty variable counts as not set.
 
 SIGTERM and SIGINT stop it: it takes nothing new, finishes what is in hand
@@ -79,8 +79,8 @@ pub struct Arguments {
     /// Shards of this process: auto, all of a number such as 8, or a range such as 0-3/8 [default: auto]
     #[arg(long, value_name = "SHARDS", env = "BOT_SHARDS")]
     shards: Option<String>,
-    /// The file that has the session and the messages in hand; each process needs its own [default: bot_journal.db beside
-    /// the SQLite file, or in ./data]
+    /// The file that has the session and the messages in hand; each process needs its own [default: bot_journal.db, or
+    /// bot_journal.0-3.db for such a range, beside the SQLite file or in ./data]
     #[arg(long, value_name = "FILE", env = "BOT_JOURNAL")]
     journal: Option<String>,
     /// Address and port of the probes, the metrics and the status page, or off [default: 127.0.0.1:9090 if it is free]
@@ -116,8 +116,13 @@ impl Arguments {
         if let Some(shards) = read("--shards (BOT_SHARDS)", &self.shards, |text| text.parse())? {
             settings.shards = shards;
         }
-        if let Some(journal) = given(&self.journal) {
-            settings.journal = journal.into();
+        match (given(&self.journal), settings.shards) {
+            (Some(journal), _) => settings.journal = journal.into(),
+            // Several processes may share the folder.
+            (None, Shards::Range { first, last, .. }) => {
+                settings.journal.set_file_name(format!("bot_journal.{first}-{last}.db"));
+            }
+            (None, Shards::Auto) => {}
         }
         if let Some(listen) = given(&self.listen) {
             settings.must_listen = true;

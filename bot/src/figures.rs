@@ -123,7 +123,9 @@ impl Default for Figures {
 impl Figures {
     /// The metrics, all beginning with `cofferdam_bot_`.
     pub fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("cofferdam_bot");
+        let mut all = Registry::default();
+        // The storage's metrics are added to the same registry, and have names of their own.
+        let registry = all.sub_registry_with_prefix("cofferdam_bot");
         registry.register("events", "Events of the gateway, by type", self.events.clone());
         registry.register(
             "answers",
@@ -163,7 +165,7 @@ impl Figures {
         );
         registry.register("threads", "Threads that the bot answers in without being mentioned", self.threads.clone());
         registry.register("unrecorded", "States and ownerships that wait for the database", self.unrecorded.clone());
-        registry
+        all
     }
 
     /// Counts an event of the gateway.
@@ -245,5 +247,29 @@ impl Figures {
             "unrecorded": self.unrecorded.get(),
             "given_up": *self.given_up.lock().unwrap_or_else(PoisonError::into_inner),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn metrics_are_named_as_the_document_says() {
+        let figures = Figures::default();
+        figures.event("MESSAGE_CREATE");
+        figures.connected(0, true);
+        figures.latency(0, 0.1);
+        let mut text = String::new();
+        encode(&mut text, &figures.registry()).unwrap();
+        let document = include_str!("../../docs/bot.md");
+        let named = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        for name in named {
+            let short = name.trim_start_matches("cofferdam_bot_recovery");
+            assert!(name.starts_with("cofferdam_bot_") && document.contains(short), "{name}");
+        }
+        assert!(text.contains("cofferdam_bot_connected{shard=\"0\"} 1"), "{text}");
     }
 }

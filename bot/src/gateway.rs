@@ -118,7 +118,7 @@ impl Gateway {
         }
         shard.close(CloseFrame::RESUME);
         // Sends the frame. A shard that is polled again would connect again.
-        poll_fn(|context| Poll::Ready(drop(Pin::new(&mut shard).poll_next(context)))).await;
+        let _ = poll_fn(|context| Poll::Ready(Pin::new(&mut shard).poll_next(context))).await;
         self.desk().figures.connected(self.id.number(), false);
         self.save();
         Ok(())

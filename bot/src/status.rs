@@ -81,8 +81,10 @@ impl Status {
         let connected = shards.iter().filter(|shard| self.figures.is_connected(**shard)).count();
         let (standing, reason) = match shards.len() {
             0 => (Standing::Failed, "Discord has not been reached yet".to_owned()),
-            all if connected == all => (Standing::Ok, format!("{connected} shards connected")),
-            all => (Standing::Failed, format!("{connected} of {all} shards connected")),
+            all => {
+                let standing = if connected == all { Standing::Ok } else { Standing::Failed };
+                (standing, format!("{connected} of {all} shards connected"))
+            }
         };
         Part { name: "gateway", standing, reason, since: None }
     }

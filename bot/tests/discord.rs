@@ -20,7 +20,7 @@ async fn a_mention_is_answered_in_a_thread_and_the_thread_without_one() {
     let channel = place.channel(0);
     let asked = place.ask(channel, ada, "why does it leak?");
     assert!(discord.answered(LONG).await, "{}", bot.log());
-    let more = discord.ask(asked, ada, "and at night?", None).unwrap();
+    discord.ask(asked, ada, "and at night?", None).unwrap();
     assert!(discord.answered(LONG).await, "{}", bot.log());
     discord.say(channel, ada, "not for the bot").unwrap();
     for other in [robot, hook] {
@@ -44,7 +44,6 @@ async fn a_mention_is_answered_in_a_thread_and_the_thread_without_one() {
         [(channel.to_string(), None, asked.clone()), (asked.clone(), Some(asked.clone()), last)]
     );
     assert_eq!(place.ownerships(), [(asked, ada.to_string(), discord.bot().to_string())]);
-    let _ = more;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +123,7 @@ async fn a_message_that_cannot_be_answered_is_given_up_and_told() {
     place.ask(place.channel(0), ada, "fine");
     assert!(discord.answered(LONG).await, "{}", bot.log());
     assert_eq!(bot.stop().await, 0, "{}", bot.log());
-    assert!(bot.log().contains(&format!("gave up a message: the responder failed")), "{}", bot.log());
+    assert!(bot.log().contains("gave up a message: the responder failed"), "{}", bot.log());
     assert_eq!(place.answers(place.channel(0)), ["Sorry, I could not answer this."]);
     assert!(discord.report().twice.is_empty() && discord.report().unasked.len() == 1);
     assert!(discord.channels().iter().all(|(channel, _)| *channel != bad), "no thread was made for nothing");

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use cofferdam::Config;
+use cofferdam::config::{DatabaseConfig, Place};
 use local_discord::{Discord, What};
 use tokio::process::{Child, Command};
 
@@ -36,14 +37,18 @@ impl Home {
 
     /// Whether this process's environment names a server.
     pub fn has_server(&self) -> bool {
-        variable("DATABASE_TYPE").is_some_and(|kind| kind == "mysql")
+        std::env::var_os("DATABASE_TYPE").is_some_and(|kind| kind == "mysql")
     }
 
     /// What the server is called.
-    pub fn server(&self) -> String {
-        let of = |name, default: &str| variable(name).unwrap_or_else(|| default.to_owned());
-        let (host, port) = (of("MYSQL_HOST", "localhost"), of("MYSQL_PORT", "3306"));
-        format!("mysql://{}@{host}:{port}/{}", of("MYSQL_USERNAME", "bot"), of("MYSQL_DATABASE", "bmad_bot"))
+    pub fn server(&self) -> Result<String> {
+        let config = self.config(true)?;
+        match (config.database.place(), &config.database) {
+            (Place::Server { database, hosts }, DatabaseConfig::Mysql(mysql)) if !hosts.is_empty() => {
+                Ok(format!("mysql://{}@{}/{database}", mysql.username, hosts[0]))
+            }
+            _ => bail!("DATABASE_TYPE is mysql, and no server is named"),
+        }
     }
 
     /// The configuration of the database, for looking at it afterwards.
@@ -55,7 +60,7 @@ impl Home {
     pub async fn migrate(&self, command: &Path) -> Result<()> {
         let from = format!("sqlite:{}", self.database().display());
         let moved = Command::new(command)
-            .args(["migrate", "--from", &from, "--to", &self.server(), "--execute"])
+            .args(["migrate", "--from", &from, "--to", &self.server()?, "--execute"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()
@@ -80,10 +85,6 @@ impl Home {
         }
         variables
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A bot that runs. It ends with this.

@@ -141,7 +141,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
 
     let mut proofs = vec![Proof::of(&discord, &crowd, home.config(false)?).await?];
     if home.has_server() {
-        narrator.say("migrate", &format!("the bot moves to {}", home.server()));
+        narrator.say("migrate", &format!("the bot moves to {}", home.server()?));
         home.migrate(&program(arguments.command, "cofferdam")).await?;
         let moved = home.moved();
         let mut bot = Bot::start(&moved, &discord, 4, narrator).await?;

@@ -1,8 +1,8 @@
 //! What both sides say.
 
 use anyhow::Result;
-use cofferdam::{Config, MessageState, ResilientStorage, StorageService, ThreadOwnership};
-use local_discord::{Discord, Report};
+use cofferdam::{Config, ResilientStorage, StorageService};
+use local_discord::{Discord, Id, Report};
 use serde_json::{Value, json};
 
 use crate::crowd::Crowd;
@@ -34,35 +34,34 @@ impl Proof {
         let states = storage.get_all_message_states().await?;
         let ownerships = storage.get_all_thread_ownerships().await?;
         storage.close().await?;
-        let has_state = |(channel, message): (&_, &_)| {
-            let (channel, message): (&local_discord::Id, &local_discord::Id) = (channel, message);
-            let in_thread = crowd.threads().contains_key(channel);
-            let (channel, message) = (channel.to_string(), message.to_string());
-            let of_channel = |state: &&MessageState| state.channel_id == channel;
-            let found: Vec<_> = states.iter().filter(of_channel).collect();
-            found.len() == 1
-                && found[0].last_message_id == message
-                && found[0].thread_id.as_deref() == in_thread.then_some(channel.as_str())
-        };
         let bot = discord.bot().to_string();
-        let is_owned = |(thread, user): (&_, &_)| {
-            let (thread, user): (&local_discord::Id, &local_discord::Id) = (thread, user);
+        let has_state = |channel: &Id, message: &Id| {
+            let (channel, message) = (channel.to_string(), message.to_string());
+            let is_thread = crowd.threads().keys().any(|thread| thread.to_string() == channel);
+            let mut found = states.iter().filter(|state| state.channel_id == channel);
+            let state = found.next();
+            found.next().is_none()
+                && state.is_some_and(|state| {
+                    let thread = is_thread.then_some(channel.as_str());
+                    state.last_message_id == message && state.thread_id.as_deref() == thread
+                })
+        };
+        let is_owned = |thread: &Id, user: &Id| {
             let (thread, user) = (thread.to_string(), user.to_string());
-            let is_right = |row: &ThreadOwnership| {
-                row.thread_id == thread && row.original_user_id == user && row.created_by == bot
-            };
-            ownerships.iter().any(is_right)
+            ownerships
+                .iter()
+                .any(|row| row.thread_id == thread && row.original_user_id == user && row.created_by == bot)
         };
         Ok(Self {
             events: crowd.events(),
             report: discord.report(),
             states: Matched {
                 expected: crowd.last().len(),
-                right: crowd.last().iter().filter(|row| has_state(*row)).count(),
+                right: crowd.last().iter().filter(|(channel, message)| has_state(channel, message)).count(),
             },
             threads: Matched {
                 expected: crowd.threads().len(),
-                right: crowd.threads().iter().filter(|row| is_owned(*row)).count(),
+                right: crowd.threads().iter().filter(|(thread, user)| is_owned(thread, user)).count(),
             },
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Requests of a bot in a second, on all routes.
@@ -16,12 +16,15 @@ const A_SECOND: u32 = 50;
 /// The limit on all requests.
 ///
 /// A request has its place from when it is sent until a second after its answer. Discord counted it somewhere in between, so
-/// no second of Discord's has more requests than there are places, whatever the network does.
+/// no second of Discord's has more requests than there are places, whatever the network does. After a pause they are not all
+/// sent at once, so that few are on their way if Discord says to wait.
 #[derive(Debug)]
 pub struct Places {
     free: Arc<Semaphore>,
     most: u32,
     window: Duration,
+    /// When the next request may be sent.
+    next: Mutex<Instant>,
 }
 
 impl Default for Places {
@@ -36,12 +39,17 @@ pub struct Place(OwnedSemaphorePermit, Duration);
 
 impl Places {
     fn new(most: u32, window: Duration) -> Self {
-        Self { free: Arc::new(Semaphore::new(most as usize)), most, window }
+        let next = Mutex::new(Instant::now());
+        Self { free: Arc::new(Semaphore::new(most as usize)), most, window, next }
     }
 
     /// Waits for a place; in order, so that no channel waits for ever.
     pub async fn take(&self) -> Option<Place> {
-        self.free.clone().acquire_owned().await.ok().map(|permit| Place(permit, self.window))
+        let permit = self.free.clone().acquire_owned().await.ok()?;
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + self.window / (4 * self.most);
+        Some(Place(permit, self.window))
     }
 
     /// A process before this one may have taken all places a moment ago.

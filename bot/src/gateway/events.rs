@@ -78,11 +78,9 @@ impl Gateway {
                 self.desk().memory.disown(thread.id);
             }
             DispatchEvent::MessageCreate(message) => self.message(&message, sequence),
-            DispatchEvent::MessageUpdate(message) => {
-                // Only a change by a person has this time; one that a link's preview was added to has not.
-                if message.edited_timestamp.is_some() {
-                    self.desk().changes.edited(message.id, message.0.content);
-                }
+            // Only a change by a person has this time; one that a link's preview was added to has not.
+            DispatchEvent::MessageUpdate(message) if message.edited_timestamp.is_some() => {
+                self.desk().changes.edited(message.id, message.0.content);
             }
             DispatchEvent::MessageDelete(message) => self.desk().changes.deleted(message.id),
             DispatchEvent::MessageDeleteBulk(messages) => {

@@ -51,7 +51,8 @@ impl Place {
     /// What the bot wrote in a channel.
     pub fn answers(&self, channel: Id) -> Vec<String> {
         let messages = self.discord.messages(channel).unwrap();
-        let own = messages.into_iter().filter(|(_, author, _)| *author == self.discord.bot());
+        // A thread begins with a message of Discord's own, which is empty.
+        let own = messages.into_iter().filter(|(_, author, text)| *author == self.discord.bot() && !text.is_empty());
         own.map(|(_, _, content)| content).collect()
     }
 

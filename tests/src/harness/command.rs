@@ -24,7 +24,22 @@ pub fn cofferdam() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
         return Ok(path.into());
     }
-    BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+    let build = || build(&["cofferdam"]).map_err(|error| format!("{error:#}"));
+    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam"))
+}
+
+/// Where the demo is, with the bot and the command beside it: as for [`cofferdam`].
+///
+/// # Errors
+///
+/// They do not compile.
+pub fn demo() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
+        return Ok(PathBuf::from(path).with_file_name("cofferdam-demo"));
+    }
+    let build = || build(&["cofferdam", "cofferdam-bot", "cofferdam-demo"]).map_err(|error| format!("{error:#}"));
+    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam-demo"))
 }
 
 /// The command with nothing else in its environment than the SQLite component.
@@ -112,11 +127,13 @@ pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
     }
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds programs, and says in which folder they are.
+fn build(programs: &[&str]) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--bin", "cofferdam", "--quiet"])
+        .args(["build", "--quiet"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -132,6 +149,11 @@ fn build() -> Result<PathBuf> {
         command.arg("--release");
     }
     let output = command.output().context("cargo does not start")?;
-    ensure!(output.status.success(), "cofferdam does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok([plugins::TARGET_DIR, plugins::PROFILE, "cofferdam"].iter().collect())
+    ensure!(
+        output.status.success(),
+        "{} does not compile:\n{}",
+        programs.join(", "),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok([plugins::TARGET_DIR, plugins::PROFILE].iter().collect())
 }
