@@ -13,6 +13,8 @@ use super::storage::Home;
 /// The variable that names a command to test instead of one built here.
 pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 
+const BOT: &str = "cofferdam-bot";
+
 /// Where the command is: `COFFERDAM_TEST_BIN`, or it is built once in each process, which costs nothing where it
 /// is up to date.
 ///
@@ -24,7 +26,21 @@ pub fn cofferdam() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
         return Ok(path.into());
     }
-    BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+    BUILT.get_or_init(|| build("cofferdam").map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+}
+
+/// Where the bot is: beside the command that `COFFERDAM_TEST_BIN` names, or it is built as the command is.
+///
+/// # Errors
+///
+/// It does not compile.
+pub fn bot() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let beside = std::env::var_os(BINARY_VARIABLE).map(|command| PathBuf::from(command).with_file_name(BOT));
+    if let Some(path) = beside.filter(|path| path.is_file()) {
+        return Ok(path);
+    }
+    BUILT.get_or_init(|| build(BOT).map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
 }
 
 /// The command with nothing else in its environment than the SQLite component.
@@ -112,11 +128,11 @@ pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
     }
 }
 
-fn build() -> Result<PathBuf> {
+fn build(program: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--bin", "cofferdam", "--quiet"])
+        .args(["build", "--bin", program, "--quiet"])
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -132,6 +148,6 @@ fn build() -> Result<PathBuf> {
         command.arg("--release");
     }
     let output = command.output().context("cargo does not start")?;
-    ensure!(output.status.success(), "cofferdam does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok([plugins::TARGET_DIR, plugins::PROFILE, "cofferdam"].iter().collect())
+    ensure!(output.status.success(), "{program} does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok([plugins::TARGET_DIR, plugins::PROFILE, program].iter().collect())
 }
