@@ -28,14 +28,16 @@ async fn two_hours(seed: u64) {
     let mut threads = vec![rig.ask(rig.channel(0))];
     rig.answered(&bot).await;
     rig.discord.storm(Storm { seed, gateway: 0.03, rest: 0.03 });
+    // Threads that are not made yet.
+    let mut coming = Vec::new();
     while rig.discord.clock().now() < end {
         for _ in 0..random.u32(1..6) {
-            ask(&rig, &mut random, &mut threads);
+            ask(&rig, &mut random, &threads, &mut coming);
         }
         match random.u32(0..10) {
             0 | 1 => {
                 bot.kill().await;
-                ask(&rig, &mut random, &mut threads);
+                ask(&rig, &mut random, &threads, &mut coming);
                 pass(&rig, Duration::from_secs(random.u64(0..200))).await;
                 bot = Bot::start(&rig);
             }
@@ -50,6 +52,7 @@ async fn two_hours(seed: u64) {
             _ => {}
         }
         rig.answered(&bot).await;
+        threads.append(&mut coming);
         if random.bool() {
             let thread = threads[random.usize(..threads.len())];
             rig.discord.archive(thread, true, false).unwrap();
@@ -63,11 +66,11 @@ async fn two_hours(seed: u64) {
     rig.prove(&format!("two hours of faults, seed {seed}")).await;
 }
 
-fn ask(rig: &Rig, random: &mut Rng, threads: &mut Vec<Id>) {
+fn ask(rig: &Rig, random: &mut Rng, threads: &[Id], coming: &mut Vec<Id>) {
     if random.u32(0..3) == 0 {
         rig.ask_in_thread(threads[random.usize(..threads.len())]);
     } else {
-        threads.push(rig.ask(rig.channel(random.usize(..4))));
+        coming.push(rig.ask(rig.channel(random.usize(..4))));
     }
 }
 
