@@ -31,9 +31,11 @@ pub fn build(profile: &str) -> Result<Built> {
     let plugins = plugins()?;
     let mut build = cargo(["build", "--profile", profile, "--bin", "cofferdam"]);
     // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
-    if profile != DEVELOPMENT {
-        build.args(["--package", "cofferdam-cli"]);
-    }
+    match profile {
+        // Tests run the bot and the demo as well.
+        DEVELOPMENT => build.args(["--bin", "cofferdam-bot", "--bin", "cofferdam-demo"]),
+        _ => build.args(["--package", "cofferdam-cli"]),
+    };
     step("Building the host (the first time compiles wasmtime, which takes some minutes)", &mut build)?;
     let folder = if profile == DEVELOPMENT { "debug" } else { profile };
     Ok(Built { command: target().join(folder).join("cofferdam"), plugins })

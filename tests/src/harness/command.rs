@@ -13,6 +13,9 @@ use super::storage::Home;
 /// The variable that names a command to test instead of one built here.
 pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 
+/// What is built together: programs that are started by one another are looked for in one folder.
+const PROGRAMS: [&str; 3] = ["cofferdam", "cofferdam-bot", "cofferdam-demo"];
+
 /// Where the command is: `COFFERDAM_TEST_BIN`, or it is built once in each process, which costs nothing where it
 /// is up to date.
 ///
@@ -20,26 +23,40 @@ pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 ///
 /// It does not compile.
 pub fn cofferdam() -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
-        return Ok(path.into());
-    }
-    let build = || build(&["cofferdam"]).map_err(|error| format!("{error:#}"));
-    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam"))
+    program("cofferdam")
 }
 
-/// Where the demo is, with the bot and the command beside it: as for [`cofferdam`].
+/// Where the bot is: beside the [command](cofferdam), or it is built as that is.
+///
+/// # Errors
+///
+/// It does not compile.
+pub fn bot() -> Result<PathBuf> {
+    program("cofferdam-bot")
+}
+
+/// Where the demo is, with the bot and the command beside it: as for [`bot`].
 ///
 /// # Errors
 ///
 /// They do not compile.
 pub fn demo() -> Result<PathBuf> {
+    program("cofferdam-demo")
+}
+
+fn program(name: &str) -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
-        return Ok(PathBuf::from(path).with_file_name("cofferdam-demo"));
+    let given = std::env::var_os(BINARY_VARIABLE).map(|command| match name {
+        "cofferdam" => PathBuf::from(command),
+        _ => PathBuf::from(command).with_file_name(name),
+    });
+    match given {
+        Some(path) if name == "cofferdam" || path.is_file() => Ok(path),
+        _ => {
+            let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone();
+            Ok(folder.map_err(anyhow::Error::msg)?.join(name))
+        }
     }
-    let build = || build(&["cofferdam", "cofferdam-bot", "cofferdam-demo"]).map_err(|error| format!("{error:#}"));
-    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam-demo"))
 }
 
 /// The command with nothing else in its environment than the SQLite component.
@@ -127,13 +144,13 @@ pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
     }
 }
 
-/// Builds programs, and says in which folder they are.
-fn build(programs: &[&str]) -> Result<PathBuf> {
+/// Builds the programs, and says in which folder they are.
+fn build() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet"])
-        .args(programs.iter().flat_map(|program| ["--bin", program]))
+        .args(PROGRAMS.iter().flat_map(|program| ["--bin", program]))
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -151,8 +168,8 @@ fn build(programs: &[&str]) -> Result<PathBuf> {
     let output = command.output().context("cargo does not start")?;
     ensure!(
         output.status.success(),
-        "{} does not compile:\n{}",
-        programs.join(", "),
+        "{} do not compile:\n{}",
+        PROGRAMS.join(", "),
         String::from_utf8_lossy(&output.stderr)
     );
     Ok([plugins::TARGET_DIR, plugins::PROFILE].iter().collect())
