@@ -96,6 +96,8 @@ async fn a_file_that_another_process_has_locked_is_there() -> Result<()> {
     storage.close().await?;
 
     config.resilience.spool = Some(spool_in(&folder));
+    // A tenth of it is kept for the spool, which waits for the disk.
+    config.timeouts.operation = Duration::from_secs(2);
     let storage = start(config).await?;
     let locker = Locker::start(&folder.database())?;
     for message in ["2", "3"] {
