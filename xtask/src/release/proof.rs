@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use super::{build, clean};
 use crate::run::{root, run, say, step, target};
 
-/// Runs the command where nothing else is: no library, no `/etc`, no `/dev`. Needs root for it, and is left out without.
+/// Runs the command where nothing else is: no library, no `/etc`, and of devices the one for random numbers. Needs root for it, and is
+/// left out without.
 pub fn runs_alone(program: &Path) -> Result<()> {
     let id = Command::new("id").arg("-u").output().context("id")?;
     if id.stdout.trim_ascii() != b"0" {
@@ -19,6 +20,8 @@ pub fn runs_alone(program: &Path) -> Result<()> {
     let folder = target().join("release-alone");
     clean(&folder)?;
     fs::copy(program, folder.join("cofferdam")).context("cannot copy the command")?;
+    fs::create_dir(folder.join("dev"))?;
+    run(Command::new("mknod").arg(folder.join("dev/urandom")).args(["--mode=444", "c", "1", "9"]))?;
     let alone = |arguments: &[&str]| {
         let mut command = Command::new("/usr/sbin/chroot");
         command.arg(&folder).arg("/cofferdam").args(arguments).env_clear().env("DATABASE_PATH", "/data/bot_state.db");
