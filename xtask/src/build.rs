@@ -26,13 +26,13 @@ pub struct Built {
     pub plugins: PathBuf,
 }
 
-/// Builds the command in a profile, and the plugins, which have a profile of their own.
+/// Builds the command in a profile, and the plugins, which have a profile of their own. For development the bot and the demo too.
 pub fn build(profile: &str) -> Result<Built> {
     let plugins = plugins()?;
     let mut build = cargo(["build", "--profile", profile, "--bin", "cofferdam"]);
-    // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once.
+    // Without a package cargo takes the features of all that tests need too, so that wasmtime is compiled once. Tests run the demo,
+    // too, which is beside the command with the bot.
     match profile {
-        // Tests run the bot and the demo as well.
         DEVELOPMENT => build.args(["--bin", "cofferdam-bot", "--bin", "cofferdam-demo"]),
         _ => build.args(["--package", "cofferdam-cli"]),
     };

@@ -99,7 +99,7 @@ enum Task {
         Examples:\n  cargo xtask moves --check\n  cargo xtask moves --states 5000000 --buffer-pool 2048"
     )]
     Moves(moves::Arguments),
-    /// Build the command and the plugins into the target folder.
+    /// Build the command, the bot, the demo and the plugins into the target folder.
     Build,
 }
 
