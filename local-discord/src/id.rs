@@ -32,9 +32,16 @@ impl Id {
 
 /// A time in milliseconds since the Unix epoch, as Discord writes it.
 pub(crate) fn timestamp(unix_ms: u64) -> String {
-    let time =
-        i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
-    time.strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+    time(unix_ms).strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string()
+}
+
+/// A time in milliseconds since the Unix epoch, as HTTP writes it.
+pub(crate) fn http_date(unix_ms: u64) -> String {
+    time(unix_ms).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn time(unix_ms: u64) -> jiff::Timestamp {
+    i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).unwrap_or_default()
 }
 
 /// Hands out ids that only grow, whatever the clock does.

@@ -86,6 +86,11 @@ pub enum What {
         /// Whether it could be resumed all the same.
         resumable: bool,
     },
+    /// A client sent a heartbeat.
+    Heartbeat {
+        /// Its connection.
+        connection: u64,
+    },
     /// An event was sent.
     Event {
         /// The connection.

@@ -147,7 +147,7 @@ impl Connection {
         };
         let now_ms = self.app.clock.now_ms();
         if !self.frames.count(now_ms) {
-            self.broken(Rule::Frames, format!("connection {}", self.number));
+            self.record(What::Broken { rule: Rule::Frames, detail: format!("connection {}", self.number) });
             return Err(End::Server(close::RATE_LIMITED));
         }
         if text.len() > self.app.settings.limits.frame_size {
@@ -169,6 +169,7 @@ impl Connection {
 
     async fn heartbeat(&mut self) -> Result<(), End> {
         self.beat = self.app.clock.now();
+        self.record(What::Heartbeat { connection: self.number });
         let acts = self.faults(&Moment::Heartbeat, None, |_| true);
         let withheld = acts.contains(&Act::Withhold);
         if self.strike(acts, &Moment::Heartbeat, None, "").await? == Then::Stop || withheld {
@@ -241,10 +242,10 @@ impl Connection {
         self.app.lock().fault(moment, channel, fits)
     }
 
-    fn broken(&self, rule: Rule, detail: String) {
+    fn record(&self, what: What) {
         let mut state = self.app.lock();
         let now_ms = state.clock.now_ms();
-        state.record.add(now_ms, What::Broken { rule, detail });
+        state.record.add(now_ms, what);
     }
 
     async fn end(mut self, end: End) {

@@ -14,7 +14,7 @@ use super::refusal::{Code, Refusal, answer};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::faults::{Act, Moment, Scope};
-use crate::id::Id;
+use crate::id::{Id, http_date};
 use crate::limits::{Counted, Limited, Standing};
 use crate::record::What;
 use crate::wire::Switch;
@@ -64,7 +64,7 @@ pub(super) async fn layer(
     let mut request = Request::from_parts(parts, Body::from(body));
     // A client that goes away has its request recorded all the same.
     let mut entry = Unanswered { app: &app, exchange: &exchange, answered: false };
-    let response = match exchange.admit(&app, request.headers()) {
+    let mut response = match exchange.admit(&app, request.headers()) {
         Ok(standing) => {
             let mut response = exchange.pass(&app, &mut request, next).await;
             if let Some(standing) = standing.filter(|_| response.extensions().get::<Limited>().is_none()) {
@@ -76,6 +76,10 @@ pub(super) async fn layer(
     };
     entry.answered = true;
     exchange.record(&app, &response);
+    // By the clock of everything else here.
+    if let Ok(date) = header::HeaderValue::from_str(&http_date(app.clock.now_ms())) {
+        response.headers_mut().insert(header::DATE, date);
+    }
     response
 }
 

@@ -13,6 +13,9 @@ use super::storage::Home;
 /// The variable that names a command to test instead of one built here.
 pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 
+const BOT: &str = "cofferdam-bot";
+const DEMO: &str = "cofferdam-demo";
+
 /// Where the command is: `COFFERDAM_TEST_BIN`, or it is built once in each process, which costs nothing where it
 /// is up to date.
 ///
@@ -20,26 +23,31 @@ pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 ///
 /// It does not compile.
 pub fn cofferdam() -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
-        return Ok(path.into());
+    static BUILT: Built = Built::new();
+    match std::env::var_os(BINARY_VARIABLE) {
+        Some(path) => Ok(path.into()),
+        None => built(&BUILT, &["cofferdam"]),
     }
-    let build = || build(&["cofferdam"]).map_err(|error| format!("{error:#}"));
-    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam"))
 }
 
-/// Where the demo is, with the bot and the command beside it: as for [`cofferdam`].
+/// Where the bot is: beside the command that `COFFERDAM_TEST_BIN` names, or it is built as the command is.
+///
+/// # Errors
+///
+/// It does not compile.
+pub fn bot() -> Result<PathBuf> {
+    static BUILT: Built = Built::new();
+    beside(BOT).map_or_else(|| built(&BUILT, &[BOT]), Ok)
+}
+
+/// Where the demo is, with the bot and the command beside it: as for [`bot`].
 ///
 /// # Errors
 ///
 /// They do not compile.
 pub fn demo() -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os(BINARY_VARIABLE) {
-        return Ok(PathBuf::from(path).with_file_name("cofferdam-demo"));
-    }
-    let build = || build(&["cofferdam", "cofferdam-bot", "cofferdam-demo"]).map_err(|error| format!("{error:#}"));
-    Ok(BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join("cofferdam-demo"))
+    static BUILT: Built = Built::new();
+    beside(DEMO).map_or_else(|| built(&BUILT, &[DEMO, BOT, "cofferdam"]), Ok)
 }
 
 /// The command with nothing else in its environment than the SQLite component.
@@ -125,6 +133,20 @@ pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
     for part in parts {
         assert!(stderr.contains(part), "no {part:?} in: {stderr}");
     }
+}
+
+type Built = OnceLock<Result<PathBuf, String>>;
+
+/// A program beside the command that `COFFERDAM_TEST_BIN` names.
+fn beside(program: &str) -> Option<PathBuf> {
+    let command = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from)?;
+    Some(command.with_file_name(program)).filter(|path| path.is_file())
+}
+
+/// Builds programs, once in this process, and says where the first is.
+fn built(built: &Built, programs: &[&str]) -> Result<PathBuf> {
+    let build = || build(programs).map_err(|error| format!("{error:#}"));
+    Ok(built.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join(programs[0]))
 }
 
 /// Builds programs, and says in which folder they are.

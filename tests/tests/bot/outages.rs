@@ -1,0 +1,156 @@
+//! The database goes away: during a burst, at the start, and until after a restart.
+
+use std::path::PathBuf;
+
+use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
+use cofferdam_tests::harness::storage::Home;
+use local_discord::Settings;
+
+use crate::rig::{Bot, On, Rig, guilds};
+
+/// A database that can be taken away.
+enum Fragile {
+    /// The files, and where they are meanwhile.
+    Files(PathBuf, PathBuf),
+    Server(Box<MysqlServer>),
+}
+
+impl Fragile {
+    async fn new(on: On) -> (Self, Home) {
+        match on {
+            On::Sqlite => {
+                let home = Home::sqlite().unwrap();
+                let Home::Sqlite(folder) = &home else { unreachable!("it was asked for") };
+                let files = folder.database();
+                let away = files.with_file_name("away");
+                std::fs::create_dir(&away).unwrap();
+                (Self::Files(files, away), home)
+            }
+            On::Mysql => {
+                let server = MysqlServer::start(&[]).await.unwrap();
+                let database = server.create_database(DatabaseOptions::default()).await.unwrap();
+                (Self::Server(Box::new(server)), Home::Mysql(database))
+            }
+        }
+    }
+
+    fn take_away(&mut self) {
+        match self {
+            Self::Files(files, away) => Self::rename(files, &away.join(files.file_name().unwrap())),
+            Self::Server(server) => server.process().unwrap().kill().unwrap(),
+        }
+    }
+
+    async fn give_back(&mut self) {
+        match self {
+            Self::Files(files, away) => {
+                // What was made in its place is not the database.
+                for end in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{}{end}", files.display()));
+                }
+                Self::rename(&away.join(files.file_name().unwrap()), files);
+            }
+            Self::Server(server) => server.process().unwrap().start_again().await.unwrap(),
+        }
+    }
+
+    fn rename(from: &std::path::Path, to: &std::path::Path) {
+        // The log first: without it the file alone would be an older state.
+        for end in ["-wal", "-shm", ""] {
+            let name = |path: &std::path::Path| format!("{}{end}", path.display());
+            match std::fs::rename(name(from), name(to)) {
+                Err(error) if end.is_empty() => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn during_a_burst(on: On, with_spool: bool) {
+    let (mut database, home) = Fragile::new(on).await;
+    let rig = Rig::in_home(home, Settings { guilds: guilds(8), ..Settings::default() }).await;
+    let spool = rig.folder.path().join("spool.db").display().to_string();
+    let environment: &[_] = if with_spool { &[("COFFERDAM_SPOOL", spool)] } else { &[] };
+    let bot = Bot::start_with(&rig, &[], environment);
+    let thread = rig.ask(rig.channel(0));
+    rig.answered(&bot).await;
+    for round in 0..4 {
+        match round {
+            1 => database.take_away(),
+            3 => database.give_back().await,
+            _ => {}
+        }
+        for channel in 0..8 {
+            rig.ask(rig.channel(channel));
+        }
+        rig.ask_in_thread(thread);
+        // Users do not notice.
+        rig.answered(&bot).await;
+    }
+    // What the database was not known to take again at the end is there after the next start.
+    assert!(matches!(bot.end().await, Some(0 | 1)));
+    let bot = Bot::start_with(&rig, &[], environment);
+    rig.ask(rig.channel(0));
+    rig.answered(&bot).await;
+    bot.stop().await;
+    rig.prove(if with_spool { "database away in a burst, with a spool" } else { "database away in a burst" }).await;
+}
+
+/// On a server: a SQLite file that is not there is a new database.
+async fn at_the_start() {
+    let (mut database, home) = Fragile::new(On::Mysql).await;
+    let rig = Rig::in_home(home, Settings { guilds: guilds(2), ..Settings::default() }).await;
+    let bot = Bot::start(&rig);
+    let thread = rig.ask(rig.channel(0));
+    rig.answered(&bot).await;
+    bot.stop().await;
+    database.take_away();
+    rig.ask(rig.channel(1));
+    let bot = Bot::start(&rig);
+    bot.is_connected(&rig).await;
+    // Whose thread this is stands in the database.
+    rig.ask_in_thread(thread);
+    rig.ask(rig.channel(0));
+    database.give_back().await;
+    rig.answered(&bot).await;
+    bot.stop().await;
+    rig.prove("database away at the start").await;
+}
+
+async fn until_after_a_restart(on: On) {
+    let (mut database, home) = Fragile::new(on).await;
+    let rig = Rig::in_home(home, Settings { guilds: guilds(2), ..Settings::default() }).await;
+    let bot = Bot::start(&rig);
+    rig.ask(rig.channel(0));
+    rig.answered(&bot).await;
+    database.take_away();
+    rig.ask(rig.channel(0));
+    rig.ask(rig.channel(1));
+    rig.answered(&bot).await;
+    bot.kill().await;
+    database.give_back().await;
+    let bot = Bot::start(&rig);
+    rig.ask(rig.channel(1));
+    rig.answered(&bot).await;
+    bot.stop().await;
+    rig.prove("database away, and the bot killed meanwhile").await;
+}
+
+#[tokio::test]
+async fn the_database_goes_away_on_sqlite() {
+    tokio::join!(
+        during_a_burst(On::Sqlite, false),
+        during_a_burst(On::Sqlite, true),
+        until_after_a_restart(On::Sqlite),
+    );
+}
+
+#[tokio::test]
+async fn the_database_goes_away_on_mysql() {
+    tokio::join!(
+        during_a_burst(On::Mysql, false),
+        during_a_burst(On::Mysql, true),
+        at_the_start(),
+        until_after_a_restart(On::Mysql),
+    );
+}
