@@ -13,8 +13,8 @@ use super::storage::Home;
 /// The variable that names a command to test instead of one built here.
 pub const BINARY_VARIABLE: &str = "COFFERDAM_TEST_BIN";
 
-/// What is built together: programs that are started by one another are looked for in one folder.
-const PROGRAMS: [&str; 3] = ["cofferdam", "cofferdam-bot", "cofferdam-demo"];
+const BOT: &str = "cofferdam-bot";
+const DEMO: &str = "cofferdam-demo";
 
 /// Where the command is: `COFFERDAM_TEST_BIN`, or it is built once in each process, which costs nothing where it
 /// is up to date.
@@ -23,16 +23,21 @@ const PROGRAMS: [&str; 3] = ["cofferdam", "cofferdam-bot", "cofferdam-demo"];
 ///
 /// It does not compile.
 pub fn cofferdam() -> Result<PathBuf> {
-    program("cofferdam")
+    static BUILT: Built = Built::new();
+    match std::env::var_os(BINARY_VARIABLE) {
+        Some(path) => Ok(path.into()),
+        None => built(&BUILT, &["cofferdam"]),
+    }
 }
 
-/// Where the bot is: beside the [command](cofferdam), or it is built as that is.
+/// Where the bot is: beside the command that `COFFERDAM_TEST_BIN` names, or it is built as the command is.
 ///
 /// # Errors
 ///
 /// It does not compile.
 pub fn bot() -> Result<PathBuf> {
-    program("cofferdam-bot")
+    static BUILT: Built = Built::new();
+    beside(BOT).map_or_else(|| built(&BUILT, &[BOT]), Ok)
 }
 
 /// Where the demo is, with the bot and the command beside it: as for [`bot`].
@@ -41,22 +46,8 @@ pub fn bot() -> Result<PathBuf> {
 ///
 /// They do not compile.
 pub fn demo() -> Result<PathBuf> {
-    program("cofferdam-demo")
-}
-
-fn program(name: &str) -> Result<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let given = std::env::var_os(BINARY_VARIABLE).map(|command| match name {
-        "cofferdam" => PathBuf::from(command),
-        _ => PathBuf::from(command).with_file_name(name),
-    });
-    match given {
-        Some(path) if name == "cofferdam" || path.is_file() => Ok(path),
-        _ => {
-            let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone();
-            Ok(folder.map_err(anyhow::Error::msg)?.join(name))
-        }
-    }
+    static BUILT: Built = Built::new();
+    beside(DEMO).map_or_else(|| built(&BUILT, &[DEMO, BOT, "cofferdam"]), Ok)
 }
 
 /// The command with nothing else in its environment than the SQLite component.
@@ -144,13 +135,27 @@ pub fn run_wrong(command: &mut Command, code: i32, parts: &[&str]) {
     }
 }
 
-/// Builds the programs, and says in which folder they are.
-fn build() -> Result<PathBuf> {
+type Built = OnceLock<Result<PathBuf, String>>;
+
+/// A program beside the command that `COFFERDAM_TEST_BIN` names.
+fn beside(program: &str) -> Option<PathBuf> {
+    let command = std::env::var_os(BINARY_VARIABLE).map(PathBuf::from)?;
+    Some(command.with_file_name(program)).filter(|path| path.is_file())
+}
+
+/// Builds programs, once in this process, and says where the first is.
+fn built(built: &Built, programs: &[&str]) -> Result<PathBuf> {
+    let build = || build(programs).map_err(|error| format!("{error:#}"));
+    Ok(built.get_or_init(build).clone().map_err(anyhow::Error::msg)?.join(programs[0]))
+}
+
+/// Builds programs, and says in which folder they are.
+fn build(programs: &[&str]) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
         .args(["build", "--quiet"])
-        .args(PROGRAMS.iter().flat_map(|program| ["--bin", program]))
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
         .args(["--target-dir", plugins::TARGET_DIR])
         // The workspace's folder, so that cargo takes the same features as for the tests.
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
@@ -168,8 +173,8 @@ fn build() -> Result<PathBuf> {
     let output = command.output().context("cargo does not start")?;
     ensure!(
         output.status.success(),
-        "{} do not compile:\n{}",
-        PROGRAMS.join(", "),
+        "{} does not compile:\n{}",
+        programs.join(", "),
         String::from_utf8_lossy(&output.stderr)
     );
     Ok([plugins::TARGET_DIR, plugins::PROFILE].iter().collect())
