@@ -1,12 +1,14 @@
 //! Two hours of Discord's time with random faults, kills and pauses, by seed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cofferdam_tests::harness::wait::until;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use local_discord::{Id, Storm, What};
 
-use crate::rig::{Bot, LONG, On, Rig, rounds};
+use crate::rig::{Bot, CREATE, LONG, On, Rig, rounds};
 
 /// How long it goes on, by Discord's clock.
 const HOURS: Duration = Duration::from_secs(2 * 3600);
@@ -52,6 +54,7 @@ async fn two_hours(seed: u64) {
             _ => {}
         }
         rig.answered(&bot).await;
+        settled(&rig, &bot).await;
         threads.append(&mut coming);
         if random.bool() {
             let thread = threads[random.usize(..threads.len())];
@@ -71,6 +74,24 @@ fn ask(rig: &Rig, random: &mut Rng, threads: &[Id], coming: &mut Vec<Id>) {
         rig.ask_in_thread(threads[random.usize(..threads.len())]);
     } else {
         coming.push(rig.ask(rig.channel(random.usize(..4))));
+    }
+}
+
+/// Waits until the bot knows of all of its answers: beyond Discord's memory of nonces nobody could.
+async fn settled(rig: &Rig, bot: &Bot) {
+    let settled = async || {
+        let mut last = BTreeMap::new();
+        for entry in rig.discord.record() {
+            if let What::Request { route, path, status, .. } = entry.what
+                && route == CREATE
+            {
+                last.insert(path, status);
+            }
+        }
+        last.values().all(|status| *status == 200)
+    };
+    if let Err(error) = until("the bot knows of its answers", LONG, settled).await {
+        panic!("{error}\n{}", bot.log());
     }
 }
 
