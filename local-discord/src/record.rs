@@ -30,7 +30,7 @@ pub enum What {
         path: String,
         /// The body.
         body: String,
-        /// The answer's status; 0 if none was sent.
+        /// The answer's status; 0 if none was sent, or not all of it.
         status: u16,
         /// Discord's code of an error, or 0.
         code: u64,

@@ -16,13 +16,16 @@ const GLOBAL_MS: u64 = 1_000;
 /// The window in which invalid requests are counted.
 const INVALID_MS: u64 = 600_000;
 
+/// A request that comes so soon after an answer of 429 was on its way already.
+const ON_ITS_WAY_MS: u64 = 200;
+
 /// What REST has counted.
 #[derive(Debug, Default)]
 pub(crate) struct Rest {
     buckets: HashMap<(String, String), Window>,
     global: Window,
-    /// Until when everything is refused, after an answer that said so.
-    paused_until_ms: u64,
+    /// When everything was paused by an answer that said so, and until when.
+    paused_ms: (u64, u64),
     invalid: VecDeque<u64>,
     banned_until_ms: u64,
 }
@@ -32,8 +35,8 @@ pub(crate) struct Rest {
 struct Window {
     began_ms: u64,
     used: u32,
-    /// Until when requests are refused, after an answer that said so.
-    paused_until_ms: u64,
+    /// When requests were paused by an answer that said so, and until when.
+    paused_ms: (u64, u64),
 }
 
 impl Window {
@@ -65,10 +68,10 @@ impl State {
     pub(crate) fn count(&mut self, counted: &Counted<'_>) -> Result<Standing, Limited> {
         let now_ms = self.clock.now_ms();
         let global = self.settings.limits.global;
-        let paused = self.rest.paused_until_ms;
-        if now_ms < paused {
-            self.broken(Rule::Pause, counted);
-            return Err(Limited::new(Scope::Global, paused - now_ms, None));
+        let (since, until) = self.rest.paused_ms;
+        if now_ms < until {
+            self.impatient(since, counted);
+            return Err(Limited::new(Scope::Global, until - now_ms, None));
         }
         self.rest.global.turn(now_ms, GLOBAL_MS);
         if self.rest.global.used >= global {
@@ -82,11 +85,12 @@ impl State {
         let bucket = self.rest.buckets.entry((counted.route.to_owned(), counted.major.to_owned())).or_default();
         bucket.turn(now_ms, window_ms);
         let left = (bucket.began_ms + window_ms).saturating_sub(now_ms);
-        let paused = bucket.paused_until_ms.saturating_sub(now_ms);
+        let (since, until) = bucket.paused_ms;
+        let paused = until.saturating_sub(now_ms);
         let mut standing =
             Standing { limit, remaining: 0, reset_ms: now_ms + left, after_ms: left, bucket: hash(counted.route) };
         if paused > 0 {
-            self.broken(Rule::Pause, counted);
+            self.impatient(since, counted);
             return Err(Limited::new(Scope::User, paused, Some(standing)));
         }
         if bucket.used >= limit {
@@ -100,14 +104,15 @@ impl State {
 
     /// An answer says to wait, and requests that do not are counted as such. Tells how the bucket stands, if it is about one.
     pub(crate) fn pause(&mut self, counted: &Counted<'_>, scope: Scope, wait_ms: u64) -> Option<Standing> {
-        let until = self.clock.now_ms() + wait_ms;
+        let now_ms = self.clock.now_ms();
+        let until = now_ms + wait_ms;
         if scope == Scope::Global {
-            self.rest.paused_until_ms = until;
+            self.rest.paused_ms = (now_ms, until);
             return None;
         }
         let (limit, _) = self.bucket(counted.route);
         let bucket = (counted.route.to_owned(), counted.major.to_owned());
-        self.rest.buckets.entry(bucket).or_default().paused_until_ms = until;
+        self.rest.buckets.entry(bucket).or_default().paused_ms = (now_ms, until);
         Some(Standing { limit, remaining: 0, reset_ms: until, after_ms: wait_ms, bucket: hash(counted.route) })
     }
 
@@ -125,6 +130,13 @@ impl State {
             self.rest.banned_until_ms = now_ms + u64::try_from(ban.as_millis()).unwrap_or(u64::MAX);
             let rule = Rule::InvalidRequests;
             self.record.add(now_ms, What::Broken { rule, detail: format!("banned for {ban:?}") });
+        }
+    }
+
+    /// A request came during a pause that began then.
+    fn impatient(&mut self, since: u64, counted: &Counted<'_>) {
+        if self.clock.now_ms().saturating_sub(since) >= ON_ITS_WAY_MS {
+            self.broken(Rule::Pause, counted);
         }
     }
 

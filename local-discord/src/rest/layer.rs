@@ -26,6 +26,10 @@ const LARGEST: usize = 25 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stale(pub(super) u64);
 
+/// The answer does not arrive.
+#[derive(Clone, Copy, Debug)]
+struct CutShort;
+
 /// A request on its way.
 struct Exchange {
     route: String,
@@ -149,7 +153,9 @@ impl Exchange {
     /// Ends the connection after so many bytes of an answer.
     fn cut(&self, bytes: u64) -> Response {
         self.switch.cut_after(bytes);
-        Response::new(Body::from(vec![b' '; 4_096]))
+        let mut response = Response::new(Body::from(vec![b' '; 4_096]));
+        response.extensions_mut().insert(CutShort);
+        response
     }
 
     fn limit(&self, app: &App, scope: Scope, retry_after: f64) -> Response {
@@ -167,7 +173,8 @@ impl Exchange {
             state.count_invalid();
         }
         let code = response.extensions().get::<Code>().map_or(0, |code| code.0);
-        self.add(&mut state, status, code);
+        let arrives = response.extensions().get::<CutShort>().is_none();
+        self.add(&mut state, if arrives { status } else { 0 }, code);
     }
 
     fn add(&self, state: &mut crate::app::State, status: u16, code: u64) {
