@@ -174,8 +174,8 @@ fn pooling(limits: &Limits, shares: usize) -> Config {
         // One that was used goes before one that never was, also for other code: each swap brings such, and would otherwise use
         // another slot until all of them are resident.
         .max_unused_warm_slots(0)
-        // A returned slot keeps this much resident instead of giving every page back to the kernel.
-        .linear_memory_keep_resident(256 << 10)
+        // Each call may take another stack, which keeps what it will need again. An instance is kept by those who have it, so that
+        // a memory which is returned gives its pages back: they would be resident until as many instances exist again as ever.
         .async_stack_keep_resident(32 << 10);
     let mut config = Config::new();
     common(&mut config);
