@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cofferdam_tests::harness::command::cofferdam;
+use cofferdam_tests::harness::command::{bot, cofferdam};
 use cofferdam_tests::harness::container::Image;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -24,19 +24,13 @@ pub fn deploy(path: &str) -> PathBuf {
 
 /// Whether the bot itself reads this variable, and not its storage.
 pub fn is_of_the_bot(name: &str) -> Result<bool> {
-    let source = repository("bot/src/arguments.rs");
-    if !source.is_file() {
-        return Ok(["BOT_JOURNAL", "BOT_LISTEN", "DISCORD_TOKEN_FILE"].contains(&name));
-    }
-    Ok(std::fs::read_to_string(source)?.contains(&format!("\"{name}\"")))
+    Ok(std::fs::read_to_string(repository("bot/src/arguments.rs"))?.contains(&format!("\"{name}\"")))
 }
 
 /// The image of the command, with the command that was built for the tests, and the libraries of this machine.
 pub fn image() -> Result<Image> {
-    let command = cofferdam()?;
-    let bot = command.with_file_name("cofferdam-bot");
-    let bot = if bot.is_file() { &bot } else { &command };
-    let image = Image::build(&deploy("Dockerfile"), "cofferdam", &[("cofferdam", &command), ("cofferdam-bot", bot)])?;
+    let (command, bot) = (cofferdam()?, bot()?);
+    let image = Image::build(&deploy("Dockerfile"), "cofferdam", &[("cofferdam", &command), ("cofferdam-bot", &bot)])?;
     image.add_libraries()?;
     Ok(image)
 }
