@@ -81,10 +81,10 @@ impl Shared {
         let deadline = within::earlier_than(deadline).unwrap_or(deadline);
         let timeout = deadline.saturating_duration_since(start);
         // Behind an earlier write to the same row, or it would be overwritten by that one.
-        if journal.depth() > 0 {
+        if journal.may_precede() {
             let may_leave = self.check()?.is_ok() && !self.stalled.load(Ordering::Relaxed);
             let write = spooled()?;
-            if journal.view().precedes(&write) {
+            if journal.precedes(&write) {
                 let sequence = self.spool(&journal, write, deadline, None).await?;
                 let limit = deadline.min(Instant::now() + PATIENCE);
                 let refused = journal.rejected();

@@ -98,9 +98,7 @@ impl Mirror {
         }
         shared.reachable()?;
         let spool = shared.standing().journal;
-        let is_spooled = |write: &SpooledWrite| {
-            spool.as_ref().is_some_and(|spool| spool.depth() > 0 && spool.view().precedes(write))
-        };
+        let is_spooled = |write: &SpooledWrite| spool.as_ref().is_some_and(|spool| spool.precedes(write));
         let (mut states, mut ownerships) = (Marked::new(), Marked::new());
         for SpoolEntry { sequence, write, .. } in batch {
             if is_spooled(&write) {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Notify, oneshot};
 
+use super::arriving::{Arrival, Arrivals};
 use super::entry::{SpoolEntry, SpooledWrite};
 use super::error::SpoolError;
 use super::file::{self, SpoolFile};
@@ -32,6 +33,7 @@ pub struct Journal {
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     thread: Option<JoinHandle<()>>,
     view: Arc<Mutex<View>>,
+    arrivals: Arc<Arrivals>,
     refused: Arc<Refused>,
     /// The greatest number that was given.
     last: Arc<AtomicI64>,
@@ -74,6 +76,8 @@ impl Refused {
 
 struct Order {
     work: Work,
+    /// Of a write that is to be accepted.
+    arrival: Option<Arrival>,
     answer: oneshot::Sender<Result<i64, SpoolError>>,
 }
 
@@ -137,6 +141,7 @@ impl Journal {
             orders: Mutex::new(Some(orders)),
             thread: Some(thread),
             view,
+            arrivals: Arc::default(),
             refused,
             last,
             times,
@@ -206,6 +211,18 @@ impl Journal {
         self.order(Work::Accept { write, accepted_at }).await
     }
 
+    /// Whether a write may have to queue up behind another one.
+    pub fn may_precede(&self) -> bool {
+        !self.arrivals.is_empty() || self.depth() > 0
+    }
+
+    /// Whether a write to this row, or of this kind, has to queue up behind one that waits, or that arrives though its caller may
+    /// have given it up.
+    pub fn precedes(&self, write: &SpooledWrite) -> bool {
+        // In this order: what arrives in between is found where it waits.
+        self.arrivals.precedes(write) || self.view().precedes(write)
+    }
+
     /// Waits until a write has left the spool, for the database or for a later write to its row.
     pub async fn until_left(&self, sequence: i64) {
         loop {
@@ -239,7 +256,12 @@ impl Journal {
 
     async fn order(&self, work: Work) -> Result<i64, SpoolError> {
         let (answer, answered) = oneshot::channel();
-        let sent = lock(&self.orders).as_ref().is_some_and(|orders| orders.send(Order { work, answer }).is_ok());
+        let arrival = match &work {
+            Work::Accept { write, .. } => Some(self.arrivals.begin(write)),
+            _ => None,
+        };
+        let order = Order { work, arrival, answer };
+        let sent = lock(&self.orders).as_ref().is_some_and(|orders| orders.send(order).is_ok());
         let closed = || SpoolError::Unusable {
             path: self.path.clone(),
             kind: crate::ErrorKind::Unavailable,
@@ -308,18 +330,20 @@ impl Writer {
         let failed = |error: rusqlite::Error| SpoolError::of(&self.path, Some(&self.file.connection), &error);
         let mut answers = Vec::with_capacity(batch.len());
         let mut whole = self.file.begin().map_err(failed);
-        for order in batch {
+        for Order { work, arrival, answer } in batch {
             let result = match &whole {
-                Ok(()) => self.perform(&mut lock(&self.view), order.work),
+                Ok(()) => self.perform(&mut lock(&self.view), work),
                 Err(_) => Ok(0),
             };
+            // Only now: it is found in the view.
+            drop(arrival);
             match result {
                 // May have left half of an order behind.
                 Err(error @ SpoolError::Unusable { .. }) => {
                     whole = Err(error);
-                    answers.push((order.answer, Ok(0)));
+                    answers.push((answer, Ok(0)));
                 }
-                result => answers.push((order.answer, result)),
+                result => answers.push((answer, result)),
             }
         }
         if whole.is_ok() {

@@ -8,9 +8,10 @@
 //! - `copy` is a second file with the same writes: if a disk damages one of them, nothing is lost.
 //! - `tables` has the schema of both; `file` opens the spool; `journal` is the thread that writes it.
 //! - `salvage` recovers what is readable in a damaged spool, and `log` what is in its write-ahead log.
-//! - `view` holds its content in memory, for reads.
+//! - `view` holds its content in memory, for reads; `arriving` knows what is not in it yet.
 //! - `replay` writes it to the database; `times` knows the order of writes even if the clock was wrong.
 
+mod arriving;
 mod copy;
 mod entry;
 mod error;

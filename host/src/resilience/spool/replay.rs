@@ -238,7 +238,7 @@ impl Replay {
         }
         let rested = |row: &R| row.updated_at() < self.now() - RESTED;
         let stored = R::some(&self.storage, 100).await?.into_iter();
-        let is_free = |row: &R| rested(row) && !is_suspect(row) && !self.journal.view().precedes(&row.write());
+        let is_free = |row: &R| rested(row) && !is_suspect(row) && !self.journal.precedes(&row.write());
         for row in stored.filter(is_free).take(CANDIDATES) {
             let item = Item { sequence: STORED, row, over: false, next };
             match self.write(&item).await {

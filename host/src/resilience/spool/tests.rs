@@ -72,6 +72,23 @@ fn salvaged(config: &SpoolConfig) -> usize {
     entries.len()
 }
 
+/// A disk may be slow for a moment, and the caller has a deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_comes_after_one_that_was_given_up_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&config(folder.path())).unwrap();
+    let write = |message: &str| SpooledWrite::State(MessageState::new("c", None, message, 1));
+    {
+        // Its thread gets no further than to this.
+        let _view = journal.view();
+        let mut given_up = std::pin::pin!(journal.accept(write("first"), 1));
+        assert!(given_up.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending());
+    }
+    assert!(journal.precedes(&write("second")), "it would go to the database, and the first one would then hide it");
+    journal.accept(write("second"), 1).await.unwrap();
+    assert_eq!(journal.view().state("c", None).unwrap().last_message_id, "second");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_accepted_is_there_when_it_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
