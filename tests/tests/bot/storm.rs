@@ -24,7 +24,7 @@ async fn two_hours_of_faults_by_seed() {
 
 async fn two_hours(seed: u64) {
     let mut random = Rng::with_seed(seed);
-    let rig = Rig::new(if seed % 2 == 0 { On::Sqlite } else { On::Mysql }, 4).await;
+    let rig = Rig::new(if seed.is_multiple_of(2) { On::Sqlite } else { On::Mysql }, 4).await;
     let end = rig.discord.clock().now() + HOURS;
     let mut bot = Bot::start(&rig);
     let mut threads = vec![rig.ask(rig.channel(0))];
