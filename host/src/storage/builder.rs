@@ -61,7 +61,7 @@ impl<S> StorageBuilder<S> {
 
 impl StorageBuilder {
     /// Opens the database read-only: nothing in it is changed, and operations that write fail with
-    /// [`PermissionDenied`](ErrorKind::PermissionDenied). A SQLite file must exist.
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied). A SQLite file must exist.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.purpose = Purpose::Read;

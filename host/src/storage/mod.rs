@@ -88,7 +88,7 @@ impl Storage {
         Self::builder(Config::from_env()?).build()
     }
 
-    /// A storage as `config` describes it, with the system's clock and [`Limits::standard`].
+    /// A storage as `config` describes it, with the system's clock and limits.
     pub fn builder(config: Config) -> StorageBuilder {
         StorageBuilder::new(config)
     }

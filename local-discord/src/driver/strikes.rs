@@ -10,7 +10,7 @@ impl Discord {
     ///
     /// # Errors
     ///
-    /// [`Error::Fault`] if it would never do anything.
+    /// [`Error::Fault`](crate::Error::Fault) if it would never do anything.
     pub fn script(&self, fault: Fault) -> Result<()> {
         fault.check()?;
         self.app.lock().faults.add(fault);
