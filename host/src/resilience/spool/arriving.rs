@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::entry::SpooledWrite;
-use super::view::Key;
+use super::view::{Key, queues_up};
 use crate::threads::lock;
 
 /// What arrives at a spool.
@@ -45,12 +45,7 @@ impl Arrivals {
             return false;
         }
         let kinds = lock(&self.kinds);
-        let has_row = || Key::of(write).is_some_and(|key| kinds.rows.contains_key(&key));
-        match write {
-            SpooledWrite::State(_) => has_row(),
-            SpooledWrite::Ownership(_) => kinds.cleanups > 0 || has_row(),
-            SpooledWrite::Cleanup { .. } => kinds.cleanups > 0 || kinds.ownerships > 0,
-        }
+        queues_up(write, |key| kinds.rows.contains_key(key), kinds.ownerships > 0, kinds.cleanups > 0)
     }
 }
 

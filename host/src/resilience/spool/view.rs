@@ -27,6 +27,21 @@ impl Key {
     }
 }
 
+/// Whether a write has to queue up behind others: one of its row, or a cleanup that may remove it, or what it may remove.
+pub(super) fn queues_up(
+    write: &SpooledWrite,
+    has_row: impl FnOnce(&Key) -> bool,
+    has_ownerships: bool,
+    has_cleanups: bool,
+) -> bool {
+    let has_row = || Key::of(write).is_some_and(|key| has_row(&key));
+    match write {
+        SpooledWrite::State(_) => has_row(),
+        SpooledWrite::Ownership(_) => has_cleanups || has_row(),
+        SpooledWrite::Cleanup { .. } => has_cleanups || has_ownerships,
+    }
+}
+
 /// Every write in the spool by its number, and the newest of each row.
 #[derive(Clone, Default)]
 pub struct View {
@@ -121,13 +136,7 @@ impl View {
 
     /// Whether a write to this row, or of this kind, has to queue up behind one that waits.
     pub fn precedes(&self, write: &SpooledWrite) -> bool {
-        match write {
-            SpooledWrite::State(_) => Key::of(write).is_some_and(|key| self.rows.contains_key(&key)),
-            SpooledWrite::Ownership(_) => {
-                !self.cleanups.is_empty() || Key::of(write).is_some_and(|key| self.rows.contains_key(&key))
-            }
-            SpooledWrite::Cleanup { .. } => !self.cleanups.is_empty() || self.ownerships > 0,
-        }
+        queues_up(write, |key| self.rows.contains_key(key), self.ownerships > 0, !self.cleanups.is_empty())
     }
 
     pub fn state(&self, channel_id: &str, thread_id: Option<&str>) -> Option<&MessageState> {
