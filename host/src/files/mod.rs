@@ -1,4 +1,4 @@
-//! File names: validation, and whether two names are the same file.
+//! File names: validation, and whether two names are the same file; and files that several rooms read.
 //!
 //! - `slip`: leftovers in a text of a shell, an env file, a template or a person.
 //! - `name`: [`FilePath`], a validated name. Every variable, option and SPEC that takes a file goes through it.
@@ -6,7 +6,9 @@
 //! - `contents`: the kind of a file, from its first bytes.
 //! - `identity`: [`Whereabouts`], the location of a name, whether the file exists or not; [`is_same`].
 //! - `links`: files with several names, and files that are mounts of their own.
+//! - `authorities`: certificates of authorities.
 
+mod authorities;
 mod contents;
 mod identity;
 mod links;
@@ -17,6 +19,7 @@ pub(crate) mod slip;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::authorities::authorities;
 #[cfg(feature = "snapshot")]
 pub(crate) use self::contents::irreplaceable;
 pub(crate) use self::contents::{SQLITE, head};

@@ -13,15 +13,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use rustls::crypto::ring;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::TracesError;
 use crate::config::Collector;
-use crate::limit;
+use crate::{files, limit};
 
 /// Far more than a collector answers.
 const MOST: usize = 1 << 20;
@@ -114,15 +112,7 @@ fn authorities(collector: &Collector) -> Result<RootCertStore, TracesError> {
     let Some(path) = &collector.certificate else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };
-    let unusable = |reason: String| TracesError::Certificate { path: path.display().to_string(), reason };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        authorities.add(certificate).map_err(|error| unusable(error.to_string()))?;
-    }
-    if authorities.is_empty() {
-        return Err(unusable("it holds no certificate in PEM".to_owned()));
-    }
-    Ok(authorities)
+    let read = files::authorities(path);
+    read.map(|(_, authorities)| authorities)
+        .map_err(|reason| TracesError::Certificate { path: path.display().to_string(), reason })
 }

@@ -3,11 +3,9 @@
 use std::path::Path;
 
 use mysql_async::SslOpts;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::config::{Tls, TlsMode};
+use crate::files;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// The driver's options for a mode; `None` for no encryption.
@@ -40,15 +38,7 @@ fn read_authorities(path: &Path) -> Result<Vec<u8>> {
     let broken = |why: String| {
         SqlError::new(ErrorKind::Other, format!("MYSQL_TLS_CA names {}, which cannot be used: {why}", path.display()))
     };
-    let pem = std::fs::read(path).map_err(|error| broken(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
-        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(broken("it holds no certificate in PEM".to_owned()));
-    }
+    let (pem, _) = files::authorities(path).map_err(broken)?;
     Ok(pem)
 }
 
