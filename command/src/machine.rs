@@ -19,6 +19,9 @@ const THREADS: usize = 5;
 /// Files: those of the runtime and of signals, the component, and a database with its log and its readers.
 const FILES: usize = 40;
 
+/// Places for memory where most threads have nothing to do at most times.
+pub const FEW: usize = 2;
+
 /// The stack on which the command runs, where the system gives less.
 const STACK: usize = 4 << 20;
 
@@ -106,7 +109,7 @@ pub fn prepare() {
         libc::signal(libc::SIGABRT, aborted as extern "C" fn(libc::c_int) as libc::sighandler_t);
     }
     if limits_of(libc::RLIMIT_AS).is_some_and(|limits| limits.rlim_cur != libc::RLIM_INFINITY) {
-        share_memory();
+        share_memory(FEW);
     }
     // Where both limits on processor time are one, the system kills without a warning.
     if let Some(mut limits) = limits_of(libc::RLIMIT_CPU)
@@ -120,15 +123,15 @@ pub fn prepare() {
     }
 }
 
-/// Lets all threads take memory from two places, and what is larger than 128 KiB, such as a page's columns, from the system.
-/// By default each thread has a place of its own, of 64 MiB of addresses, and keeps there what another could use for the next page,
-/// and the more of the large blocks the more of them there were.
-pub fn share_memory() {
+/// Lets all threads take memory from a few places, and what is larger than 128 KiB, such as a page's columns or a component, from
+/// the system. By default each thread has a place of its own, of 64 MiB of addresses, and keeps there what another could use for the
+/// next page, and the more of the large blocks the more of them there were.
+pub fn share_memory(places: usize) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: `mallopt` takes two numbers and sets a parameter of the allocator, under the allocator's own lock. These change
     // where memory comes from later, and nothing that was handed out.
     unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+        libc::mallopt(libc::M_ARENA_MAX, libc::c_int::try_from(places).unwrap_or(libc::c_int::MAX));
         libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024);
     }
 }

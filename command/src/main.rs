@@ -136,7 +136,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     if matches!(cli.command, Command::Migrate(_)) {
         // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
         builder.max_blocking_threads(4);
-        machine::share_memory();
+        machine::share_memory(machine::FEW);
+    }
+    if matches!(cli.command, Command::Serve(_)) {
+        // No two of those that work wait for each other, and what a swapped plugin leaves in one of them the next one takes.
+        machine::share_memory(std::thread::available_parallelism().map_or(machine::FEW, usize::from).max(machine::FEW));
     }
     let runtime = builder
         .enable_all()
