@@ -51,9 +51,14 @@ pub struct Summary {
 }
 
 impl Bot {
-    /// A bot with these settings, a storage and what answers.
-    pub fn new(settings: Settings, storage: ResilientStorage, responder: impl Responder + 'static) -> Self {
-        Self { settings, storage: Arc::new(storage), responder: Arc::new(responder) }
+    /// A bot with these settings, a storage and what answers. Who keeps the storage too, in an [`Arc`], can swap its plugin while
+    /// the bot works.
+    pub fn new(
+        settings: Settings,
+        storage: impl Into<Arc<ResilientStorage>>,
+        responder: impl Responder + 'static,
+    ) -> Self {
+        Self { settings, storage: storage.into(), responder: Arc::new(responder) }
     }
 
     /// Works until `stop` is cancelled, and stops in order then.
@@ -64,7 +69,7 @@ impl Bot {
     pub async fn run(self, stop: CancellationToken) -> Result<Summary, BotError> {
         let journal = Arc::new(Journal::open(&self.settings.journal)?);
         let (figures, clock) = (Arc::new(Figures::default()), Arc::new(Clock::default()));
-        let status = Status::serve(&self.settings, &self.storage, &figures).await?;
+        let status = Status::serve(&self.settings, &self.storage, &figures, &journal).await?;
         // With `COFFERDAM_ON_UNAVAILABLE=degrade`, the default, it starts without its database.
         self.storage.initialize().await?;
 
@@ -160,12 +165,13 @@ async fn work(desk: &Arc<Desk>, ids: &[ShardId], info: &BotConnectionInfo) -> Re
         // One that ends by itself cannot go on, and nobody answers its servers.
         desk.stop.cancel();
     }
-    let drained = timeout(desk.settings.drain, lanes.finish()).await.is_ok();
+    let drained = timeout(desk.settings.drain, lanes.finish()).await.unwrap_or(false);
     background.cancel();
     let _ = tokio::join!(loading, recording, cleaning);
     let recorded = desk.recorder.flush().await;
     gateways.iter_mut().for_each(Gateway::save);
-    ended.map(|()| drained && recorded)
+    // What the journal does not know either is done again.
+    ended.map(|()| drained && recorded && desk.journal.trouble().is_none())
 }
 
 const TOKEN: &str = "Discord refused the token: copy it again from the developer portal, page Bot";

@@ -102,7 +102,7 @@ impl Gateway {
                     }
                     // Twilight would resume again and again.
                     if matches!(code, Some(4007 | 4009)) {
-                        self.lose_session()?;
+                        self.lose_session();
                         self.wait_to_identify().await;
                         shard = self.connect();
                     }
@@ -131,9 +131,11 @@ impl Gateway {
         if handled == saved.sequence {
             return;
         }
-        saved.sequence = handled;
+        let before = std::mem::replace(&mut saved.sequence, handled);
         if let Err(error) = self.lanes.desk().journal.save_session(self.id.number(), self.id.total(), saved) {
-            tracing::error!("the session is not kept: {error}");
+            // Tried again next time.
+            tracing::debug!("the session is not kept: {error}");
+            saved.sequence = before;
         }
     }
 
@@ -168,7 +170,7 @@ impl Gateway {
     fn note_identify(&self) {
         let until = clock::local_ms() + IDENTIFY.as_millis() as i64;
         if let Err(error) = self.desk().journal.keep_limit(IDENTIFY_LIMIT, until) {
-            tracing::warn!("{error}");
+            tracing::debug!("{error}");
         }
     }
 
@@ -177,8 +179,8 @@ impl Gateway {
             Ok(Some(GatewayEvent::Dispatch(sequence, event))) => self.dispatch(shard, sequence, event),
             Ok(Some(GatewayEvent::InvalidateSession(is_resumable))) => {
                 tracing::warn!(shard = %self.id, is_resumable, "the session is invalid");
-                if !is_resumable && let Err(error) = self.lose_session() {
-                    tracing::error!("{error}");
+                if !is_resumable {
+                    self.lose_session();
                 }
             }
             Ok(Some(GatewayEvent::HeartbeatAck)) => {
@@ -198,13 +200,15 @@ impl Gateway {
     }
 
     /// Discord has ended the session. What was missed is in the history then.
-    fn lose_session(&mut self) -> Result<(), BotError> {
+    fn lose_session(&mut self) {
         self.saved = None;
-        self.identify_at = self.desk().journal.limit(IDENTIFY_LIMIT)?.unwrap_or(0);
+        self.identify_at = self.desk().journal.limit(IDENTIFY_LIMIT).ok().flatten().unwrap_or(0);
         self.is_replay = false;
         self.desk().figures.session("invalidated");
-        self.desk().journal.drop_session(self.id.number(), self.id.total())?;
-        Ok(())
+        if let Err(error) = self.desk().journal.drop_session(self.id.number(), self.id.total()) {
+            // Discord will say it once more.
+            tracing::debug!("the session is not forgotten: {error}");
+        }
     }
 
     fn pause(&mut self) -> Duration {

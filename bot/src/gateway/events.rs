@@ -113,7 +113,7 @@ impl Gateway {
     /// that are sent again after a crash are of this one's life before.
     fn written_in_our_name(&self, answered: MessageId) {
         if !self.is_replay && !self.desk().begun.contains(answered) {
-            self.desk().figures.foreign.inc();
+            self.desk().figures.foreign_answer();
             tracing::error!(
                 message = %answered,
                 "this message was answered in the bot's name, and not by this process: another one runs the same shard; \
