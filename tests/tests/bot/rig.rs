@@ -1,18 +1,20 @@
 //! A local Discord, a database, and bots between them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cofferdam::StorageService;
-use cofferdam_tests::harness::command::{bot, mysql_environment};
+use cofferdam_tests::harness::command::{bot, cofferdam, mysql_environment};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
+use cofferdam_tests::harness::wait::until;
 use local_discord::{Act, Discord, Fault, Held, Id, Kind, Moment, Settings, What};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -124,12 +126,38 @@ impl Rig {
         self.folder.path().join("journal.db")
     }
 
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
+
+    /// What the bot at this socket says of itself, if it is there.
+    pub fn status(&self, socket: &Path) -> Option<Value> {
+        let mut ask = std::process::Command::new(cofferdam().unwrap());
+        ask.env_clear().args(["status", "--json", "--socket"]).arg(socket);
+        serde_json::from_slice(&ask.output().unwrap().stdout).ok()
+    }
+
+    /// Takes the last question of a channel back, which nobody will deal with. The one before stands again.
+    pub fn forget(&self, channel: Id, before: (Id, bool)) {
+        self.last.lock().unwrap().insert(channel, before);
+    }
+
+    /// Mentions the bot where it cannot make a thread.
+    pub fn ask_for_reply(&self, channel: Id) -> Id {
+        self.question(channel, &format!("<@{}> ", self.discord.bot()), false)
+    }
+
     /// A program for the bot that answers with the first word of a question, and many more.
     pub fn talkative(&self) -> String {
+        let script = "sed 's/.*\\(q-[0-9]*\\.\\).*/\\1/'\nfor n in 1 2 3 4 5; do printf ' %0500d' 0; done";
+        self.program("talkative", script)
+    }
+
+    /// A program for the bot that runs this script.
+    pub fn program(&self, name: &str, script: &str) -> String {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.folder.path().join("talkative");
-        let script = "#!/bin/sh\nsed 's/.*\\(q-[0-9]*\\.\\).*/\\1/'\nfor n in 1 2 3 4 5; do printf ' %0500d' 0; done\n";
-        std::fs::write(&path, script).unwrap();
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
@@ -193,13 +221,14 @@ impl Bot {
     pub fn start_with(rig: &Rig, arguments: &[&str], environment: &[(&str, String)]) -> Self {
         let mut command = Command::new(bot().expect("the bot compiles"));
         command
-            .args(["--listen", "off", "--journal"])
-            .arg(rig.journal())
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("DISCORD_TOKEN", rig.discord.token())
             .env("DISCORD_API", rig.discord.api())
+            .env("BOT_LISTEN", "off")
+            .env("BOT_JOURNAL", rig.journal())
+            .env("COFFERDAM_ADMIN_SOCKET", rig.socket())
             .env("COFFERDAM_CACHE", plugins::CODE_CACHE)
             .env("MESSAGE_RECOVERY_WINDOW_MINUTES", "30")
             .stdin(Stdio::null())
@@ -221,19 +250,31 @@ impl Bot {
         Self { process, log }
     }
 
+    /// Waits until it has written this to its log.
+    pub async fn says(&self, words: &str) {
+        self.says_so_often(words, 1).await;
+    }
+
+    /// Waits until it has written this so often at least.
+    pub async fn says_so_often(&self, words: &str, times: usize) {
+        if until(words, LONG, async || self.log().matches(words).count() >= times).await.is_err() {
+            panic!("it does not say {words:?} {times} times: {}", self.log());
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits until it has a session.
     pub async fn is_connected(&self, rig: &Rig) {
-        let seen = rig.discord.record().len() as u64;
-        let mut number = 0;
-        let entered = |what: &What| {
-            number += 1;
-            number > seen && matches!(what, What::Identified { .. } | What::Resumed { .. })
-        };
-        assert!(rig.discord.happened(LONG, entered).await, "{}", self.log());
+        let entered = |what: &What| matches!(what, What::Identified { .. } | What::Resumed { .. });
+        assert!(rig.discord.happened_after(rig.discord.recorded(), LONG, entered).await, "{}", self.log());
     }
 
     /// Ends it as the kernel does.
@@ -249,8 +290,12 @@ impl Bot {
 
     /// Ends it as an operator does, and gives the exit code.
     pub async fn end(mut self) -> Option<i32> {
-        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself, and gives the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         tokio::time::timeout(LONG, self.process.wait()).await.expect("it does not end").unwrap().code()
     }
 }
