@@ -17,7 +17,7 @@ use crate::clock::{self, Clock};
 use crate::desk::Desk;
 use crate::error::BotError;
 use crate::figures::{Figures, Outcome};
-use crate::gateway::{Gateway, INTENTS};
+use crate::gateway::{Gateway, INTENTS, Identifies};
 use crate::journal::Journal;
 use crate::lanes::Lanes;
 use crate::memory::Memory;
@@ -217,7 +217,7 @@ async fn clean(desk: Arc<Desk>) {
     }
 }
 
-fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<InMemoryQueue> {
+fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<Identifies> {
     let limit = &info.session_start_limit;
     if limit.remaining == 0 {
         tracing::warn!(
@@ -225,13 +225,15 @@ fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<InMemoryQueue> {
             "Discord lets this bot start no new session before its limit is reset"
         );
     }
+    // 0 would turn the queue off.
+    let keys = limit.max_concurrency.max(1);
     let queue = InMemoryQueue::new(
-        // 0 would turn the queue off.
-        limit.max_concurrency.max(1),
+        keys,
         limit.remaining,
         Duration::from_millis(limit.reset_after),
         limit.total.max(limit.remaining),
     );
+    let queue = Identifies::new(queue, desk.journal.clone(), keys);
     let token = desk.settings.token.expose().to_owned();
     ConfigBuilder::new(token, INTENTS).proxy_url(info.url.trim_end_matches('/').to_owned()).queue(queue).build()
 }

@@ -153,6 +153,7 @@ impl Shown {
             .figure("retries", figures.retries.get())
             .figure("foreign", foreign)
             .figure("threads", figures.threads.get())
+            .figure("waiting", figures.waiting.get())
             .figure("recovering_channels", figures.recovering.get())
             .figure("recovered_pages", figures.pages.get())
             .figure("recovered_messages", figures.recovered.get())

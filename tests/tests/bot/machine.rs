@@ -2,7 +2,6 @@
 
 use cofferdam_tests::harness::tmpfs::Tmpfs;
 use cofferdam_tests::harness::wait::until;
-use serde_json::Value;
 
 use crate::rig::{Bot, LONG, On, Rig};
 
@@ -48,16 +47,6 @@ async fn a_missing_file_is_told_at_the_start() {
     assert_eq!(rig.discord.report().requests, 0);
 }
 
-/// The part of the journal in the bot's status.
-fn journal(rig: &Rig) -> Value {
-    let status = rig.status(&rig.socket()).unwrap_or_default();
-    let part =
-        status["parts"].as_array().and_then(|parts| parts.iter().find(|part| part["name"] == "journal").cloned());
-    let mut part = part.unwrap_or_default();
-    part["ready"] = status["ready"].clone();
-    part
-}
-
 /// The disk under the journal is full for a while: messages wait, also over a restart, and then each is answered once.
 async fn full(on: On) {
     let rig = Rig::new(on, 2).await;
@@ -66,14 +55,14 @@ async fn full(on: On) {
     let bot = Bot::start_with(&rig, &[], &environment);
     let thread = rig.ask(rig.channel(0));
     rig.answered(&bot).await;
-    assert_eq!(journal(&rig)["standing"], "ok");
+    assert_eq!(rig.part("journal").await.unwrap()["standing"], "ok");
     let fail = async || {
         let filler = disk.fill().unwrap();
         let mut times = 0;
         let fails = async || {
             // What fits into the file as it is goes on.
             rig.ask(rig.channel(0));
-            let part = journal(&rig);
+            let part = rig.part("journal").await.unwrap();
             let is_full = part["reason"].as_str().is_some_and(|why| why.contains("full") && why.contains("journal.db"));
             let fails = part["standing"] == "failed" && part["ready"] == false && is_full;
             times = if fails { times + 1 } else { 0 };
@@ -88,7 +77,8 @@ async fn full(on: On) {
     drop(fail().await);
     rig.answered(&bot).await;
     bot.says("the journal is written again").await;
-    assert_eq!((journal(&rig)["standing"].clone(), journal(&rig)["ready"].clone()), ("ok".into(), true.into()));
+    let part = rig.part("journal").await.unwrap();
+    assert_eq!((&part["standing"], &part["ready"]), (&"ok".into(), &true.into()));
     let filler = fail().await;
     let told = bot.log().matches("none is lost").count();
     assert!((2..10).contains(&told), "told {told} times: {}", bot.log());

@@ -152,7 +152,7 @@ async fn stopped_meanwhile(on: On, with_spool: bool) {
             rig.ask(rig.channel(channel));
         }
         rig.answered(&bot).await;
-        rig.status(&rig.socket()).is_some_and(|status| status["breaker"]["state"] != "closed")
+        rig.status(&rig.socket()).await.is_some_and(|status| status["breaker"]["state"] != "closed")
     };
     until("the circuit breaker is open", LONG, open).await.unwrap_or_else(|error| panic!("{error}\n{}", bot.log()));
     rig.ask_in_thread(thread);

@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cofferdam::StorageService;
-use cofferdam_tests::harness::command::{bot, cofferdam, mysql_environment};
+use cofferdam_tests::harness::command::{bot, mysql_environment};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
 use cofferdam_tests::harness::wait::until;
-use local_discord::{Act, Discord, Fault, Held, Id, Kind, Moment, Settings, What};
+use local_discord::{Act, Discord, Entry, Fault, Held, Id, Kind, Moment, Report, Settings, What};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 /// Nothing takes that long.
@@ -131,10 +132,20 @@ impl Rig {
     }
 
     /// What the bot at this socket says of itself, if it is there.
-    pub fn status(&self, socket: &Path) -> Option<Value> {
-        let mut ask = std::process::Command::new(cofferdam().unwrap());
-        ask.env_clear().args(["status", "--json", "--socket"]).arg(socket);
-        serde_json::from_slice(&ask.output().unwrap().stdout).ok()
+    pub async fn status(&self, socket: &Path) -> Option<Value> {
+        let mut stream = UnixStream::connect(socket).await.ok()?;
+        stream.write_all(b"GET /status.json HTTP/1.0\r\nhost: bot\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// A part of it.
+    pub async fn part(&self, name: &str) -> Option<Value> {
+        let status = self.status(&self.socket()).await?;
+        let mut part = status["parts"].as_array()?.iter().find(|part| part["name"] == name)?.clone();
+        part["ready"] = status["ready"].clone();
+        Some(part)
     }
 
     /// Takes the last question of a channel back, which nobody will deal with. The one before stands again.
@@ -167,6 +178,26 @@ impl Rig {
         self.prove_with(case, 0).await;
     }
 
+    /// Writes what happened to the questions that went wrong.
+    fn tell(&self, report: &Report) {
+        for question in report.twice.iter().chain(&report.lost).chain(&report.out_of_order) {
+            println!("--- {question}");
+            let id = question.to_string();
+            for Entry { number, at_ms, what } in self.discord.record() {
+                let is_about = match &what {
+                    What::Request { path, body, .. } => path.contains(&id) || body.contains(&id),
+                    What::Message { message, channel, .. } => message == question || channel == question,
+                    What::Event { subject, channel, .. } => *subject == Some(*question) || *channel == Some(*question),
+                    What::Heartbeat { .. } | What::Fault { .. } => false,
+                    _ => true,
+                };
+                if is_about {
+                    println!("{number} {at_ms} {what:?}");
+                }
+            }
+        }
+    }
+
     /// As [`prove`](Self::prove), where answers have so many further parts in all.
     pub async fn prove_with(&self, case: &str, parts: usize) {
         let report = self.discord.report();
@@ -185,6 +216,9 @@ impl Rig {
             report.identifies,
             report.faults,
         );
+        if !report.is_clean() {
+            self.tell(&report);
+        }
         assert!(report.is_clean(), "{case}: {report}\n{:?}", report.broken_at);
         assert_eq!(report.unasked.len(), parts, "{case}: {report}");
         let storage = self.home.open().await.unwrap();

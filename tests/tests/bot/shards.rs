@@ -107,7 +107,7 @@ async fn with_one_token(on: On) {
     }
     rig.answered(&first).await;
     second.says("another one runs the same shard").await;
-    let status = rig.status(&name("other.sock")).unwrap();
+    let status = rig.status(&name("other.sock")).await.unwrap();
     let answers = status["parts"].as_array().unwrap().iter().find(|part| part["name"] == "answers").unwrap();
     assert_eq!(answers["standing"], "degraded", "{status}");
     assert!(answers["figures"]["foreign"].as_u64() >= Some(1), "{status}");

@@ -66,7 +66,7 @@ async fn swapped(on: On) {
         ask_all();
         rig.answered(&bot).await;
     }
-    let status = rig.status(&rig.socket()).unwrap();
+    let status = rig.status(&rig.socket()).await.unwrap();
     let swaps = &status["plugin"]["swaps"];
     assert_eq!((swaps["swapped"].as_u64(), swaps["swapped_back"].as_u64()), (Some(rounds as u64), Some(0)), "{status}");
     assert_eq!(swaps["refused"].as_u64(), Some(2 * rounds as u64), "{status}");
