@@ -203,7 +203,7 @@ impl Rig {
         let report = self.discord.report();
         let ownerships = self.threads.lock().unwrap().clone();
         println!(
-            "{case:<44} {:<7} asked {:>5} answered {:>5} twice {:>2} lost {:>2} out of order {:>2} broken {:>2}  spared {:>3} resumes {:>3} sessions {:>3} faults {:>4}",
+            "{case:<50} {:<7} asked {:>5} answered {:>5} twice {:>2} lost {:>2} out of order {:>2} broken {:>2}  spared {:>3} resumes {:>3} sessions {:>3} faults {:>4}",
             self.home.name(),
             report.asked,
             report.answered,
