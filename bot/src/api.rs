@@ -3,32 +3,32 @@
 //! Routes, methods and models are twilight's. Its client is not used: it learns a limit only from a 429, repeats a request at
 //! once if the limit was the global one, and does not say how long to wait.
 
+mod limits;
 mod pace;
 mod problem;
 mod transport;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{DATE, HeaderMap, RETRY_AFTER};
+use hyper::header::DATE;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use twilight_http::api_error::RatelimitedApiError;
 use twilight_http::routing::Route;
 use twilight_model::channel::{Channel, Message};
 use twilight_model::gateway::connection_info::BotConnectionInfo;
 use twilight_model::user::CurrentUser;
 
-use self::pace::{Bucket, Places};
+use self::limits::Limits;
+use self::pace::Bucket;
 pub use self::problem::{ApiError, code, innermost};
 use self::transport::{Transport, body};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::error::BotError;
 use crate::figures::Figures;
 use crate::ids::{ChannelId, MessageId, UserId};
@@ -48,12 +48,7 @@ pub const MOST_NAME: usize = 100;
 #[derive(Debug)]
 pub struct Api {
     transport: Transport,
-    places: Places,
-    /// The limit of each route, in each channel.
-    buckets: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Bucket>>>>,
-    /// Until when nothing is sent, after a 429 of the global limit.
-    hold: Mutex<Option<Instant>>,
-    journal: Arc<Journal>,
+    limits: Limits,
     clock: Arc<Clock>,
     figures: Arc<Figures>,
     /// Cancelled when Discord has refused the token.
@@ -87,10 +82,7 @@ impl Api {
     ) -> Result<Self, BotError> {
         Ok(Self {
             transport: Transport::new(settings)?,
-            places: Places::default(),
-            buckets: Mutex::default(),
-            hold: Mutex::default(),
-            journal,
+            limits: Limits::new(journal),
             clock,
             figures,
             refused: CancellationToken::new(),
@@ -99,7 +91,7 @@ impl Api {
 
     /// A process before this one may have used up the limit of this second.
     pub fn begin_slowly(&self) {
-        self.places.begin_slowly();
+        self.limits.places.begin_slowly();
     }
 
     /// Where the gateway is, how many shards Discord recommends, and how many may identify.
@@ -186,19 +178,19 @@ impl Api {
 
     /// Sends a request when its limits allow it, again after a 429, and gives the body of a success.
     async fn send(&self, route: &Route<'_>, document: Option<Bytes>) -> Result<Incoming, ApiError> {
-        let name = name_of(route);
-        let bucket = self.bucket(&name);
+        let name = limits::name_of(route);
+        let bucket = self.limits.bucket(&name);
         let mut bucket = bucket.lock().await;
         for limited in 1.. {
             bucket.wait().await;
-            let place = self.places.take().await;
+            let place = self.limits.places.take().await;
             // Last of all: what is sent now was not told to wait.
-            self.wait_for_hold().await;
+            self.limits.wait_for_hold().await;
             let answer = self.transport.send(route, document.clone()).await;
             drop(place);
             let (head, answer) = answer?.into_parts();
             if let Some(time) = bucket.learn(&head.headers) {
-                self.keep(&name, time);
+                self.limits.keep(&name, time);
             }
             if let Some(Ok(date)) = head.headers.get(DATE).map(|date| date.to_str()) {
                 self.clock.set(date);
@@ -216,10 +208,10 @@ impl Api {
                 return Err(error);
             }
             self.figures.rate_limited.inc();
-            let (pause, is_global) = pause_of(&head.headers, &answer.unwrap_or_default());
+            let (pause, is_global) = limits::pause_of(&head.headers, &answer.unwrap_or_default());
             tracing::warn!(route = name, ?pause, is_global, "Discord answered 429");
             match is_global {
-                true => self.hold(pause),
+                true => self.limits.hold(pause),
                 false => *bucket = Bucket::closed_for(pause),
             }
             if limited == MOST_LIMITED {
@@ -228,87 +220,8 @@ impl Api {
         }
         Err(ApiError::RateLimited)
     }
-
-    fn bucket(&self, name: &str) -> Arc<tokio::sync::Mutex<Bucket>> {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() > 10_000 {
-            buckets.retain(|_, bucket| bucket.try_lock().map_or(true, |bucket| !bucket.is_idle()));
-        }
-        if let Some(bucket) = buckets.get(name) {
-            return bucket.clone();
-        }
-        // The process before this one may have used it up.
-        let until = self.journal.limit(name).ok().flatten().unwrap_or(0);
-        let left = u64::try_from(until.saturating_sub(clock::local_ms())).unwrap_or(0);
-        let bucket = if left > 0 { Bucket::closed_for(Duration::from_millis(left)) } else { Bucket::default() };
-        buckets.entry(name.to_owned()).or_insert(Arc::new(tokio::sync::Mutex::new(bucket))).clone()
-    }
-
-    /// A process that comes after this one is to wait for this route.
-    fn keep(&self, name: &str, time: Duration) {
-        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        if let Err(error) = self.journal.keep_limit(name, clock::local_ms().saturating_add(time).saturating_add(1)) {
-            tracing::warn!("{error}");
-        }
-    }
-
-    fn hold(&self, time: Duration) {
-        let until = Instant::now() + time;
-        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        *hold = Some(hold.map_or(until, |before| before.max(until)));
-    }
-
-    async fn wait_for_hold(&self) {
-        loop {
-            let hold = *self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-            match hold {
-                Some(until) if until > Instant::now() => sleep_until(until).await,
-                _ => return,
-            }
-        }
-    }
-}
-
-/// What a route's limit is called: it is of its own in each channel.
-fn name_of(route: &Route<'_>) -> String {
-    match route {
-        Route::CreateMessage { channel_id } => format!("messages of {channel_id}"),
-        Route::CreateThreadFromMessage { channel_id, .. } => format!("threads of {channel_id}"),
-        Route::GetMessages { channel_id, .. } => format!("history of {channel_id}"),
-        Route::CreateTypingTrigger { channel_id } => format!("typing in {channel_id}"),
-        Route::GetChannel { channel_id } => format!("channel {channel_id}"),
-        Route::UpdateChannel { channel_id } => format!("changes of {channel_id}"),
-        _ => route.to_string(),
-    }
-}
-
-/// How long a 429 asks to wait, and whether for all routes.
-fn pause_of(headers: &HeaderMap, body: &[u8]) -> (Duration, bool) {
-    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body: Option<RatelimitedApiError> = serde_json::from_slice(body).ok();
-    let seconds = body.as_ref().map(|body| body.retry_after).or(header).unwrap_or(5.0);
-    let is_global = headers.get("x-ratelimit-scope").is_some_and(|scope| scope == "global");
-    let pause = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(60));
-    // Without a document it is a ban, and not Discord's own answer.
-    (pause + Duration::from_millis(10), is_global || body.is_none_or(|body| body.global))
 }
 
 fn not_as_expected(error: &serde_json::Error) -> ApiError {
     ApiError::Unanswered(format!("as expected: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_429_says_how_long_and_for_what() {
-        let mut headers = HeaderMap::new();
-        let body = br#"{"message": "You are being rate limited.", "retry_after": 1.5, "global": false}"#;
-        assert_eq!(pause_of(&headers, body), (Duration::from_millis(1510), false));
-        headers.insert(RETRY_AFTER, "7".parse().unwrap());
-        assert_eq!(pause_of(&headers, b"<html>"), (Duration::from_millis(7010), true));
-        headers.insert("x-ratelimit-scope", "global".parse().unwrap());
-        assert!(pause_of(&headers, body).1);
-    }
 }

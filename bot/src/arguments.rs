@@ -1,14 +1,14 @@
 //! The command line and the environment.
 
-use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::Parser;
 use cofferdam::Config;
-use cofferdam::config::{Secret, parse_duration};
+use cofferdam::config::{Secret, claimed, parse_duration};
 use cofferdam_bot::responder::{Echo, Program, Question, Responder, ResponderError, Service};
-use cofferdam_bot::settings::{Settings, Shards};
+use cofferdam_bot::settings::{Listen, Settings, Shards};
 
 /// A Discord bot that answers what it missed, once.
 ///
@@ -45,7 +45,8 @@ Environment:
 
 SIGTERM and SIGINT stop it: it takes nothing new, finishes what is in hand
 (--drain-timeout), records it, and leaves a session that the next start resumes.
-A second signal ends it at once; nothing is lost then either.
+A second signal ends it at once; nothing is lost then either. SIGHUP swaps the
+storage's plugin, if the configuration finds another one now.
 
 Exit codes:
   0  stopped by a signal, and everything in hand was finished and recorded
@@ -86,6 +87,10 @@ pub struct Arguments {
     /// Address and port of the probes, the metrics and the status page, or off [default: 127.0.0.1:9090 if it is free]
     #[arg(long, value_name = "ADDRESS", env = "BOT_LISTEN")]
     listen: Option<String>,
+    /// Unix socket of `cofferdam status` and `cofferdam plugin swap`, or off [default: cofferdam-admin.sock, or
+    /// cofferdam-admin.0-3.sock for such a range, in $XDG_RUNTIME_DIR or beside the SQLite file, if it is free]
+    #[arg(long, value_name = "FILE", env = "COFFERDAM_ADMIN_SOCKET")]
+    admin_socket: Option<String>,
     /// How long what is in hand may take after a signal [default: 20s]
     #[arg(long, value_name = "DURATION", env = "BOT_DRAIN_TIMEOUT")]
     drain_timeout: Option<String>,
@@ -116,21 +121,30 @@ impl Arguments {
         if let Some(shards) = read("--shards (BOT_SHARDS)", &self.shards, |text| text.parse())? {
             settings.shards = shards;
         }
-        match (given(&self.journal), settings.shards) {
-            (Some(journal), _) => settings.journal = journal.into(),
-            // Several processes may share the folder.
-            (None, Shards::Range { first, last, .. }) => {
-                settings.journal.set_file_name(format!("bot_journal.{first}-{last}.db"));
+        // Several processes may share the folder.
+        if let Shards::Range { first, last, .. } = settings.shards {
+            settings.journal.set_file_name(format!("bot_journal.{first}-{last}.db"));
+            if let Some(socket) = &mut settings.admin_socket {
+                socket.at.set_file_name(format!("cofferdam-admin.{first}-{last}.sock"));
             }
-            (None, Shards::Auto) => {}
+        }
+        if let Some(journal) = given(&self.journal) {
+            settings.journal = own_file("--journal (BOT_JOURNAL)", journal, config)?;
+        }
+        match given(&self.admin_socket) {
+            None => {}
+            Some("off") => settings.admin_socket = None,
+            Some(socket) => {
+                let socket = own_file("--admin-socket (COFFERDAM_ADMIN_SOCKET)", socket, config)?;
+                settings.admin_socket = Some(Listen::required(socket));
+            }
         }
         if let Some(listen) = given(&self.listen) {
-            settings.must_listen = true;
             settings.listen = match listen {
                 "off" => None,
-                address => Some(address.parse::<SocketAddr>().map_err(|_| {
+                address => Some(Listen::required(address.parse().map_err(|_| {
                     format!("--listen (BOT_LISTEN) is {address:?}: give an address and a port, such as 127.0.0.1:9090, or off")
-                })?),
+                })?)),
             };
         }
         let count = |text: &str| match text.parse::<u32>() {
@@ -156,8 +170,14 @@ impl Arguments {
     pub fn responder(&self) -> Result<Chosen, String> {
         let deadline = read("--deadline (BOT_DEADLINE)", &self.deadline, duration)?.unwrap_or(Duration::from_secs(60));
         Ok(Chosen(match (given(&self.program), given(&self.service)) {
-            (Some(program), _) => {
-                Box::new(Program::new(program, self.arguments.iter().map(Into::into).collect(), deadline))
+            (Some(name), _) => {
+                let program = Program::new(name, self.arguments.iter().map(Into::into).collect(), deadline);
+                program.check().map_err(|error| {
+                    format!(
+                        "--program (BOT_PROGRAM) is {name:?}, which cannot be run: {error}; name an executable file"
+                    )
+                })?;
+                Box::new(program)
             }
             (None, Some(address)) => Box::new(
                 Service::new(address, deadline).map_err(|problem| format!("--service (BOT_SERVICE): {problem}"))?,
@@ -168,11 +188,16 @@ impl Arguments {
 }
 
 fn token() -> Result<Secret, String> {
+    const AGAIN: &str = "copy the token again from https://discord.com/developers/applications, page Bot";
     let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let token = match (variable("DISCORD_TOKEN"), variable("DISCORD_TOKEN_FILE")) {
-        (Some(token), _) => token,
-        (None, Some(file)) => std::fs::read_to_string(&file)
-            .map_err(|error| format!("DISCORD_TOKEN_FILE: {file} cannot be read: {error}"))?,
+    let (source, token) = match (variable("DISCORD_TOKEN"), variable("DISCORD_TOKEN_FILE")) {
+        (Some(token), _) => ("DISCORD_TOKEN".to_owned(), token),
+        (None, Some(file)) => {
+            let token = std::fs::read_to_string(&file).map_err(|error| {
+                format!("DISCORD_TOKEN_FILE is {file:?}, which cannot be read: {error}; name the file with the token")
+            })?;
+            (format!("DISCORD_TOKEN_FILE is {file:?}, whose content"), token)
+        }
         (None, None) => {
             return Err("no token: set DISCORD_TOKEN, or DISCORD_TOKEN_FILE; the developer portal shows it at \
                 https://discord.com/developers/applications, page Bot"
@@ -180,11 +205,20 @@ fn token() -> Result<Secret, String> {
         }
     };
     let token = token.trim();
-    match token.bytes().all(|byte| byte.is_ascii_graphic()) && !token.is_empty() {
+    if token.is_empty() {
+        return Err(format!("{source} is empty: {AGAIN}"));
+    }
+    match token.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Secret::new(token)),
-        false => {
-            Err("the token has characters that no token has: copy it again from the developer portal, page Bot".into())
-        }
+        false => Err(format!("{source} has characters that no token has: {AGAIN}")),
+    }
+}
+
+/// A file that the storage does not use for something else.
+fn own_file(option: &str, path: &str, config: &Config) -> Result<PathBuf, String> {
+    match claimed(&config.claims(), path.as_ref()) {
+        None => Ok(path.into()),
+        Some(variable) => Err(format!("{option} is {path:?}, which {variable} uses: name another file")),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::clock::{self, Clock};
 use crate::desk::Desk;
 use crate::error::BotError;
 use crate::figures::{Figures, Outcome};
-use crate::gateway::{Gateway, INTENTS};
+use crate::gateway::{Gateway, INTENTS, Identifies};
 use crate::journal::Journal;
 use crate::lanes::Lanes;
 use crate::memory::Memory;
@@ -51,9 +51,14 @@ pub struct Summary {
 }
 
 impl Bot {
-    /// A bot with these settings, a storage and what answers.
-    pub fn new(settings: Settings, storage: ResilientStorage, responder: impl Responder + 'static) -> Self {
-        Self { settings, storage: Arc::new(storage), responder: Arc::new(responder) }
+    /// A bot with these settings, a storage and what answers. Who keeps the storage too, in an [`Arc`], can swap its plugin while
+    /// the bot works.
+    pub fn new(
+        settings: Settings,
+        storage: impl Into<Arc<ResilientStorage>>,
+        responder: impl Responder + 'static,
+    ) -> Self {
+        Self { settings, storage: storage.into(), responder: Arc::new(responder) }
     }
 
     /// Works until `stop` is cancelled, and stops in order then.
@@ -64,7 +69,7 @@ impl Bot {
     pub async fn run(self, stop: CancellationToken) -> Result<Summary, BotError> {
         let journal = Arc::new(Journal::open(&self.settings.journal)?);
         let (figures, clock) = (Arc::new(Figures::default()), Arc::new(Clock::default()));
-        let status = Status::serve(&self.settings, &self.storage, &figures).await?;
+        let status = Status::serve(&self.settings, &self.storage, &figures, &journal).await?;
         // With `COFFERDAM_ON_UNAVAILABLE=degrade`, the default, it starts without its database.
         self.storage.initialize().await?;
 
@@ -160,12 +165,13 @@ async fn work(desk: &Arc<Desk>, ids: &[ShardId], info: &BotConnectionInfo) -> Re
         // One that ends by itself cannot go on, and nobody answers its servers.
         desk.stop.cancel();
     }
-    let drained = timeout(desk.settings.drain, lanes.finish()).await.is_ok();
+    let drained = timeout(desk.settings.drain, lanes.finish()).await.unwrap_or(false);
     background.cancel();
     let _ = tokio::join!(loading, recording, cleaning);
     let recorded = desk.recorder.flush().await;
     gateways.iter_mut().for_each(Gateway::save);
-    ended.map(|()| drained && recorded)
+    // What the journal does not know either is done again.
+    ended.map(|()| drained && recorded && desk.journal.trouble().is_none())
 }
 
 const TOKEN: &str = "Discord refused the token: copy it again from the developer portal, page Bot";
@@ -211,7 +217,7 @@ async fn clean(desk: Arc<Desk>) {
     }
 }
 
-fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<InMemoryQueue> {
+fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<Identifies> {
     let limit = &info.session_start_limit;
     if limit.remaining == 0 {
         tracing::warn!(
@@ -219,13 +225,15 @@ fn config(desk: &Desk, info: &BotConnectionInfo) -> Config<InMemoryQueue> {
             "Discord lets this bot start no new session before its limit is reset"
         );
     }
+    // 0 would turn the queue off.
+    let keys = limit.max_concurrency.max(1);
     let queue = InMemoryQueue::new(
-        // 0 would turn the queue off.
-        limit.max_concurrency.max(1),
+        keys,
         limit.remaining,
         Duration::from_millis(limit.reset_after),
         limit.total.max(limit.remaining),
     );
+    let queue = Identifies::new(queue, desk.journal.clone(), keys);
     let token = desk.settings.token.expose().to_owned();
     ConfigBuilder::new(token, INTENTS).proxy_url(info.url.trim_end_matches('/').to_owned()).queue(queue).build()
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use cofferdam::StartError;
+use cofferdam::ops::SocketError;
 
 use crate::journal::JournalError;
 
@@ -33,6 +34,9 @@ pub enum BotError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The administration socket cannot be had.
+    #[error("--admin-socket (COFFERDAM_ADMIN_SOCKET) is {0}")]
+    Socket(#[from] SocketError),
     /// Anything of the machine.
     #[error(transparent)]
     Machine(#[from] std::io::Error),
@@ -42,7 +46,7 @@ impl BotError {
     /// The exit code, as `cofferdam-bot --help` lists them.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Start(_) | Self::Listen { .. } => 2,
+            Self::Settings(_) | Self::Start(_) | Self::Listen { .. } | Self::Socket(_) => 2,
             Self::Storage(error) if error.is_retryable() => 3,
             Self::Refused(_) => 4,
             Self::Journal(JournalError::InUse { .. }) => 5,

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -50,6 +51,14 @@ impl Outcome {
             Self::GivenUp => "given-up",
         }
     }
+
+    /// The name in the status.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::GivenUp => "given_up",
+            other => other.name(),
+        }
+    }
 }
 
 /// The counters.
@@ -79,12 +88,15 @@ pub struct Figures {
     /// Attempts that failed and were repeated.
     pub retries: Counter,
     /// Answers in the bot's name that this process did not give.
-    pub foreign: Counter,
+    foreign: Counter,
+    foreign_at: Mutex<Option<Instant>>,
     /// Threads that it answers in without being mentioned.
     pub threads: Gauge,
     /// States and ownerships that wait for the database.
     pub unrecorded: Gauge,
     given_up: Mutex<Vec<Value>>,
+    /// When a shard's connection came or went.
+    changed: Mutex<Instant>,
 }
 
 impl Default for Figures {
@@ -106,9 +118,11 @@ impl Default for Figures {
             rate_limited: Counter::default(),
             retries: Counter::default(),
             foreign: Counter::default(),
+            foreign_at: Mutex::default(),
             threads: Gauge::default(),
             unrecorded: Gauge::default(),
             given_up: Mutex::default(),
+            changed: Mutex::new(Instant::now()),
         };
         for outcome in Outcome::ALL {
             let _ = figures.answers.get_or_create(&[("outcome", outcome.name())]);
@@ -190,7 +204,27 @@ impl Figures {
 
     /// Whether this shard has a session.
     pub fn connected(&self, shard: u32, is_connected: bool) {
-        self.connected.get_or_create(&[("shard", shard)]).set(is_connected.into());
+        let before = self.connected.get_or_create(&[("shard", shard)]).set(is_connected.into());
+        if before != i64::from(is_connected) {
+            *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+
+    /// How long the shards have been connected as they are.
+    pub fn unchanged(&self) -> Duration {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// A message was answered in the bot's name, and not by this process.
+    pub fn foreign_answer(&self) {
+        self.foreign.inc();
+        *self.foreign_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How many were, and how long ago the last one.
+    pub fn foreign_answers(&self) -> (u64, Option<Duration>) {
+        let last = *self.foreign_at.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.foreign.get(), last.map(|last| last.elapsed()))
     }
 
     /// Whether this shard has a session.
@@ -214,39 +248,19 @@ impl Figures {
         }));
     }
 
-    /// The figures for scripts. Fields are added, and none of these changes its meaning.
-    pub fn json(&self, shards: &[u32]) -> Value {
-        let answers: serde_json::Map<_, _> =
-            Outcome::ALL.iter().map(|outcome| (outcome.name().to_owned(), self.answers(*outcome).into())).collect();
-        let session = |how| self.sessions.get_or_create(&[("how", how)]).get();
-        let shard = |shard: &u32| {
-            json!({
-                "shard": shard,
-                "connected": self.is_connected(*shard),
-                "latency_seconds": self.latency.get_or_create(&[("shard", *shard)]).get(),
-            })
-        };
-        json!({
-            "shards": shards.iter().map(shard).collect::<Vec<_>>(),
-            "sessions": {
-                "started": session("started"), "resumed": session("resumed"), "invalidated": session("invalidated"),
-            },
-            "answers": answers,
-            "parts": self.parts.get(),
-            "waiting": self.waiting.get(),
-            "recovery": {
-                "channels_under_way": self.recovering.get(),
-                "pages": self.pages.get(),
-                "messages": self.recovered.get(),
-                "answers": self.recovered_answers.get(),
-            },
-            "rate_limited": self.rate_limited.get(),
-            "retries": self.retries.get(),
-            "foreign_answers": self.foreign.get(),
-            "threads": self.threads.get(),
-            "unrecorded": self.unrecorded.get(),
-            "given_up": *self.given_up.lock().unwrap_or_else(PoisonError::into_inner),
-        })
+    /// Sessions that were `started`, `resumed` or `invalidated`.
+    pub fn sessions(&self, how: &'static str) -> u64 {
+        self.sessions.get_or_create(&[("how", how)]).get()
+    }
+
+    /// The time that the last heartbeat of this shard took, in seconds.
+    pub fn latency_of(&self, shard: u32) -> f64 {
+        self.latency.get_or_create(&[("shard", shard)]).get()
+    }
+
+    /// The last messages that got no answer: channel, message, reason, and when, in seconds since the Unix epoch.
+    pub fn given_up(&self) -> Vec<Value> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A shard: its connection to the gateway, its session, and what its events are.
 
 mod events;
+mod identify;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,14 +11,13 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
-use twilight_gateway::queue::InMemoryQueue;
 use twilight_gateway::{CloseFrame, Config, ConfigBuilder, Intents, Message, Session, Shard, ShardId, parse};
 use twilight_model::gateway::CloseCode;
 use twilight_model::gateway::event::GatewayEvent;
 
 use self::events::WANTED;
+pub use self::identify::Identifies;
 use crate::api::innermost;
-use crate::clock;
 use crate::desk::Desk;
 use crate::error::BotError;
 use crate::journal::Saved;
@@ -30,12 +30,6 @@ pub const INTENTS: Intents = Intents::GUILDS.union(Intents::GUILD_MESSAGES).unio
 /// How often the session is kept. What was dealt with since is sent again after a crash, and known.
 const SAVE: Duration = Duration::from_millis(200);
 
-/// Discord takes one identify in five seconds, which begin when it arrives.
-const IDENTIFY: Duration = Duration::from_secs(6);
-
-/// What the journal calls that limit.
-const IDENTIFY_LIMIT: &str = "identify";
-
 /// A connection that lasted less makes the next one wait.
 const SHORT: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -43,13 +37,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A shard of this process.
 pub struct Gateway {
     id: ShardId,
-    config: Config<InMemoryQueue>,
+    config: Config<Identifies>,
     lanes: Arc<Lanes>,
     /// Where the session of this connection is.
     sequences: Arc<Sequences>,
     saved: Option<Saved>,
-    /// When the next identify may be sent, in milliseconds since the Unix epoch: the process before may just have sent one.
-    identify_at: i64,
     /// Whether events are sent again.
     is_replay: bool,
     opened: Instant,
@@ -59,12 +51,11 @@ pub struct Gateway {
 
 impl Gateway {
     /// A shard that resumes the session of another life, if the journal has one.
-    pub fn new(id: ShardId, config: Config<InMemoryQueue>, lanes: Arc<Lanes>) -> Result<Self, BotError> {
+    pub fn new(id: ShardId, config: Config<Identifies>, lanes: Arc<Lanes>) -> Result<Self, BotError> {
         let saved = lanes.desk().journal.session(id.number(), id.total())?;
         let sequences = Sequences::after(saved.as_ref().map_or(0, |saved| saved.sequence));
         let is_replay = saved.is_some();
-        let identify_at = lanes.desk().journal.limit(IDENTIFY_LIMIT)?.unwrap_or(0);
-        Ok(Self { id, config, lanes, sequences, saved, identify_at, is_replay, opened: Instant::now(), short: 0 })
+        Ok(Self { id, config, lanes, sequences, saved, is_replay, opened: Instant::now(), short: 0 })
     }
 
     /// Receives events until the bot stops, then closes the socket so that the session can be resumed. What is in hand then
@@ -75,7 +66,6 @@ impl Gateway {
     /// What Discord has against this bot.
     pub async fn run(&mut self) -> Result<(), BotError> {
         let stop = self.desk().stop.clone();
-        self.wait_to_identify().await;
         let mut shard = self.connect();
         let mut save = interval(SAVE);
         save.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,10 +79,7 @@ impl Gateway {
                 received = shard.next() => received,
             };
             match received {
-                Some(Ok(Message::Text(text))) => {
-                    self.receive(&shard, text);
-                    self.wait_to_identify().await;
-                }
+                Some(Ok(Message::Text(text))) => self.receive(&shard, text),
                 Some(Ok(Message::Close(frame))) => {
                     let code = frame.as_ref().map(|frame| frame.code);
                     tracing::info!(shard = %self.id, code, "the gateway closed the connection");
@@ -102,8 +89,7 @@ impl Gateway {
                     }
                     // Twilight would resume again and again.
                     if matches!(code, Some(4007 | 4009)) {
-                        self.lose_session()?;
-                        self.wait_to_identify().await;
+                        self.lose_session();
                         shard = self.connect();
                     }
                     let pause = self.pause();
@@ -131,9 +117,11 @@ impl Gateway {
         if handled == saved.sequence {
             return;
         }
-        saved.sequence = handled;
+        let before = std::mem::replace(&mut saved.sequence, handled);
         if let Err(error) = self.lanes.desk().journal.save_session(self.id.number(), self.id.total(), saved) {
-            tracing::error!("the session is not kept: {error}");
+            // Tried again next time.
+            tracing::debug!("the session is not kept: {error}");
+            saved.sequence = before;
         }
     }
 
@@ -141,44 +129,23 @@ impl Gateway {
         self.lanes.desk()
     }
 
-    fn connect(&mut self) -> Shard<InMemoryQueue> {
+    fn connect(&mut self) -> Shard<Identifies> {
         self.opened = Instant::now();
         let mut builder = ConfigBuilder::from(self.config.clone());
         if let Some(saved) = &self.saved {
             let session = Session::new(saved.sequence, saved.session.clone());
             builder = builder.session(session).resume_url(saved.resume_url.clone());
-        } else {
-            self.note_identify();
         }
         Shard::with_config(self.id, builder.build())
     }
 
-    /// Without a session, waits until the next identify is allowed. Twilight knows only of those of this process.
-    async fn wait_to_identify(&mut self) {
-        let left = u64::try_from(self.identify_at.saturating_sub(clock::local_ms())).unwrap_or(0);
-        if left > 0 && self.saved.is_none() {
-            self.desk().stop.run_until_cancelled(sleep(Duration::from_millis(left))).await;
-        }
-        if self.saved.is_none() {
-            self.identify_at = 0;
-        }
-    }
-
-    /// A process that comes after this one is to wait with its own.
-    fn note_identify(&self) {
-        let until = clock::local_ms() + IDENTIFY.as_millis() as i64;
-        if let Err(error) = self.desk().journal.keep_limit(IDENTIFY_LIMIT, until) {
-            tracing::warn!("{error}");
-        }
-    }
-
-    fn receive(&mut self, shard: &Shard<InMemoryQueue>, text: String) {
+    fn receive(&mut self, shard: &Shard<Identifies>, text: String) {
         match parse(text, WANTED) {
             Ok(Some(GatewayEvent::Dispatch(sequence, event))) => self.dispatch(shard, sequence, event),
             Ok(Some(GatewayEvent::InvalidateSession(is_resumable))) => {
                 tracing::warn!(shard = %self.id, is_resumable, "the session is invalid");
-                if !is_resumable && let Err(error) = self.lose_session() {
-                    tracing::error!("{error}");
+                if !is_resumable {
+                    self.lose_session();
                 }
             }
             Ok(Some(GatewayEvent::HeartbeatAck)) => {
@@ -198,13 +165,14 @@ impl Gateway {
     }
 
     /// Discord has ended the session. What was missed is in the history then.
-    fn lose_session(&mut self) -> Result<(), BotError> {
+    fn lose_session(&mut self) {
         self.saved = None;
-        self.identify_at = self.desk().journal.limit(IDENTIFY_LIMIT)?.unwrap_or(0);
         self.is_replay = false;
         self.desk().figures.session("invalidated");
-        self.desk().journal.drop_session(self.id.number(), self.id.total())?;
-        Ok(())
+        if let Err(error) = self.desk().journal.drop_session(self.id.number(), self.id.total()) {
+            // Discord will say it once more.
+            tracing::debug!("the session is not forgotten: {error}");
+        }
     }
 
     fn pause(&mut self) -> Duration {

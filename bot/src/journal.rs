@@ -10,7 +10,7 @@ mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
@@ -62,6 +62,8 @@ pub struct Journal {
     /// Whether another process wrote in it a moment before this one.
     is_warm: bool,
     connection: Mutex<Connection>,
+    /// Why it cannot be written, and since when.
+    trouble: Mutex<Option<(String, Instant)>>,
 }
 
 impl Journal {
@@ -88,7 +90,12 @@ impl Journal {
             connection => connection,
         };
         match connection {
-            Ok(connection) => Ok(Self { path: path.to_owned(), is_warm, connection: Mutex::new(connection) }),
+            Ok(connection) => Ok(Self {
+                path: path.to_owned(),
+                is_warm,
+                connection: Mutex::new(connection),
+                trouble: Mutex::default(),
+            }),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
                 Err(JournalError::InUse { path: path.to_owned() })
             }
@@ -116,9 +123,15 @@ impl Journal {
         self.is_warm
     }
 
+    /// Why it cannot be written, and for how long; `None` while it can. Whoever needs it tries again all the time.
+    pub fn trouble(&self) -> Option<(String, Duration)> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().map(|(why, since)| (why.clone(), since.elapsed()))
+    }
+
     /// Until when a request of this name must wait, in milliseconds since the Unix epoch: known since another life.
     pub fn limit(&self, name: &str) -> Result<Option<i64>, JournalError> {
-        self.ask(|connection| {
+        self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT until FROM limits WHERE name = ?1")?;
             select.query_map([name], |row| row.get(0))?.next().transpose()
         })
@@ -126,13 +139,34 @@ impl Journal {
 
     /// Keeps [`limit`](Self::limit) for the next life.
     pub fn keep_limit(&self, name: &str, until_ms: i64) -> Result<(), JournalError> {
-        self.ask(|connection| {
-            connection.prepare_cached("INSERT OR REPLACE INTO limits VALUES (?1, ?2)")?.execute((name, until_ms))?;
-            Ok(())
-        })
+        self.write("INSERT OR REPLACE INTO limits VALUES (?1, ?2)", (name, until_ms))
     }
 
-    fn ask<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+    fn write(&self, statement: &str, values: impl rusqlite::Params) -> Result<(), JournalError> {
+        self.change(|connection| connection.prepare_cached(statement)?.execute(values).map(drop))
+    }
+
+    /// Changes something. When that begins to fail it is told, and when it works again.
+    fn change<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
+        // What finds nothing to change needs no room, and proves nothing.
+        let changed = self.read(|connection| work(connection).map(|done| (done, connection.changes() > 0)));
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&changed, &mut *trouble) {
+            (Ok(_), None) | (Ok((_, false)), _) => {}
+            (Ok((_, true)), Some(_)) => {
+                *trouble = None;
+                tracing::info!("the journal is written again");
+            }
+            (Err(error), Some((why, _))) => *why = error.to_string(),
+            (Err(error), None) => {
+                tracing::error!("{error}; messages wait until it can be written, and none is lost");
+                *trouble = Some((error.to_string(), Instant::now()));
+            }
+        }
+        changed.map(|(done, _)| done)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, JournalError> {
         let connection: MutexGuard<'_, _> = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         work(&connection).map_err(|error| JournalError::File { path: self.path.clone(), source: error.into() })
     }

@@ -7,6 +7,7 @@ mod history;
 mod lane;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
@@ -38,6 +39,8 @@ pub struct Lanes {
     /// Cancelled when lanes may begin.
     open: CancellationToken,
     fetching: Semaphore,
+    /// Whether something that was in hand is left for the next life.
+    is_interrupted: AtomicBool,
 }
 
 impl Lanes {
@@ -49,6 +52,7 @@ impl Lanes {
             tasks: TaskTracker::new(),
             open: CancellationToken::new(),
             fetching: Semaphore::new(FETCHING),
+            is_interrupted: AtomicBool::new(false),
         })
     }
 
@@ -79,10 +83,11 @@ impl Lanes {
     }
 
     /// Waits until what is in hand has been dealt with, after `stop` is cancelled. What waits behind it stays in hand for the
-    /// session, and is sent again when it is resumed.
-    pub async fn finish(&self) {
+    /// session, and is sent again when it is resumed. False if that goes for something that was in hand too.
+    pub async fn finish(&self) -> bool {
         self.tasks.close();
         self.tasks.wait().await;
+        !self.is_interrupted.load(Ordering::Relaxed)
     }
 
     fn put(self: &Arc<Self>, channel: ChannelId, put: impl FnOnce(&mut Lane)) {
@@ -132,8 +137,9 @@ impl Lanes {
             return None;
         }
         let dealt = self.desk.deal_with(asked).await;
-        if dealt != Dealt::Interrupted {
-            self.lane(channel, |lane| lane.remember(message));
+        match dealt {
+            Dealt::Interrupted => self.is_interrupted.store(true, Ordering::Relaxed),
+            Dealt::NotAsked | Dealt::Done(_) => self.lane(channel, |lane| lane.remember(message)),
         }
         Some(dealt)
     }

@@ -4,6 +4,7 @@ mod arguments;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -49,7 +50,8 @@ fn run(arguments: &Arguments) -> Result<Summary, BotError> {
         let config = Config::from_env().map_err(cofferdam::StartError::from)?;
         let settings = arguments.settings(&config).map_err(BotError::Settings)?;
         let responder = arguments.responder().map_err(BotError::Settings)?;
-        let storage = ResilientStorage::builder(config).build()?;
+        let storage = Arc::new(ResilientStorage::builder(config).build()?);
+        swap_at_sighup(&storage)?;
         Bot::new(settings, storage, responder).run(stop).await
     });
     // A component that is still being compiled must not hold up the end.
@@ -76,6 +78,17 @@ fn stop_at_a_signal() -> Result<CancellationToken, BotError> {
         }
     });
     Ok(stop)
+}
+
+/// SIGHUP lets the plugin answer that the configuration finds then.
+fn swap_at_sighup(storage: &Arc<ResilientStorage>) -> Result<(), BotError> {
+    let (mut hangup, storage) = (signal(SignalKind::hangup())?, storage.clone());
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            cofferdam::ops::reload(&storage).await;
+        }
+    });
+    Ok(())
 }
 
 fn log_to_stderr(as_json: bool) -> Result<(), BotError> {

@@ -130,7 +130,8 @@ impl Recorder {
                 let state = MessageState::new(id.as_str(), thread, message.to_string(), *seen);
                 self.storage.upsert_message_state(&state).await?;
                 if let Err(error) = self.journal.recorded(*channel, *message) {
-                    tracing::warn!("{error}");
+                    // It is done again after the next start.
+                    tracing::debug!("{error}");
                 }
             }
             Row::Ownership { thread, author, made } => {

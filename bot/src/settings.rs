@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cofferdam::Config;
-use cofferdam::config::Secret;
+use cofferdam::config::{ADMIN_SOCKET, Secret};
 
 /// How the bot works.
 #[derive(Clone, Debug)]
@@ -19,9 +19,9 @@ pub struct Settings {
     /// The file of the journal.
     pub journal: PathBuf,
     /// Where probes, metrics and the status page are; nowhere if `None`.
-    pub listen: Option<SocketAddr>,
-    /// Whether the bot ends if it cannot listen there.
-    pub must_listen: bool,
+    pub listen: Option<Listen<SocketAddr>>,
+    /// The socket with the same, on which the plugin can be swapped; none if `None`.
+    pub admin_socket: Option<Listen<PathBuf>>,
     /// How often a message is begun at most, in all lives of the bot.
     pub attempts: u32,
     /// How many questions are with the responder at a time.
@@ -43,14 +43,35 @@ impl Settings {
             api: None,
             shards: Shards::Auto,
             journal: folder.join("bot_journal.db"),
-            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))),
-            must_listen: false,
+            listen: Some(Listen::if_free((Ipv4Addr::LOCALHOST, 9090).into())),
+            admin_socket: config.socket_folder().map(|folder| Listen::if_free(folder.join(ADMIN_SOCKET))),
             attempts: 8,
             questions: 32,
             drain: Duration::from_secs(20),
             forget_after: Duration::from_secs(90 * 24 * 3600),
             window: config.message_recovery_window,
         }
+    }
+}
+
+/// A place to listen at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen<T> {
+    /// The place.
+    pub at: T,
+    /// Whether the bot ends if that is not possible, and does not just go without.
+    pub is_required: bool,
+}
+
+impl<T> Listen<T> {
+    /// A place that nobody asked for.
+    pub fn if_free(at: T) -> Self {
+        Self { at, is_required: false }
+    }
+
+    /// A place that was asked for.
+    pub fn required(at: T) -> Self {
+        Self { at, is_required: true }
     }
 }
 

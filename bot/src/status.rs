@@ -1,30 +1,37 @@
 //! Probes, metrics and the status page: those of the storage, with what is to be known of the bot.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use cofferdam::ResilientStorage;
-use cofferdam::ops::{self, Ops, Part, Standing};
+use cofferdam::config::runtime_folder;
+use cofferdam::ops::{self, Ops, Part, Socket, Standing};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use twilight_gateway::ShardId;
 
 use crate::error::BotError;
-use crate::figures::Figures;
+use crate::figures::{Figures, Outcome};
+use crate::journal::Journal;
 use crate::settings::Settings;
+
+/// How long a sign of another process on the same shards is told of.
+const LATELY: Duration = Duration::from_secs(600);
 
 /// What is shown of a bot.
 #[derive(Clone)]
-pub struct Status {
-    storage: Arc<ResilientStorage>,
+struct Shown {
     figures: Arc<Figures>,
-    ready_while_unavailable: bool,
+    journal: Arc<Journal>,
     shards: Arc<OnceLock<Vec<u32>>>,
+}
+
+/// Where it is shown, until this is dropped.
+pub struct Status {
+    shown: Shown,
+    _socket: Option<Socket>,
 }
 
 impl Status {
@@ -32,53 +39,79 @@ impl Status {
     ///
     /// # Errors
     ///
-    /// [`BotError::Listen`] if that is not possible and was asked for.
+    /// A place that was asked for cannot be listened at.
     pub async fn serve(
         settings: &Settings,
         storage: &Arc<ResilientStorage>,
         figures: &Arc<Figures>,
+        journal: &Arc<Journal>,
     ) -> Result<Self, BotError> {
-        let status = Self {
-            storage: storage.clone(),
-            figures: figures.clone(),
-            ready_while_unavailable: storage.storage().config().resilience.spool.is_some(),
-            shards: Arc::default(),
-        };
-        let Some(address) = settings.listen else { return Ok(status) };
-        let listener = match TcpListener::bind(address).await {
-            Ok(listener) => listener,
-            Err(error) if settings.must_listen => return Err(BotError::Listen { address, error }),
-            Err(error) => {
-                tracing::warn!("no status page: {address} cannot be listened on: {error}; BOT_LISTEN names another");
-                return Ok(status);
-            }
-        };
-        let address: SocketAddr = listener.local_addr()?;
-        tracing::info!("status page, probes and metrics at http://{address}/");
-        let router = status.clone().router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(status)
+        let shown = Shown { figures: figures.clone(), journal: journal.clone(), shards: Arc::default() };
+        let (gateway, answers, kept) = (shown.clone(), shown.clone(), shown.clone());
+        let router = Ops::new(storage)
+            .registry(figures.registry())
+            .part(move || gateway.gateway())
+            .part(move || answers.answers())
+            .part(move || kept.journal())
+            .router();
+        if let Some(listener) = listen(settings).await? {
+            let router = router.clone();
+            tokio::spawn(async move { axum::serve(listener, router).await });
+        }
+        let socket = administer(settings, router.merge(ops::swaps(storage)))?;
+        Ok(Self { shown, _socket: socket })
     }
 
     /// These shards are to be connected.
     pub fn expect(&self, shards: &[ShardId]) {
-        let _ = self.shards.set(shards.iter().map(|shard| shard.number()).collect());
+        let _ = self.shown.shards.set(shards.iter().map(|shard| shard.number()).collect());
     }
+}
 
-    /// The storage's router, with the bot's part in what tells of readiness.
-    fn router(self) -> Router {
-        let ops = Ops::new(&self.storage).registry(self.figures.registry()).router();
-        let (ready, status) = (self.clone(), self);
-        Router::new()
-            .route("/readyz", get(async move || ready.readyz()))
-            .route("/status.json", get(async move || status.status()))
-            .fallback_service(ops)
+async fn listen(settings: &Settings) -> Result<Option<TcpListener>, BotError> {
+    let Some(listen) = &settings.listen else { return Ok(None) };
+    let address = listen.at;
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            tracing::info!("status page, probes and metrics at http://{}/", listener.local_addr()?);
+            Ok(Some(listener))
+        }
+        Err(error) if listen.is_required => Err(BotError::Listen { address, error }),
+        Err(error) => {
+            tracing::warn!("no status page: {address} cannot be listened on: {error}; BOT_LISTEN names another");
+            Ok(None)
+        }
     }
+}
 
-    /// The gateway as a part, like those of the storage. It is connected anew all the time, so it is never failed for long.
+/// Serves this on the administration socket.
+fn administer(settings: &Settings, router: Router) -> Result<Option<Socket>, BotError> {
+    let Some(listen) = &settings.admin_socket else { return Ok(None) };
+    if !listen.is_required && runtime_folder().is_none() {
+        // The database's folder, which may be still to be made. What is wrong with it is told below.
+        let _ = std::fs::create_dir_all(listen.at.parent().unwrap_or(Path::new(".")));
+    }
+    match Socket::bind(&listen.at) {
+        Ok((socket, listener)) => {
+            let listener = UnixListener::from_std(listener)?;
+            tracing::info!("administration at {}", listen.at.display());
+            tokio::spawn(async move { axum::serve(listener, router).await });
+            Ok(Some(socket))
+        }
+        Err(error) if listen.is_required => Err(BotError::Socket(error)),
+        Err(error) => {
+            tracing::warn!("no administration socket, {error} (COFFERDAM_ADMIN_SOCKET)");
+            Ok(None)
+        }
+    }
+}
+
+impl Shown {
+    /// The connections to Discord. Each is made anew all the time, so one that is missing is waited for.
     fn gateway(&self) -> Part {
+        let figures = &self.figures;
         let shards = self.shards.get().map_or(&[][..], Vec::as_slice);
-        let connected = shards.iter().filter(|shard| self.figures.is_connected(**shard)).count();
+        let connected = shards.iter().filter(|shard| figures.is_connected(**shard)).count();
         let (standing, reason) = match shards.len() {
             0 => (Standing::Failed, "Discord has not been reached yet".to_owned()),
             all => {
@@ -86,47 +119,59 @@ impl Status {
                 (standing, format!("{connected} of {all} shards connected"))
             }
         };
-        Part { name: "gateway", standing, reason, since: None }
-    }
-
-    fn parts(&self) -> Vec<Part> {
-        let mut parts = vec![self.gateway()];
-        parts.extend(ops::parts(&self.storage.status(), self.ready_while_unavailable));
-        parts
-    }
-
-    fn readyz(&self) -> Response {
-        let parts = self.parts();
-        let is_ready = parts.iter().all(|part| part.standing != Standing::Failed);
-        let mut text = String::new();
-        for part in &parts {
-            let _ = writeln!(text, "{:8}  {:8}  {}", part.name, part.standing.name(), part.reason);
-        }
-        let (code, end) = match is_ready {
-            true => (StatusCode::OK, "ready\n"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+        let latency = shards.iter().map(|shard| figures.latency_of(*shard)).fold(0.0, f64::max);
+        let shard = |shard: &u32| {
+            json!({
+                "shard": shard, "connected": figures.is_connected(*shard), "latency_seconds": figures.latency_of(*shard),
+            })
         };
-        text.push_str(end);
-        (code, [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], text)
-            .into_response()
+        Part::new("gateway", standing, reason)
+            .since(figures.unchanged())
+            .advice("The bot connects again by itself. Look at https://discordstatus.com, and whether this machine gets there.")
+            .figure("latency_seconds", latency)
+            .figure("sessions_started", figures.sessions("started"))
+            .figure("sessions_resumed", figures.sessions("resumed"))
+            .figure("sessions_invalidated", figures.sessions("invalidated"))
+            .figure("rate_limited", figures.rate_limited.get())
+            .figure("shards", shards.iter().map(shard).collect::<Vec<_>>())
     }
 
-    fn status(&self) -> Response {
-        let mut status = ops::status_json(&self.storage, self.ready_while_unavailable);
-        let gateway = self.gateway();
-        let shards = self.shards.get().map_or(&[][..], Vec::as_slice);
-        status["bot"] = self.figures.json(shards);
-        status["bot"]["version"] = env!("CARGO_PKG_VERSION").into();
-        if let Some(parts) = status["parts"].as_array_mut() {
-            parts.insert(
-                0,
-                json!({ "name": gateway.name, "standing": gateway.standing.name(), "reason": gateway.reason, "since_seconds": null }),
-            );
-        }
-        if gateway.standing == Standing::Failed {
-            status["ready"] = false.into();
-        }
-        let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-        (headers, format!("{status:#}\n")).into_response()
+    /// What the bot is for.
+    fn answers(&self) -> Part {
+        let figures = &self.figures;
+        let (foreign, last) = figures.foreign_answers();
+        let part = match last.filter(|last| *last < LATELY) {
+            None => Part::new("answers", Standing::Ok, format!("{} messages wait", figures.waiting.get())),
+            Some(last) => {
+                Part::new("answers", Standing::Degraded, "another process answers in the bot's name").since(last)
+            }
+        };
+        let part =
+            Outcome::ALL.iter().fold(part, |part, outcome| part.figure(outcome.key(), figures.answers(*outcome)));
+        part.advice("Another process runs the same shards: stop one of them, or give each its own range with --shards.")
+            .figure("parts", figures.parts.get())
+            .figure("retries", figures.retries.get())
+            .figure("foreign", foreign)
+            .figure("threads", figures.threads.get())
+            .figure("waiting", figures.waiting.get())
+            .figure("recovering_channels", figures.recovering.get())
+            .figure("recovered_pages", figures.pages.get())
+            .figure("recovered_messages", figures.recovered.get())
+            .figure("recovered_answers", figures.recovered_answers.get())
+            .figure("last_given_up", figures.given_up())
+            .figure("bot_version", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// What survives a crash.
+    fn journal(&self) -> Part {
+        let part = match self.journal.trouble() {
+            None => Part::new("journal", Standing::Ok, "is written"),
+            Some((why, since)) => Part::new("journal", Standing::Failed, why).since(since),
+        };
+        part.advice(
+            "Messages wait, and none is lost: make room on the disk, and the bot goes on by itself. If the file is damaged, restart \
+             the bot, which sets it aside.",
+        )
+            .figure("unrecorded", self.figures.unrecorded.get())
     }
 }

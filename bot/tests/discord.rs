@@ -56,6 +56,10 @@ async fn what_was_missed_is_read_from_the_history_to_its_end() {
     let ada = discord.create_user("ada", Kind::Person);
     let thread = place.ask(place.channel(0), ada, "the first");
     assert!(discord.answered(LONG).await, "{}", bot.log());
+    // What is recorded is not read again.
+    while place.states().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     bot.kill().await;
     for number in 0..230 {
         discord.say(place.channel(1), ada, &format!("talk {number}")).unwrap();

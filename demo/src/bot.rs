@@ -76,6 +76,7 @@ impl Home {
             ("DATABASE_PATH".to_owned(), self.database().into()),
             ("BOT_JOURNAL".to_owned(), self.folder.join("bot_journal.db").into()),
             ("BOT_LISTEN".to_owned(), "off".into()),
+            ("COFFERDAM_ADMIN_SOCKET".to_owned(), "off".into()),
             ("COFFERDAM_SPOOL".to_owned(), OsString::new()),
             ("COFFERDAM_MIRROR".to_owned(), OsString::new()),
             ("MESSAGE_RECOVERY_WINDOW_MINUTES".to_owned(), "5".into()),

@@ -72,10 +72,15 @@ impl State {
     pub(crate) fn delete_message(&mut self, channel: Id, id: Id) -> Result<()> {
         let found = self.world.channel_mut(channel)?.messages.remove(&id);
         found.ok_or(Error::Unknown { what: "message", id })?;
-        self.questions.withdraw(id);
+        self.withdraw(id);
         let event = self.world.message_deleted(self.world.channel(channel)?, id);
         self.dispatch(event);
         Ok(())
+    }
+
+    fn withdraw(&mut self, question: Id) {
+        self.questions.withdraw(question);
+        self.record.touch();
     }
 
     pub(crate) fn create_thread(&mut self, new: &NewThread<'_>) -> Result<Id> {
@@ -169,7 +174,7 @@ impl State {
         self.dispatch(event);
         if let Some(channel) = self.world.channels.remove(&id) {
             for message in channel.messages.keys() {
-                self.questions.withdraw(*message);
+                self.withdraw(*message);
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Everything that was said and done.
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::faults::{Act, Moment};
 use crate::id::Id;
@@ -156,14 +157,31 @@ pub enum Rule {
 }
 
 /// The record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Record {
     entries: Vec<Entry>,
+    changed: watch::Sender<()>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { entries: Vec::new(), changed: watch::Sender::new(()) }
+    }
 }
 
 impl Record {
     pub(crate) fn add(&mut self, at_ms: u64, what: What) {
         self.entries.push(Entry { number: self.entries.len() as u64 + 1, at_ms, what });
+        self.touch();
+    }
+
+    /// Wakes those who wait for something, which need not be an entry.
+    pub(crate) fn touch(&self) {
+        self.changed.send_replace(());
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// What happened after the entry with this number; 0 for everything.

@@ -47,6 +47,11 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
+    /// Whether both are of the same connection.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.left, &other.left)
+    }
+
     /// Ends the connection without a word.
     pub(crate) fn cut(&self) {
         self.token.cancel();

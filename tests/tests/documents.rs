@@ -15,7 +15,7 @@ use cofferdam::{Config, ErrorKind};
 const ANYTHING: char = '\u{2026}';
 
 /// Where the library's typed errors are that operators meet, under `host/src`.
-const ERRORS: [&str; 7] = ["config", "files", "migrate", "plugin", "resilience", "snapshot", "storage"];
+const ERRORS: [&str; 8] = ["config", "files", "migrate", "ops", "plugin", "resilience", "snapshot", "storage"];
 
 /// Of the engine's interrupt, which `plugin … failed` reports in other words.
 const NOT_SHOWN: [&str; 1] = ["computed for too long"];

@@ -27,7 +27,7 @@ impl Desk {
             Some(answer) => answer.clone(),
             None => {
                 let answer = self.think(asked, kind).await?;
-                self.journal.keep_answer(asked.id, &answer)?;
+                self.keep(|journal| journal.keep_answer(asked.id, &answer)).await?;
                 entry.answer.insert(answer).clone()
             }
         };
@@ -55,7 +55,7 @@ impl Desk {
             let reply_to = reply_to.filter(|_| part == 0);
             self.write(Draft { channel, content, reply_to, nonce: &nonce(asked.id, part) }).await?;
             entry.sent = part + 1;
-            self.journal.keep_sent(asked.id, entry.sent)?;
+            self.keep(|journal| journal.keep_sent(asked.id, entry.sent)).await?;
         }
         Ok(Outcome::Answered)
     }
@@ -110,7 +110,7 @@ impl Desk {
         }
         self.channels.note_thread(thread);
         let made = clock::local_ms() / 1000;
-        self.journal.keep_thread(asked.id, thread)?;
+        self.keep(|journal| journal.keep_thread(asked.id, thread)).await?;
         self.memory.own(thread, made);
         self.figures.threads.set(self.memory.owned() as i64);
         self.recorder.ownership(thread, asked.author, made).await;

@@ -8,11 +8,14 @@ use crate::asked::Asked;
 use crate::channels::Kind;
 use crate::figures::Outcome;
 use crate::ids;
-use crate::journal::{Entry, JournalError, Unrecorded};
+use crate::journal::{Entry, Journal, JournalError, Unrecorded};
 use crate::responder::ResponderError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Between attempts to write into a journal that cannot be written.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a user sees of a failure.
 const NOTICE: &str = "Sorry, I could not answer this.";
@@ -35,8 +38,9 @@ pub(super) enum Failed {
     Api(#[from] ApiError),
     #[error("the responder failed: {0}")]
     Responder(#[from] ResponderError),
+    /// The journal cannot be written, and the bot stops.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    Journal(JournalError),
 }
 
 impl Failed {
@@ -44,7 +48,6 @@ impl Failed {
         match self {
             Self::Api(error) => error.is_retryable(),
             Self::Responder(error) => error.is_retryable,
-            // The disk may have room again.
             Self::Journal(_) => true,
         }
     }
@@ -71,6 +74,7 @@ impl Desk {
                 Ok(begun) => break begun,
                 Err(Failed::Api(error)) if error.is_gone() => return self.count(Outcome::Gone),
                 Err(Failed::Api(error)) if error.is_forbidden() => return self.count(Outcome::Forbidden),
+                Err(Failed::Journal(_)) => return Dealt::Interrupted,
                 Err(error) => {
                     tracing::warn!(message = %asked.id, "cannot be begun: {error}");
                     if !self.pause(failures).await {
@@ -96,7 +100,7 @@ impl Desk {
                     tracing::warn!(channel = %asked.channel, message = %asked.id, "may not be answered: {error}");
                     break Outcome::Forbidden;
                 }
-                Err(Failed::Api(ApiError::Token)) => return Dealt::Interrupted,
+                Err(Failed::Api(ApiError::Token) | Failed::Journal(_)) => return Dealt::Interrupted,
                 Err(error) if !error.is_retryable() => break self.give_up(&asked, &error.to_string()).await,
                 Err(error) => {
                     tracing::warn!(message = %asked.id, attempt = entry.attempts, "failed: {error}");
@@ -117,8 +121,8 @@ impl Desk {
             }
         };
         // Answered first and recorded afterwards: the other order would lose what a crash interrupts.
-        if let Err(error) = self.journal.end(asked.id) {
-            tracing::error!("{error}");
+        if self.keep(|journal| journal.end(asked.id)).await.is_err() {
+            return Dealt::Interrupted;
         }
         self.record(&asked, kind).await;
         self.count(outcome)
@@ -139,8 +143,23 @@ impl Desk {
 
     async fn begin(&self, asked: &Asked) -> Result<(Kind, Entry), Failed> {
         let kind = self.channels.kind(asked.channel, &self.api).await?;
-        let entry = self.journal.begin(asked.id, asked.channel, kind == Kind::Thread, asked.author)?;
+        let in_thread = kind == Kind::Thread;
+        let entry = self.keep(|journal| journal.begin(asked.id, asked.channel, in_thread, asked.author)).await?;
         Ok((kind, entry))
+    }
+
+    /// Writes into the journal, and waits as long as that is not possible: what it does not know would be done twice after a
+    /// crash.
+    pub(super) async fn keep<T>(&self, write: impl Fn(&Journal) -> Result<T, JournalError>) -> Result<T, Failed> {
+        loop {
+            match write(&self.journal) {
+                Ok(kept) => return Ok(kept),
+                Err(error) => {
+                    let pause = tokio::time::sleep(JOURNAL_PAUSE);
+                    self.stop.run_until_cancelled(pause).await.ok_or(Failed::Journal(error))?;
+                }
+            }
+        }
     }
 
     async fn record(&self, asked: &Asked, kind: Kind) {

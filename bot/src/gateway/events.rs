@@ -1,13 +1,12 @@
 //! What the bot does with each event.
 
-use twilight_gateway::queue::InMemoryQueue;
 use twilight_gateway::{EventTypeFlags, Shard};
 use twilight_model::channel::{Channel, Message};
 use twilight_model::gateway::event::DispatchEvent;
 use twilight_model::gateway::payload::incoming::GuildCreate;
 use twilight_model::guild::Guild;
 
-use super::Gateway;
+use super::{Gateway, Identifies};
 use crate::asked::Asked;
 use crate::channels::Kind;
 use crate::ids::{self, MessageId};
@@ -33,7 +32,7 @@ pub const WANTED: EventTypeFlags = EventTypeFlags::READY
     .union(EventTypeFlags::MESSAGE_DELETE_BULK);
 
 impl Gateway {
-    pub(super) fn dispatch(&mut self, shard: &Shard<InMemoryQueue>, sequence: u64, event: DispatchEvent) {
+    pub(super) fn dispatch(&mut self, shard: &Shard<Identifies>, sequence: u64, event: DispatchEvent) {
         self.desk().figures.event(event.kind().name().unwrap_or("unknown"));
         match event {
             DispatchEvent::Ready(ready) => {
@@ -44,7 +43,7 @@ impl Gateway {
                 // Less than the event's own number, so that it is kept at once.
                 self.saved = Some(Saved { session, sequence: sequence.saturating_sub(1), resume_url });
                 self.save();
-                self.note_identify();
+                self.config.queue().note(self.id);
                 self.connected("started");
             }
             DispatchEvent::Resumed => {
@@ -113,7 +112,7 @@ impl Gateway {
     /// that are sent again after a crash are of this one's life before.
     fn written_in_our_name(&self, answered: MessageId) {
         if !self.is_replay && !self.desk().begun.contains(answered) {
-            self.desk().figures.foreign.inc();
+            self.desk().figures.foreign_answer();
             tracing::error!(
                 message = %answered,
                 "this message was answered in the bot's name, and not by this process: another one runs the same shard; \

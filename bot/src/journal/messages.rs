@@ -43,7 +43,7 @@ impl Journal {
         in_thread: bool,
         author: UserId,
     ) -> Result<Entry, JournalError> {
-        self.ask(|connection| {
+        self.change(|connection| {
             let mut upsert = connection.prepare_cached(
                 "INSERT INTO messages (id, channel, in_thread, author, begun, attempts) VALUES (?1, ?2, ?3, ?4, ?5, 1)
                  ON CONFLICT (id) DO UPDATE SET attempts = attempts + 1 RETURNING attempts, answer, sent, ended",
@@ -62,32 +62,32 @@ impl Journal {
 
     /// Keeps the answer, before its first part is sent: the next attempt sends the same.
     pub fn keep_answer(&self, message: MessageId, answer: &str) -> Result<(), JournalError> {
-        self.change("UPDATE messages SET answer = ?2 WHERE id = ?1", (number(message), answer))
+        self.write("UPDATE messages SET answer = ?2 WHERE id = ?1", (number(message), answer))
     }
 
     /// Keeps that this thread was made for the message.
     pub fn keep_thread(&self, message: MessageId, thread: ChannelId) -> Result<(), JournalError> {
-        self.change("UPDATE messages SET thread = ?2 WHERE id = ?1", (number(message), number(thread)))
+        self.write("UPDATE messages SET thread = ?2 WHERE id = ?1", (number(message), number(thread)))
     }
 
     /// Keeps that so many parts of the answer have been sent.
     pub fn keep_sent(&self, message: MessageId, sent: usize) -> Result<(), JournalError> {
-        self.change("UPDATE messages SET sent = ?2 WHERE id = ?1", (number(message), sent as i64))
+        self.write("UPDATE messages SET sent = ?2 WHERE id = ?1", (number(message), sent as i64))
     }
 
     /// The message has been dealt with: from now on it is answered no more.
     pub fn end(&self, message: MessageId) -> Result<(), JournalError> {
-        self.change("UPDATE messages SET ended = 1, answer = NULL WHERE id = ?1", [number(message)])
+        self.write("UPDATE messages SET ended = 1, answer = NULL WHERE id = ?1", [number(message)])
     }
 
     /// The state of this channel is in the storage, up to this message.
     pub fn recorded(&self, channel: ChannelId, last: MessageId) -> Result<(), JournalError> {
-        self.change("DELETE FROM messages WHERE channel = ?1 AND id <= ?2 AND ended", (number(channel), number(last)))
+        self.write("DELETE FROM messages WHERE channel = ?1 AND id <= ?2 AND ended", (number(channel), number(last)))
     }
 
     /// What has been dealt with and is not recorded, oldest first.
     pub fn unrecorded(&self) -> Result<Vec<Unrecorded>, JournalError> {
-        self.ask(|connection| {
+        self.read(|connection| {
             let mut select = connection
                 .prepare("SELECT id, channel, in_thread, author, thread FROM messages WHERE ended ORDER BY id")?;
             let rows = select.query_map([], |row| {
@@ -104,10 +104,6 @@ impl Journal {
             }
             Ok(found)
         })
-    }
-
-    fn change(&self, statement: &str, values: impl rusqlite::Params) -> Result<(), JournalError> {
-        self.ask(|connection| connection.prepare_cached(statement)?.execute(values).map(drop))
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Saved {
 impl Journal {
     /// The session of this shard of so many, if there is one.
     pub fn session(&self, shard: u32, shards: u32) -> Result<Option<Saved>, JournalError> {
-        self.ask(|connection| {
+        self.read(|connection| {
             let mut select = connection.prepare_cached(
                 "SELECT session, sequence, resume_url FROM sessions WHERE shard = ?1 AND shards = ?2",
             )?;
@@ -30,24 +30,13 @@ impl Journal {
 
     /// Keeps the session of this shard, in the place of the one before.
     pub fn save_session(&self, shard: u32, shards: u32, saved: &Saved) -> Result<(), JournalError> {
-        self.ask(|connection| {
-            connection.prepare_cached("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
-                shard,
-                shards,
-                &saved.session,
-                saved.sequence as i64,
-                &saved.resume_url,
-            ))?;
-            Ok(())
-        })
+        let values = (shard, shards, &saved.session, saved.sequence as i64, &saved.resume_url);
+        self.write("INSERT OR REPLACE INTO sessions VALUES (?1, ?2, ?3, ?4, ?5)", values)
     }
 
     /// Forgets the session of this shard, which Discord has ended.
     pub fn drop_session(&self, shard: u32, shards: u32) -> Result<(), JournalError> {
-        self.ask(|connection| {
-            connection.execute("DELETE FROM sessions WHERE shard = ?1 AND shards = ?2", (shard, shards))?;
-            Ok(())
-        })
+        self.write("DELETE FROM sessions WHERE shard = ?1 AND shards = ?2", (shard, shards))
     }
 }
 

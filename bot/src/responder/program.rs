@@ -1,6 +1,9 @@
 //! A program that is run for each question.
 
 use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -35,6 +38,28 @@ impl Program {
         Self { command: command.into(), arguments, deadline }
     }
 
+    /// Finds the program, as far as that can be done before it is run: a name without a slash is looked for in `PATH`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such file, or none that can be executed.
+    pub fn check(&self) -> io::Result<()> {
+        let name = Path::new(&self.command);
+        if self.command.as_encoded_bytes().contains(&b'/') {
+            return is_executable(name);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut found = Err(io::ErrorKind::NotFound.into());
+        for folder in std::env::split_paths(&path) {
+            match is_executable(&folder.join(name)) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => found = Err(error),
+            }
+        }
+        found
+    }
+
     async fn run(&self, question: &Question) -> Result<String, ResponderError> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             ResponderError::permanent(format!("{}: {what}: {error}", self.command.display()))
@@ -46,7 +71,10 @@ impl Program {
         command.process_group(0).kill_on_drop(true);
         // The bot's secrets are not the program's.
         command.env_remove("DISCORD_TOKEN").env_remove("MYSQL_PASSWORD").env_remove("COFFERDAM_MIRROR_PASSWORD");
-        let mut child = command.spawn().map_err(|error| failed("does not start", &error))?;
+        // It worked when the bot started: the machine is short of something, or the file is being replaced.
+        let mut child = command.spawn().map_err(|error| {
+            ResponderError::retryable(format!("{}: does not start: {error}", self.command.display()))
+        })?;
         let group = Group::of(&child);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let ask = async {
@@ -95,6 +123,15 @@ impl Responder for Program {
                 cofferdam::config::format_duration(self.deadline)
             ))),
         }
+    }
+}
+
+fn is_executable(file: &Path) -> io::Result<()> {
+    let there = file.metadata()?;
+    match there.is_file() {
+        false => Err(io::ErrorKind::IsADirectory.into()),
+        true if there.permissions().mode() & 0o111 == 0 => Err(io::ErrorKind::PermissionDenied.into()),
+        true => Ok(()),
     }
 }
 
@@ -157,6 +194,23 @@ mod tests {
         assert!(run("printf '\\377'", LONG).await.unwrap_err().message.contains("utf-8"));
         let endless = run("yes", Duration::from_secs(20)).await.unwrap_err();
         assert!(endless.message.contains("1 MiB") || endless.message.contains("ended"), "{endless}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_be_run_is_found_out_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, missing) = (folder.path().join("program"), folder.path().join("missing"));
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        let check = |command: &Path| Program::new(command, Vec::new(), LONG).check().map_err(|error| error.kind());
+        assert_eq!(check(&missing), Err(io::ErrorKind::NotFound));
+        assert_eq!(check(folder.path()), Err(io::ErrorKind::IsADirectory));
+        assert_eq!(check(&file), Err(io::ErrorKind::PermissionDenied));
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        assert_eq!(check(&file), Ok(()));
+        assert_eq!(
+            (check(Path::new("sh")), check(Path::new("no-such-program"))),
+            (Ok(()), Err(io::ErrorKind::NotFound))
+        );
     }
 
     #[tokio::test]

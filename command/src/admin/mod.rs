@@ -2,19 +2,16 @@
 
 pub mod ask;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use cofferdam::Config;
+use cofferdam::config::{ADMIN_SOCKET, runtime_folder};
 use cofferdam::files::FileUse;
 
 use crate::arguments::positive_duration;
 use crate::failure::Failure;
 use crate::open;
-
-/// The name of the socket in its default folder.
-pub const SOCKET: &str = "cofferdam-admin.sock";
 
 /// Where the other process listens, and how long to wait for it.
 #[derive(Args)]
@@ -37,30 +34,17 @@ impl Admin {
     }
 }
 
-/// Where `cofferdam serve` has it unless it is told otherwise.
+/// Where `cofferdam serve` and the bot have it unless they are told otherwise.
 fn default_socket() -> Result<PathBuf, Failure> {
     // Whose environment names no database may still have a folder of its own.
     let folder = match runtime_folder() {
         Some(folder) => Some(folder),
-        None => socket_folder(&open::config()?),
+        None => open::config()?.socket_folder(),
     };
     match folder {
-        Some(folder) => Ok(folder.join(SOCKET)),
+        Some(folder) => Ok(folder.join(ADMIN_SOCKET)),
         None => {
             Err(Failure::usage("XDG_RUNTIME_DIR is not set: name the socket with --socket (COFFERDAM_ADMIN_SOCKET)"))
         }
     }
-}
-
-/// The folder for sockets that are not named: the user's own for such things, or that of the database's file.
-pub fn socket_folder(config: &Config) -> Option<PathBuf> {
-    runtime_folder().or_else(|| {
-        let folder = config.database.file()?.parent().filter(|folder| !folder.as_os_str().is_empty());
-        Some(folder.unwrap_or(Path::new(".")).to_owned())
-    })
-}
-
-/// The user's own folder for sockets.
-pub fn runtime_folder() -> Option<PathBuf> {
-    std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|folder| folder.is_absolute())
 }

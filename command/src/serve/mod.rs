@@ -1,7 +1,6 @@
 //! `cofferdam serve`
 
 mod accept;
-mod admin;
 mod api;
 mod app;
 mod body;
@@ -21,7 +20,6 @@ mod request_id;
 mod roll;
 mod rows;
 mod server;
-mod socket;
 mod states;
 mod stream;
 mod supervisor;
@@ -34,7 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use cofferdam::config::ADMIN_SOCKET;
 use cofferdam::files::FileUse;
+use cofferdam::ops::{self, Ops};
 use cofferdam::{Config, ResilientStorage, StorageService};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -141,8 +141,10 @@ impl Serve {
         let administration = plan.administration.bind().await?;
         let storage = Arc::new(signals.or(open::load_resilient(config)).await?);
         let admin = Server::new(MOST_ADMIN, self.patience());
-        let may_change = matches!(plan.administration, Place::Unix { .. });
-        let router = admin::router(&storage, may_change);
+        let mut router = Ops::new(&storage).router();
+        if let Place::Unix { .. } = plan.administration {
+            router = router.merge(ops::swaps(&storage));
+        }
         let Bound { listener, name: admin_name, socket: _admin_socket } = administration;
         admin.serve(listener, TowerToHyperService::new(router));
         let initialized = signals.or(async { Ok(storage.initialize().await?) }).await;
@@ -160,7 +162,7 @@ impl Serve {
         let signal = loop {
             tokio::select! {
                 signal = signals.next() => break signal,
-                () = hung_up(&mut hangup) => admin::reload(&storage).await,
+                () = hung_up(&mut hangup) => ops::reload(&storage).await,
             }
         };
         tracing::info!("stopping: {signal}");
@@ -178,7 +180,7 @@ impl Serve {
             config,
         )?;
         let administration = place(
-            ("--admin-socket (COFFERDAM_ADMIN_SOCKET)", &self.admin_socket, crate::admin::SOCKET),
+            ("--admin-socket (COFFERDAM_ADMIN_SOCKET)", &self.admin_socket, ADMIN_SOCKET),
             ("--admin-listen (COFFERDAM_ADMIN_LISTEN)", &self.admin_listen),
             config,
         )?;

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cofferdam::Config;
-use cofferdam::config::claimed;
+use cofferdam::config::{claimed, runtime_folder};
 use cofferdam::files::{FileUse, is_same};
 use cofferdam::limit;
+use cofferdam::ops::Socket;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::server::Listener;
-use super::socket::{self, Socket};
-use crate::admin::{runtime_folder, socket_folder};
 use crate::failure::Failure;
 use crate::open;
 
@@ -83,7 +82,8 @@ impl Place {
     pub async fn bind(&self) -> Result<Bound, Failure> {
         match self {
             Self::Unix { option, path } => {
-                let (socket, listener) = socket::bind(option, path)?;
+                let bound = Socket::bind(path).map_err(|error| Failure::usage(format!("{option} is {error}")));
+                let (socket, listener) = bound?;
                 let listener = Listener::Unix(UnixListener::from_std(listener)?);
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 Ok(Bound { listener, name: Name::Unix(path), socket: Some(socket) })
@@ -103,7 +103,7 @@ impl Place {
 
 /// The folder for sockets, which is made if it is missing.
 fn folder(option: &str, config: &Config) -> Result<PathBuf, Failure> {
-    let folder = socket_folder(config).ok_or_else(|| {
+    let folder = config.socket_folder().ok_or_else(|| {
         Failure::usage(format!(
             "{option} is not given, XDG_RUNTIME_DIR is not set, and there is no database file beside which the socket could \
              be: name it"

@@ -173,7 +173,7 @@ pub static VARIABLES: &[Variable] = &[
     variable(
         "COFFERDAM_ADMIN_SOCKET",
         "(cofferdam-admin.sock in $XDG_RUNTIME_DIR, or beside the SQLite file)",
-        "the Unix socket of the administration of `serve`",
+        "the Unix socket of the administration of `serve` and of the bot",
     ),
     variable(
         "COFFERDAM_ADMIN_LISTEN",

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::history::{History, STEP, Step};
 use super::html::Text;
 use super::parts::{Part, Standing, age, lasting};
@@ -60,44 +62,18 @@ fn troubles(page: &mut String, parts: &[Part]) {
         let since = lasting(part.since);
         let _ = write!(
             page,
-            "<article class=\"{}\"><h2>{}: {}{since}</h2>\n<p>{}</p>\n<p class=\"advice\">{}</p></article>\n",
+            "<article class=\"{}\"><h2>{}: {}{since}</h2>\n<p>{}</p>\n",
             part.standing.name(),
             part.name,
             part.standing.name(),
             Text(&part.reason),
-            advice(part)
         );
+        if !part.advice.is_empty() {
+            let _ = writeln!(page, "<p class=\"advice\">{}</p>", Text(part.advice));
+        }
+        page.push_str("</article>\n");
     }
     page.push_str("</section>\n");
-}
-
-fn advice(part: &Part) -> &'static str {
-    match part.name {
-        "storage" => {
-            "A bot initialises its storage when it starts, and the storage then tries again by itself: look at the database."
-        }
-        "database" => {
-            "Nothing has to be done here once the database is back: it is probed all the time, and the spool is replayed. Check that \
-             the server or the file is there, and that the account and its password are right."
-        }
-        "plugin" if part.standing == Standing::Degraded => {
-            "The configured backend could not be loaded at the start. Mend its file, and let it answer with `cofferdam plugin swap`."
-        }
-        "plugin" => {
-            "The backend failed, and is tried again by itself. Its last failure is above; an older build can be put in its place."
-        }
-        "pool" => {
-            "Every connection is in use: look for slow statements on the server, or raise DATABASE_MAX_OPEN_CONNECTIONS."
-        }
-        "spool" => {
-            "Writes wait on the local disk and are lost to nobody: keep the disk. Once the spool is full, further writes fail \
-             (COFFERDAM_SPOOL_LIMIT)."
-        }
-        "mirror" => {
-            "The bot does not depend on it. Writes that are missing there are brought over by another migration."
-        }
-        _ => "",
-    }
 }
 
 fn section_of_parts(page: &mut String, parts: &[Part]) {
@@ -106,14 +82,29 @@ fn section_of_parts(page: &mut String, parts: &[Part]) {
         let since = part.since.map(age).unwrap_or_default();
         let _ = writeln!(
             page,
-            "<tr><th scope=\"row\">{}</th><td><span class=\"badge {standing}\">{standing}</span></td><td class=\"wide\">{}</td>\
+            "<tr><th scope=\"row\">{}</th><td><span class=\"badge {standing}\">{standing}</span></td><td class=\"wide\">{}{}</td>\
              <td class=\"number\">{since}</td></tr>",
             part.name,
             Text(&part.reason),
+            figures(part),
             standing = part.standing.name(),
         );
     }
     page.push_str("</table>\n</section>\n");
+}
+
+/// What else is known of a part, as far as a line has room for it: lists are for scripts.
+fn figures(part: &Part) -> String {
+    let mut line = String::new();
+    for (name, value) in &part.figures {
+        let value = match value {
+            Value::Array(_) | Value::Object(_) | Value::Null => continue,
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+        };
+        let _ = write!(line, "<span>{} <b>{}</b></span> ", Text(&name.replace('_', " ")), Text(&value));
+    }
+    if line.is_empty() { line } else { format!("<p class=\"figures\">{line}</p>") }
 }
 
 fn latencies(page: &mut String, steps: &[Step]) {

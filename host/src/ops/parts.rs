@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::config::format_duration;
 use crate::error::Error;
 use crate::resilience::{BreakerState, MirrorStatus, Readiness, SpoolStatus, Status};
@@ -30,10 +32,11 @@ impl Standing {
     }
 }
 
-/// A part of a storage.
+/// A part of a storage, or of the program around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Part {
-    /// What it is called: `storage`, `database`, `plugin`, `pool`, `spool` or `mirror`.
+    /// What it is called: `storage`, `database`, `plugin`, `pool`, `spool` or `mirror`, or as the program calls its own.
     pub name: &'static str,
     /// How it is doing.
     pub standing: Standing,
@@ -41,6 +44,36 @@ pub struct Part {
     pub reason: String,
     /// How long it has been so, where that is known.
     pub since: Option<Duration>,
+    /// What a person can do about it if it is not ok, in whole sentences; may be empty.
+    pub advice: &'static str,
+    /// What else is to be known of it, by name, such as `waiting_messages`.
+    pub figures: Vec<(&'static str, Value)>,
+}
+
+impl Part {
+    /// A part that is doing so for this reason.
+    pub fn new(name: &'static str, standing: Standing, reason: impl Into<String>) -> Self {
+        Self { name, standing, reason: reason.into(), since: None, advice: "", figures: Vec::new() }
+    }
+
+    /// How long it has been so.
+    #[must_use]
+    pub fn since(self, since: impl Into<Option<Duration>>) -> Self {
+        Self { since: since.into(), ..self }
+    }
+
+    /// What a person can do about it if it is not ok.
+    #[must_use]
+    pub fn advice(self, advice: &'static str) -> Self {
+        Self { advice, ..self }
+    }
+
+    /// Something else that is to be known of it.
+    #[must_use]
+    pub fn figure(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.figures.push((name, value.into()));
+        self
+    }
 }
 
 /// The parts that a storage has. One that cannot reach its database is only degraded if `ready_while_unavailable` is set.
@@ -50,7 +83,40 @@ pub fn parts(status: &Status, ready_while_unavailable: bool) -> Vec<Part> {
     parts.extend(status.storage.pool.as_ref().map(pool));
     parts.extend(status.spool.as_ref().map(spool));
     parts.extend(status.mirror.as_ref().map(mirror));
+    for part in &mut parts {
+        part.advice = advice(part);
+    }
     parts
+}
+
+/// What a person can do about a part of the storage that is not ok.
+fn advice(part: &Part) -> &'static str {
+    match part.name {
+        "storage" => {
+            "A bot initialises its storage when it starts, and the storage then tries again by itself: look at the database."
+        }
+        "database" => {
+            "Nothing has to be done here once the database is back: it is probed all the time, and the spool is replayed. Check that \
+             the server or the file is there, and that the account and its password are right."
+        }
+        "plugin" if part.standing == Standing::Degraded => {
+            "The configured backend could not be loaded at the start. Mend its file, and let it answer with `cofferdam plugin swap`."
+        }
+        "plugin" => {
+            "The backend failed, and is tried again by itself. Its last failure is above; an older build can be put in its place."
+        }
+        "pool" => {
+            "Every connection is in use: look for slow statements on the server, or raise DATABASE_MAX_OPEN_CONNECTIONS."
+        }
+        "spool" => {
+            "Writes wait on the local disk and are lost to nobody: keep the disk. Once the spool is full, further writes fail \
+             (COFFERDAM_SPOOL_LIMIT)."
+        }
+        "mirror" => {
+            "The bot does not depend on it. Writes that are missing there are brought over by another migration."
+        }
+        _ => "",
+    }
 }
 
 /// Whether operations can be sent to a storage with these parts.
@@ -83,7 +149,7 @@ fn storage(status: &Status, away: Standing) -> Part {
             (away, format!("started without its database: {why}"))
         }
     };
-    Part { name: "storage", standing, reason, since: Some(status.since) }
+    Part::new("storage", standing, reason).since(status.since)
 }
 
 fn database(status: &Status, away: Standing) -> Part {
@@ -98,7 +164,7 @@ fn database(status: &Status, away: Standing) -> Part {
         BreakerState::Closed => (Standing::Ok, "answers".to_owned()),
         BreakerState::Open | BreakerState::HalfOpen => (away, format!("unavailable: {}", last())),
     };
-    Part { name: "database", standing, reason, since: breaker.since }
+    Part::new("database", standing, reason).since(breaker.since)
 }
 
 fn plugin(status: &Status) -> Part {
@@ -111,7 +177,7 @@ fn plugin(status: &Status) -> Part {
             (Standing::Failed, format!("paused after failures, tried again within {left}: {}", one_line(&pause.reason)))
         }
     };
-    Part { name: "plugin", standing, reason, since: None }
+    Part::new("plugin", standing, reason)
 }
 
 fn pool(pool: &PoolStatus) -> Part {
@@ -120,12 +186,7 @@ fn pool(pool: &PoolStatus) -> Part {
     let exhausted = open >= max && idle == 0 && waiting > max;
     let standing = if exhausted { Standing::Degraded } else { Standing::Ok };
     let waits = if waiting > 0 { format!(", {waiting} callers wait") } else { String::new() };
-    Part {
-        name: "pool",
-        standing,
-        reason: format!("{open} of {max} connections open, {idle} idle{waits}"),
-        since: None,
-    }
+    Part::new("pool", standing, format!("{open} of {max} connections open, {idle} idle{waits}"))
 }
 
 fn spool(spool: &SpoolStatus) -> Part {
@@ -151,7 +212,7 @@ fn spool(spool: &SpoolStatus) -> Part {
         standing = standing.max(Standing::Degraded);
         let _ = write!(reason, "; at most {unreadable} writes were lost to damage");
     }
-    Part { name: "spool", standing, reason, since: spool.oldest }
+    Part::new("spool", standing, reason).since(spool.oldest)
 }
 
 fn mirror(mirror: &MirrorStatus) -> Part {
@@ -173,7 +234,7 @@ fn mirror(mirror: &MirrorStatus) -> Part {
         standing = Standing::Degraded;
         let _ = write!(reason, "; {} reads had another answer there", mirror.shadow.different);
     }
-    Part { name: "mirror", standing, reason, since: mirror.oldest }
+    Part::new("mirror", standing, reason).since(mirror.oldest)
 }
 
 /// Without its kind, which the part's standing says.

@@ -3,25 +3,25 @@
 use serde_json::{Value, json};
 
 use super::json::{breaker, error, file, origin, place, pool};
-use super::parts::{are_ready, parts};
-use crate::resilience::{MirrorStatus, ResilientStorage, SpoolStatus, SwapsStatus};
+use super::parts::{Part, are_ready, parts};
+use crate::resilience::{MirrorStatus, ResilientStorage, SpoolStatus, Status, SwapsStatus};
 
-/// The status of a storage as JSON: what `/status.json` answers. Fields are added, and none of these changes its meaning.
-/// Durations are in seconds.
+/// The status of a storage as JSON: what `/status.json` answers, but for parts of the program's own. Fields are added, and none
+/// of these changes its meaning. Durations are in seconds.
 pub fn status_json(storage: &ResilientStorage, ready_while_unavailable: bool) -> Value {
+    json(storage, |status| parts(status, ready_while_unavailable))
+}
+
+/// The same, with these parts.
+pub(super) fn json(storage: &ResilientStorage, parts: impl FnOnce(&Status) -> Vec<Part>) -> Value {
     let status = storage.status();
-    let parts = parts(&status, ready_while_unavailable);
+    let parts = parts(&status);
     let (backend, plugin) = (storage.storage().backend(), storage.storage().plugin());
     json!({
         "ready": are_ready(&parts),
         "readiness": status.readiness.name(),
         "since_seconds": status.since.as_secs_f64(),
-        "parts": parts.iter().map(|part| json!({
-            "name": part.name,
-            "standing": part.standing.name(),
-            "reason": part.reason,
-            "since_seconds": part.since.map(|since| since.as_secs_f64()),
-        })).collect::<Vec<_>>(),
+        "parts": parts.iter().map(part).collect::<Vec<_>>(),
         "version": env!("CARGO_PKG_VERSION"),
         "plugin": {
             "name": backend.name,
@@ -57,6 +57,20 @@ pub fn status_json(storage: &ResilientStorage, ready_while_unavailable: bool) ->
             told
         }).collect::<Vec<_>>(),
     })
+}
+
+fn part(part: &Part) -> Value {
+    let mut told = json!({
+        "name": part.name,
+        "standing": part.standing.name(),
+        "reason": part.reason,
+        "since_seconds": part.since.map(|since| since.as_secs_f64()),
+    });
+    if !part.figures.is_empty() {
+        let figures = part.figures.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        told["figures"] = Value::Object(figures.collect());
+    }
+    told
 }
 
 fn swaps(swaps: &SwapsStatus) -> Value {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Discord;
+use crate::app::State;
 use crate::record::{Entry, What};
 use crate::report::Report;
 
@@ -28,27 +29,38 @@ impl Discord {
         state.questions.report(state.record.after(0))
     }
 
+    /// The number of the last entry, after which the next ones come; 0 if there is none.
+    pub fn recorded(&self) -> u64 {
+        self.app.lock().record.after(0).len() as u64
+    }
+
     /// Waits until every question has an answer, or until `limit` of this machine's time has passed. Says whether they have.
     pub async fn answered(&self, limit: Duration) -> bool {
-        let all = async {
-            while !self.app.lock().questions.all_answered() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(limit, all).await.is_ok()
+        self.until(limit, |state| state.questions.all_answered()).await
     }
 
     /// Waits until the record has such an entry, or until `limit` of this machine's time has passed. Says whether it has.
-    pub async fn happened(&self, limit: Duration, mut such: impl FnMut(&What) -> bool) -> bool {
-        let mut seen = 0;
+    pub async fn happened(&self, limit: Duration, such: impl FnMut(&What) -> bool) -> bool {
+        self.happened_after(0, limit, such).await
+    }
+
+    /// The same of entries after that with this number.
+    pub async fn happened_after(&self, number: u64, limit: Duration, mut such: impl FnMut(&What) -> bool) -> bool {
+        let mut seen = number;
+        self.until(limit, |state| {
+            let new = state.record.after(seen);
+            seen += new.len() as u64;
+            new.iter().any(|entry| such(&entry.what))
+        })
+        .await
+    }
+
+    async fn until(&self, limit: Duration, mut so: impl FnMut(&State) -> bool) -> bool {
+        let mut changes = self.app.lock().record.changes();
         let wait = async {
-            loop {
-                let new = self.record_after(seen);
-                if new.iter().any(|entry| such(&entry.what)) {
-                    return;
-                }
-                seen += new.len() as u64;
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            while !so(&self.app.lock()) {
+                // The sender is part of what is locked.
+                let _ = changes.changed().await;
             }
         };
         tokio::time::timeout(limit, wait).await.is_ok()

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use crate::app::State;
 use crate::faults::Scope;
 use crate::record::{Rule, What};
+use crate::wire::Switch;
 
 pub(crate) use headers::{Limited, Standing};
 
@@ -16,7 +17,10 @@ const GLOBAL_MS: u64 = 1_000;
 /// The window in which invalid requests are counted.
 const INVALID_MS: u64 = 600_000;
 
-/// A request that comes so soon after an answer of 429 was on its way already.
+/// A request that comes so soon after an answer of 429 may have been on its way already, on another connection. When a client has
+/// read an answer nobody knows here, and nobody does at Discord: there such a request is answered by another 429, as it is here, and
+/// no client can help it. On the connection of the answer it was sent after the answer had been read: a route has no such grace
+/// there.
 const ON_ITS_WAY_MS: u64 = 200;
 
 /// What REST has counted.
@@ -24,8 +28,8 @@ const ON_ITS_WAY_MS: u64 = 200;
 pub(crate) struct Rest {
     buckets: HashMap<(String, String), Window>,
     global: Window,
-    /// When everything was paused by an answer that said so, and until when.
-    paused_ms: (u64, u64),
+    /// Of everything.
+    pause: Option<Pause>,
     invalid: VecDeque<u64>,
     banned_until_ms: u64,
 }
@@ -35,8 +39,16 @@ pub(crate) struct Rest {
 struct Window {
     began_ms: u64,
     used: u32,
-    /// When requests were paused by an answer that said so, and until when.
-    paused_ms: (u64, u64),
+    pause: Option<Pause>,
+}
+
+/// A pause that an answer of 429 has asked for.
+#[derive(Clone, Debug)]
+struct Pause {
+    since_ms: u64,
+    until_ms: u64,
+    /// The connection of that answer.
+    told: Switch,
 }
 
 impl Window {
@@ -56,6 +68,8 @@ pub(crate) struct Counted<'a> {
     pub(crate) route: &'a str,
     /// The channel or guild.
     pub(crate) major: &'a str,
+    /// The connection.
+    pub(crate) switch: &'a Switch,
 }
 
 impl State {
@@ -68,10 +82,10 @@ impl State {
     pub(crate) fn count(&mut self, counted: &Counted<'_>) -> Result<Standing, Limited> {
         let now_ms = self.clock.now_ms();
         let global = self.settings.limits.global;
-        let (since, until) = self.rest.paused_ms;
-        if now_ms < until {
-            self.impatient(since, counted);
-            return Err(Limited::new(Scope::Global, until - now_ms, None));
+        if let Some(pause) = self.rest.pause.clone().filter(|pause| now_ms < pause.until_ms) {
+            // Requests on other routes may pass one that is reading the answer, whatever the connection.
+            self.impatient(&pause, counted, false);
+            return Err(Limited::new(Scope::Global, pause.until_ms - now_ms, None));
         }
         self.rest.global.turn(now_ms, GLOBAL_MS);
         if self.rest.global.used >= global {
@@ -85,13 +99,12 @@ impl State {
         let bucket = self.rest.buckets.entry((counted.route.to_owned(), counted.major.to_owned())).or_default();
         bucket.turn(now_ms, window_ms);
         let left = (bucket.began_ms + window_ms).saturating_sub(now_ms);
-        let (since, until) = bucket.paused_ms;
-        let paused = until.saturating_sub(now_ms);
+        let pause = bucket.pause.clone().filter(|pause| now_ms < pause.until_ms);
         let mut standing =
             Standing { limit, remaining: 0, reset_ms: now_ms + left, after_ms: left, bucket: hash(counted.route) };
-        if paused > 0 {
-            self.impatient(since, counted);
-            return Err(Limited::new(Scope::User, paused, Some(standing)));
+        if let Some(pause) = pause {
+            self.impatient(&pause, counted, pause.told.is(counted.switch));
+            return Err(Limited::new(Scope::User, pause.until_ms - now_ms, Some(standing)));
         }
         if bucket.used >= limit {
             self.broken(Rule::Bucket, counted);
@@ -105,15 +118,16 @@ impl State {
     /// An answer says to wait, and requests that do not are counted as such. Tells how the bucket stands, if it is about one.
     pub(crate) fn pause(&mut self, counted: &Counted<'_>, scope: Scope, wait_ms: u64) -> Option<Standing> {
         let now_ms = self.clock.now_ms();
-        let until = now_ms + wait_ms;
+        let until_ms = now_ms + wait_ms;
+        let pause = Some(Pause { since_ms: now_ms, until_ms, told: counted.switch.clone() });
         if scope == Scope::Global {
-            self.rest.paused_ms = (now_ms, until);
+            self.rest.pause = pause;
             return None;
         }
         let (limit, _) = self.bucket(counted.route);
         let bucket = (counted.route.to_owned(), counted.major.to_owned());
-        self.rest.buckets.entry(bucket).or_default().paused_ms = (now_ms, until);
-        Some(Standing { limit, remaining: 0, reset_ms: until, after_ms: wait_ms, bucket: hash(counted.route) })
+        self.rest.buckets.entry(bucket).or_default().pause = pause;
+        Some(Standing { limit, remaining: 0, reset_ms: until_ms, after_ms: wait_ms, bucket: hash(counted.route) })
     }
 
     /// Counts an answer that Discord calls invalid: 401, 403, or 429 but of the scope `shared`.
@@ -133,9 +147,9 @@ impl State {
         }
     }
 
-    /// A request came during a pause that began then.
-    fn impatient(&mut self, since: u64, counted: &Counted<'_>) {
-        if self.clock.now_ms().saturating_sub(since) >= ON_ITS_WAY_MS {
+    /// A request came during a pause, of which its client may know.
+    fn impatient(&mut self, pause: &Pause, counted: &Counted<'_>, knows: bool) {
+        if knows || self.clock.now_ms().saturating_sub(pause.since_ms) >= ON_ITS_WAY_MS {
             self.broken(Rule::Pause, counted);
         }
     }

@@ -89,7 +89,7 @@ pub(super) async fn layer(
 
 impl Exchange {
     fn counted(&self) -> Counted<'_> {
-        Counted { route: &self.route, major: &self.major }
+        Counted { route: &self.route, major: &self.major, switch: &self.switch }
     }
 
     /// Lets the request in, or refuses it.

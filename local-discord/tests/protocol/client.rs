@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper::http::request::Builder;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use local_discord::{Discord, Id, Limits, Settings};
@@ -190,12 +192,26 @@ impl Answer {
     }
 }
 
-/// Asks as the bot; `None` if the connection was cut.
-pub async fn try_ask(discord: &Discord, method: &str, path: &str, body: Value) -> Option<Answer> {
+fn request(discord: &Discord, method: &str, path: &str) -> Builder {
     let request = Request::builder()
         .header("authorization", format!("Bot {}", discord.token()))
         .header("user-agent", "DiscordBot (https://example.org, 1)");
-    send(discord, request.method(method).uri(format!("/api/v10{path}")), body).await
+    request.method(method).uri(format!("/api/v10{path}"))
+}
+
+/// Asks as the bot; `None` if the connection was cut.
+pub async fn try_ask(discord: &Discord, method: &str, path: &str, body: Value) -> Option<Answer> {
+    send(discord, request(discord, method, path), body).await
+}
+
+/// Asks the same so many times, each as soon as the one before was answered, on one connection.
+pub async fn ask_again(discord: &Discord, method: &str, path: &str, body: Value, times: usize) -> Vec<Answer> {
+    let mut sender = connect(discord).await;
+    let mut answers = Vec::new();
+    for _ in 0..times {
+        answers.push(exchange(&mut sender, request(discord, method, path), body.clone()).await.unwrap());
+    }
+    answers
 }
 
 pub async fn ask(discord: &Discord, method: &str, path: &str, body: Value) -> Answer {
@@ -206,12 +222,21 @@ pub async fn get(discord: &Discord, path: &str) -> Answer {
     ask(discord, "GET", path, Value::Null).await
 }
 
-pub async fn send(discord: &Discord, request: hyper::http::request::Builder, body: Value) -> Option<Answer> {
+pub async fn send(discord: &Discord, request: Builder, body: Value) -> Option<Answer> {
+    exchange(&mut connect(discord).await, request, body).await
+}
+
+async fn connect(discord: &Discord) -> SendRequest<Full<Bytes>> {
+    let stream = TcpStream::connect(discord.address()).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: Builder, body: Value) -> Option<Answer> {
     let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
     let request = request.header("host", "discord.com").header("content-type", "application/json");
-    let stream = TcpStream::connect(discord.address()).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
+    sender.ready().await.ok()?;
     let response = sender.send_request(request.body(Full::new(body)).unwrap()).await.ok()?;
     let (parts, body) = response.into_parts();
     let text = String::from_utf8(body.collect().await.ok()?.to_bytes().to_vec()).unwrap();

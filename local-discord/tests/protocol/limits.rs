@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hyper::Request;
+use local_discord::record::Rule;
 use local_discord::{Act, Clock, Discord, Fault, Id, Limits, Moment, Scope, Settings};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, ask, get, send, settings, with};
+use crate::client::{Answer, ask, ask_again, get, send, settings, with};
 
 const CREATE: &str = "POST /channels/{channel_id}/messages";
 
@@ -80,6 +81,17 @@ async fn a_429_by_script_has_its_scope_and_its_pause_is_a_rule() {
         assert_eq!(create(&discord, channel).await.status, 200);
         discord.clock().advance(Duration::from_secs(5));
     }
+}
+
+#[tokio::test]
+async fn who_repeats_a_request_at_once_breaks_the_rule_at_once() {
+    let (discord, channel) = stopped(Limits::default()).await;
+    let act = Act::RateLimit { scope: Scope::User, retry_after: 1.5 };
+    discord.script(Fault::new(Moment::Request(CREATE.to_owned()), act)).unwrap();
+    let path = format!("/channels/{channel}/messages");
+    let answers = ask_again(&discord, "POST", &path, json!({ "content": "x" }), 2).await;
+    assert!(answers.iter().all(|answer| answer.status == 429));
+    assert_eq!(discord.report().broken.into_iter().collect::<Vec<_>>(), [(Rule::Pause, 1)]);
 }
 
 #[tokio::test]

@@ -3,9 +3,13 @@
 //! Each case prints a line of what became of its questions; `-- --nocapture` shows them.
 
 mod burst;
+mod changes;
 mod kills;
+mod machine;
 mod outages;
 mod rig;
 mod sessions;
+mod shards;
 mod starts;
 mod storm;
+mod swaps;

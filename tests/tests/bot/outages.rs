@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
+use cofferdam_tests::harness::wait::until;
 use local_discord::Settings;
 
-use crate::rig::{Bot, On, Rig, guilds};
+use crate::rig::{Bot, LONG, On, Rig, guilds};
 
 /// A database that can be taken away.
 enum Fragile {
@@ -136,11 +137,50 @@ async fn until_after_a_restart(on: On) {
     rig.prove("database away, and the bot killed meanwhile").await;
 }
 
+/// The bot is stopped as an operator does while the storage has given up asking the database.
+async fn stopped_meanwhile(on: On, with_spool: bool) {
+    let (mut database, home) = Fragile::new(on).await;
+    let rig = Rig::in_home(home, Settings { guilds: guilds(4), ..Settings::default() }).await;
+    let spool = rig.folder.path().join("spool.db").display().to_string();
+    let environment: &[_] = if with_spool { &[("COFFERDAM_SPOOL", spool)] } else { &[] };
+    let bot = Bot::start_with(&rig, &[], environment);
+    let thread = rig.ask(rig.channel(0));
+    rig.answered(&bot).await;
+    database.take_away();
+    let open = async || {
+        for channel in 0..4 {
+            rig.ask(rig.channel(channel));
+        }
+        rig.answered(&bot).await;
+        rig.status(&rig.socket()).await.is_some_and(|status| status["breaker"]["state"] != "closed")
+    };
+    until("the circuit breaker is open", LONG, open).await.unwrap_or_else(|error| panic!("{error}\n{}", bot.log()));
+    rig.ask_in_thread(thread);
+    rig.answered(&bot).await;
+    // The journal has what the database has not; with a spool, that has it.
+    assert_eq!(bot.end().await, Some(if with_spool { 0 } else { 1 }));
+    rig.ask(rig.channel(1));
+    database.give_back().await;
+    let bot = Bot::start_with(&rig, &[], environment);
+    rig.ask(rig.channel(2));
+    rig.ask_in_thread(thread);
+    rig.answered(&bot).await;
+    bot.stop().await;
+    rig.prove(if with_spool {
+        "stopped while the breaker was open, with a spool"
+    } else {
+        "stopped while the breaker was open"
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_database_goes_away_on_sqlite() {
     tokio::join!(
         during_a_burst(On::Sqlite, false),
         during_a_burst(On::Sqlite, true),
+        stopped_meanwhile(On::Sqlite, false),
+        stopped_meanwhile(On::Sqlite, true),
         until_after_a_restart(On::Sqlite),
     );
 }
@@ -151,6 +191,8 @@ async fn the_database_goes_away_on_mysql() {
         during_a_burst(On::Mysql, false),
         during_a_burst(On::Mysql, true),
         at_the_start(),
+        stopped_meanwhile(On::Mysql, false),
+        stopped_meanwhile(On::Mysql, true),
         until_after_a_restart(On::Mysql),
     );
 }

@@ -1,7 +1,7 @@
 //! A local Discord, a database, and bots between them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,13 @@ use cofferdam::StorageService;
 use cofferdam_tests::harness::command::{bot, mysql_environment};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
-use local_discord::{Act, Discord, Fault, Held, Id, Kind, Moment, Settings, What};
+use cofferdam_tests::harness::wait::until;
+use local_discord::{Act, Discord, Entry, Fault, Held, Id, Kind, Moment, Report, Settings, What};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
 /// Nothing takes that long.
@@ -124,12 +127,48 @@ impl Rig {
         self.folder.path().join("journal.db")
     }
 
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("admin.sock")
+    }
+
+    /// What the bot at this socket says of itself, if it is there.
+    pub async fn status(&self, socket: &Path) -> Option<Value> {
+        let mut stream = UnixStream::connect(socket).await.ok()?;
+        stream.write_all(b"GET /status.json HTTP/1.0\r\nhost: bot\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()
+    }
+
+    /// A part of it.
+    pub async fn part(&self, name: &str) -> Option<Value> {
+        let status = self.status(&self.socket()).await?;
+        let mut part = status["parts"].as_array()?.iter().find(|part| part["name"] == name)?.clone();
+        part["ready"] = status["ready"].clone();
+        Some(part)
+    }
+
+    /// Takes the last question of a channel back, which nobody will deal with. The one before stands again.
+    pub fn forget(&self, channel: Id, before: (Id, bool)) {
+        self.last.lock().unwrap().insert(channel, before);
+    }
+
+    /// Mentions the bot where it cannot make a thread.
+    pub fn ask_for_reply(&self, channel: Id) -> Id {
+        self.question(channel, &format!("<@{}> ", self.discord.bot()), false)
+    }
+
     /// A program for the bot that answers with the first word of a question, and many more.
     pub fn talkative(&self) -> String {
+        let script = "sed 's/.*\\(q-[0-9]*\\.\\).*/\\1/'\nfor n in 1 2 3 4 5; do printf ' %0500d' 0; done";
+        self.program("talkative", script)
+    }
+
+    /// A program for the bot that runs this script.
+    pub fn program(&self, name: &str, script: &str) -> String {
         use std::os::unix::fs::PermissionsExt;
-        let path = self.folder.path().join("talkative");
-        let script = "#!/bin/sh\nsed 's/.*\\(q-[0-9]*\\.\\).*/\\1/'\nfor n in 1 2 3 4 5; do printf ' %0500d' 0; done\n";
-        std::fs::write(&path, script).unwrap();
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         path.to_str().unwrap().to_owned()
     }
@@ -139,12 +178,32 @@ impl Rig {
         self.prove_with(case, 0).await;
     }
 
+    /// Writes what happened to the questions that went wrong.
+    fn tell(&self, report: &Report) {
+        for question in report.twice.iter().chain(&report.lost).chain(&report.out_of_order) {
+            println!("--- {question}");
+            let id = question.to_string();
+            for Entry { number, at_ms, what } in self.discord.record() {
+                let is_about = match &what {
+                    What::Request { path, body, .. } => path.contains(&id) || body.contains(&id),
+                    What::Message { message, channel, .. } => message == question || channel == question,
+                    What::Event { subject, channel, .. } => *subject == Some(*question) || *channel == Some(*question),
+                    What::Heartbeat { .. } | What::Fault { .. } => false,
+                    _ => true,
+                };
+                if is_about {
+                    println!("{number} {at_ms} {what:?}");
+                }
+            }
+        }
+    }
+
     /// As [`prove`](Self::prove), where answers have so many further parts in all.
     pub async fn prove_with(&self, case: &str, parts: usize) {
         let report = self.discord.report();
         let ownerships = self.threads.lock().unwrap().clone();
         println!(
-            "{case:<44} {:<7} asked {:>5} answered {:>5} twice {:>2} lost {:>2} out of order {:>2} broken {:>2}  spared {:>3} resumes {:>3} sessions {:>3} faults {:>4}",
+            "{case:<50} {:<7} asked {:>5} answered {:>5} twice {:>2} lost {:>2} out of order {:>2} broken {:>2}  spared {:>3} resumes {:>3} sessions {:>3} faults {:>4}",
             self.home.name(),
             report.asked,
             report.answered,
@@ -157,6 +216,9 @@ impl Rig {
             report.identifies,
             report.faults,
         );
+        if !report.is_clean() {
+            self.tell(&report);
+        }
         assert!(report.is_clean(), "{case}: {report}\n{:?}", report.broken_at);
         assert_eq!(report.unasked.len(), parts, "{case}: {report}");
         let storage = self.home.open().await.unwrap();
@@ -193,13 +255,14 @@ impl Bot {
     pub fn start_with(rig: &Rig, arguments: &[&str], environment: &[(&str, String)]) -> Self {
         let mut command = Command::new(bot().expect("the bot compiles"));
         command
-            .args(["--listen", "off", "--journal"])
-            .arg(rig.journal())
             .args(arguments)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("DISCORD_TOKEN", rig.discord.token())
             .env("DISCORD_API", rig.discord.api())
+            .env("BOT_LISTEN", "off")
+            .env("BOT_JOURNAL", rig.journal())
+            .env("COFFERDAM_ADMIN_SOCKET", rig.socket())
             .env("COFFERDAM_CACHE", plugins::CODE_CACHE)
             .env("MESSAGE_RECOVERY_WINDOW_MINUTES", "30")
             .stdin(Stdio::null())
@@ -221,19 +284,31 @@ impl Bot {
         Self { process, log }
     }
 
+    /// Waits until it has written this to its log.
+    pub async fn says(&self, words: &str) {
+        self.says_so_often(words, 1).await;
+    }
+
+    /// Waits until it has written this so often at least.
+    pub async fn says_so_often(&self, words: &str, times: usize) {
+        if until(words, LONG, async || self.log().matches(words).count() >= times).await.is_err() {
+            panic!("it does not say {words:?} {times} times: {}", self.log());
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits until it has a session.
     pub async fn is_connected(&self, rig: &Rig) {
-        let seen = rig.discord.record().len() as u64;
-        let mut number = 0;
-        let entered = |what: &What| {
-            number += 1;
-            number > seen && matches!(what, What::Identified { .. } | What::Resumed { .. })
-        };
-        assert!(rig.discord.happened(LONG, entered).await, "{}", self.log());
+        let entered = |what: &What| matches!(what, What::Identified { .. } | What::Resumed { .. });
+        assert!(rig.discord.happened_after(rig.discord.recorded(), LONG, entered).await, "{}", self.log());
     }
 
     /// Ends it as the kernel does.
@@ -249,8 +324,12 @@ impl Bot {
 
     /// Ends it as an operator does, and gives the exit code.
     pub async fn end(mut self) -> Option<i32> {
-        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+        self.ended().await
+    }
+
+    /// Waits until it ends by itself, and gives the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         tokio::time::timeout(LONG, self.process.wait()).await.expect("it does not end").unwrap().code()
     }
 }

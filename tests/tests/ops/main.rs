@@ -7,6 +7,7 @@ mod kubelet;
 mod memory;
 mod metrics;
 mod page;
+mod parts;
 mod probes;
 mod rig;
 mod traces;

@@ -43,7 +43,12 @@ impl Rig {
     }
 
     pub async fn over(storage: Arc<ResilientStorage>) -> Result<Self> {
-        let router = Ops::new(&storage).router();
+        Self::showing(storage, |ops| ops).await
+    }
+
+    /// With more than the storage's own.
+    pub async fn showing(storage: Arc<ResilientStorage>, more: impl FnOnce(Ops) -> Ops) -> Result<Self> {
+        let router = more(Ops::new(&storage)).router();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let server = tokio::spawn(async move {

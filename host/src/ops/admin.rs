@@ -1,4 +1,4 @@
-//! The administration of the server, on a socket of its own: what operators see, and on a Unix socket what they can change.
+//! What operators can change while a process runs: the plugin.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,19 +9,16 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use cofferdam::config::PluginSource;
-use cofferdam::ops::Ops;
-use cofferdam::{ResilientStorage, SwapError, SwapReport, SwapRequest};
 use serde::Deserialize;
 use serde_json::json;
 
-/// The pages for operators and their machines. `may_change` where only this user gets in.
-pub fn router(storage: &Arc<ResilientStorage>, may_change: bool) -> Router {
-    let ops = Ops::new(storage).router();
-    if !may_change {
-        return ops;
-    }
-    ops.merge(Router::new().route("/plugin/swap", post(swap)).with_state(storage.clone()))
+use crate::config::PluginSource;
+use crate::resilience::{ResilientStorage, SwapError, SwapReport, SwapRequest};
+
+/// `POST /plugin/swap`, which `cofferdam plugin swap` asks: to be [merged](Router::merge) with the router of
+/// [`Ops`](super::Ops) on a [`Socket`](super::Socket), and nowhere else. Whoever gets to it chooses what runs.
+pub fn swaps(storage: &Arc<ResilientStorage>) -> Router {
+    Router::new().route("/plugin/swap", post(swap)).with_state(storage.clone())
 }
 
 #[derive(Deserialize)]
@@ -60,7 +57,7 @@ async fn swap(State(storage): State<Arc<ResilientStorage>>, body: String) -> Res
     }
 }
 
-/// Swaps to what the configuration finds now, as SIGHUP asks.
+/// Swaps to the plugin that the configuration finds now, as SIGHUP is to ask, and logs what came of it.
 pub async fn reload(storage: &ResilientStorage) {
     match storage.swap_plugin(SwapRequest::new()).await {
         Ok(SwapReport { swapped: true, plugin, took, .. }) => {

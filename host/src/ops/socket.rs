@@ -8,14 +8,40 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use cofferdam::limit;
-
-use crate::failure::Failure;
+use crate::limit;
 
 /// The most bytes of a socket's path, which the system sets.
 const MOST_PATH: usize = 107;
 
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+#[error("{path:?}: {problem}")]
+pub struct SocketError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("a socket's path has at most {MOST_PATH} bytes: name a shorter one")]
+    Long,
+    #[error("another process serves it: stop that, or name another socket")]
+    InUse,
+    #[error("there is something else that is not a socket: remove it, or name another socket")]
+    Other,
+    #[error("{0}: {explained}", explained = limit::explain(.1))]
+    Machine(&'static str, #[source] io::Error),
+}
+
+impl SocketError {
+    /// Whether the same socket may be there later: another process has it now.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.problem, Problem::InUse)
+    }
+}
+
 /// A socket in its place, which is removed when this is dropped.
+#[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
     /// Device and number of the file.
@@ -24,34 +50,43 @@ pub struct Socket {
     _lock: File,
 }
 
-/// Makes a socket at `path`. `option` is what the user calls it.
-///
-/// It is made in a folder that only this user can enter, and moved to its place when its rights are set. Of processes that want
-/// the same place, a lock beside it lets one go on.
-pub fn bind(option: &str, path: &Path) -> Result<(Socket, UnixListener), Failure> {
-    let fail = |problem: String| Failure::usage(format!("{option} is {path:?}: {problem}"));
-    let cannot = |what: &str, error: &io::Error| fail(format!("{what}: {}", limit::explain(error)));
+impl Socket {
+    /// Makes a socket that only this user can open. Its listener does not block.
+    ///
+    /// It is made in a folder that only this user can enter, and moved to its place when its rights are set. Of processes that
+    /// want the same place, a lock beside it lets one go on. A socket of a process that is gone is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Somebody serves this socket, something else has its place, or the machine does not let it be made.
+    pub fn bind(path: &Path) -> Result<(Self, UnixListener), SocketError> {
+        bind(path).map_err(|problem| SocketError { path: path.to_owned(), problem })
+    }
+}
+
+fn bind(path: &Path) -> Result<(Socket, UnixListener), Problem> {
+    let cannot = |what| move |error| Problem::Machine(what, error);
     if path.as_os_str().as_bytes().len() > MOST_PATH {
-        return Err(fail(format!("a socket's path has at most {MOST_PATH} bytes: name a shorter one")));
+        return Err(Problem::Long);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock = lock(path).map_err(|error| match error {
-        TryLockError::WouldBlock => fail("another process serves it: stop that, or name another socket".into()),
-        TryLockError::Error(error) => cannot("the lock beside it cannot be made", &error),
+        TryLockError::WouldBlock => Problem::InUse,
+        TryLockError::Error(error) => Problem::Machine("the lock beside it cannot be made", error),
     })?;
-    make_way(path).map_err(fail)?;
+    make_way(path)?;
     let private = tempfile::Builder::new()
         .prefix(".")
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(folder)
-        .map_err(|error| cannot("its folder cannot be written", &error))?;
+        .map_err(cannot("its folder cannot be written"))?;
     let made = private.path().join("s");
-    let listener = UnixListener::bind(&made).map_err(|error| cannot("it cannot be made", &error))?;
+    let listener = UnixListener::bind(&made).map_err(cannot("it cannot be made"))?;
     let placed = fs::set_permissions(&made, Permissions::from_mode(0o600))
         .and_then(|()| listener.set_nonblocking(true))
         .and_then(|()| fs::rename(&made, path))
         .and_then(|()| fs::symlink_metadata(path));
-    let there = placed.map_err(|error| cannot("it cannot be put in its place", &error))?;
+    let there = placed.map_err(cannot("it cannot be put in its place"))?;
     Ok((Socket { path: path.to_owned(), identity: (there.dev(), there.ino()), _lock: lock }, listener))
 }
 
@@ -65,19 +100,19 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
 }
 
 /// Makes sure that nothing of worth is in the way. What stays is a socket of a process that is gone.
-fn make_way(path: &Path) -> Result<(), String> {
+fn make_way(path: &Path) -> Result<(), Problem> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(format!("it cannot be looked at: {error}")),
+        Err(error) => return Err(Problem::Machine("it cannot be looked at", error)),
     };
     if !there.file_type().is_socket() {
-        return Err("there is something else that is not a socket: remove it, or name another socket".into());
+        return Err(Problem::Other);
     }
     match UnixStream::connect(path) {
-        Ok(_) => Err("another process serves it: stop that, or name another socket".into()),
+        Ok(_) => Err(Problem::InUse),
         Err(error) if error.kind() == ErrorKind::ConnectionRefused || error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(format!("there is a socket, and whether anybody serves it cannot be told: {error}")),
+        Err(error) => Err(Problem::Machine("there is a socket, and whether anybody serves it cannot be told", error)),
     }
 }
 
