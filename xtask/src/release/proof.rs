@@ -11,7 +11,7 @@ use super::{SUMS, build, clean};
 use crate::run::{root, run, say, step, target};
 use crate::tools;
 
-/// Unpacks the archive where nothing else is, no library, no `/etc`, and of devices the one for random numbers, and runs what is in it.
+/// Unpacks the archive where nothing else is, no library, no `/etc`, and of devices those for random numbers, and runs what is in it.
 /// Needs root for it, and is left out without.
 pub fn runs_alone(archive: &Path, name: &str, platform: &Platform) -> Result<()> {
     let id = Command::new("id").arg("-u").output().context("id")?;
@@ -23,7 +23,9 @@ pub fn runs_alone(archive: &Path, name: &str, platform: &Platform) -> Result<()>
     clean(&folder)?;
     run(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(&folder))?;
     fs::create_dir(folder.join("dev"))?;
-    run(Command::new("mknod").arg(folder.join("dev/urandom")).args(["--mode=444", "c", "1", "9"]))?;
+    for (device, minor) in [("random", "8"), ("urandom", "9")] {
+        run(Command::new("mknod").arg("--mode=444").arg(folder.join("dev").join(device)).args(["c", "1", minor]))?;
+    }
     let alone = |program: &str, arguments: &[&str]| -> Result<Command> {
         let mut command = platform.program_in(&folder, &format!("/{name}/bin/{program}"))?;
         command.args(arguments).env_clear();
