@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::build::Programs;
 use super::platform::Platform;
-use super::{copy, copy_folder, epoch, licences};
+use super::{clean, copy, copy_folder, epoch, licences};
 use crate::build as components;
-use crate::run::{root, step};
+use crate::run::{root, run, step, target};
 use crate::tools::{cargo_with, crate_program};
 
 /// Files of the repository, at the same places in the archive.
@@ -46,26 +46,27 @@ pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &Platform
     bills(stage, &platform.name)
 }
 
-/// The lists of what is in the programs, for machines, by cargo-cyclonedx.
+/// The lists of what is in the programs, for machines, by cargo-cyclonedx. It writes beside every manifest of a workspace, so it gets a
+/// copy: what comes and goes in the folders of the backends would have them, and all that carries them, compiled again.
 fn bills(stage: &Path, platform: &str) -> Result<()> {
     crate_program("cargo-cyclonedx", "0.5.9", &[])?;
-    // It writes beside every manifest of the workspace, also where one is named.
-    let name = "bill-of-materials.cdx";
-    let mut list =
-        cargo_with(["cyclonedx", "--format", "json", "--quiet", "--no-build-deps", "--override-filename", name]);
-    list.args(["--manifest-path", "command/Cargo.toml", "--target", platform]);
-    list.env("SOURCE_DATE_EPOCH", epoch()?.to_string());
-    step("Listing what is in the programs", &mut list)?;
-    let mut made = Vec::new();
-    find(&root(), &format!("{name}.json"), &mut made)?;
+    let sources = target().join("release-sources");
+    clean(&sources)?;
+    let script = "git ls-files -z --cached --others --exclude-standard | tar --create --null --files-from=- | \
+                  tar --extract --directory=\"$1\"";
+    let mut copy = Command::new("sh");
+    run(copy.args(["-c", script, "copy"]).arg(&sources).current_dir(root()))?;
+    let mut list = cargo_with(["cyclonedx", "--format", "json", "--quiet", "--no-build-deps", "--target", platform]);
+    list.args(["--override-filename", "bill", "--manifest-path", "command/Cargo.toml"]).current_dir(&sources);
+    step("Listing what is in the programs", list.env("SOURCE_DATE_EPOCH", epoch()?.to_string()))?;
     for (folder, program) in [("command", "cofferdam"), ("bot", "cofferdam-bot")] {
-        let bill = root().join(folder).join(format!("{name}.json"));
-        ensure!(made.contains(&bill), "cargo-cyclonedx wrote no {}", bill.display());
-        let text = fs::read_to_string(&bill)?.replace(&root().display().to_string(), "/cofferdam");
+        let bill = sources.join(folder).join("bill.json");
+        let text = fs::read_to_string(&bill).with_context(|| bill.display().to_string())?;
         let to = stage.join(format!("{program}.cdx.json"));
+        let text = text.replace(&sources.display().to_string(), "/cofferdam");
         fs::write(&to, text).with_context(|| to.display().to_string())?;
     }
-    made.iter().try_for_each(|file| fs::remove_file(file).with_context(|| file.display().to_string()))
+    fs::remove_dir_all(&sources).with_context(|| sources.display().to_string())
 }
 
 /// An archive whose bytes depend on names and contents alone.
@@ -77,18 +78,4 @@ pub fn pack(dist: &Path, name: &str) -> Result<PathBuf> {
     tar.args(["-c", script, "pack", &epoch()?.to_string(), name]).arg(&archive).current_dir(dist);
     step("Packing the archive", &mut tar)?;
     Ok(archive)
-}
-
-/// Files of a name among the sources.
-fn find(folder: &Path, name: &str, found: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let is_source = !["target", "node_modules", ".git", "dist"].iter().any(|other| path.ends_with(other));
-        if path.is_dir() && !path.is_symlink() && is_source {
-            find(&path, name, found)?;
-        } else if path.ends_with(name) {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
