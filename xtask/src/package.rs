@@ -9,8 +9,15 @@ use crate::build::{self, components};
 use crate::run::{cargo, root, say, step, target};
 
 /// What is published, each after what it depends on.
-const PACKAGES: [&str; 5] =
-    ["cofferdam-backends", "cofferdam-guest", "cofferdam", "cofferdam-conformance", "cofferdam-cli"];
+const PACKAGES: [&str; 7] = [
+    "cofferdam-backends",
+    "cofferdam-guest",
+    "cofferdam",
+    "cofferdam-conformance",
+    "cofferdam-cli",
+    "local-discord",
+    "cofferdam-bot",
+];
 
 /// Puts the components where they are packed from, packs and verifies the packages, and builds and runs what is in `tests/outside`
 /// with what has been packed.
@@ -60,6 +67,7 @@ fn carry(plugins: &Path) -> Result<()> {
 /// published, and what has been published never changes.
 fn forget(outside: &Path) -> Result<()> {
     let mut seen = named(&outside.join("debug/.fingerprint"), "cofferdam")?;
+    seen.extend(named(&outside.join("debug/.fingerprint"), "local-discord")?);
     // Where it has unpacked what comes from no server.
     for source in named(&components::cargo_home().join("registry/src"), "-")? {
         seen.extend(PACKAGES.iter().map(|name| source.join(versioned(name))));
