@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::build::Programs;
-use super::platform::Platform;
 use super::{clean, copy, copy_folder, epoch, licences};
 use crate::build as components;
 use crate::run::{root, run, step, target};
@@ -30,7 +29,7 @@ const FILES: [&str; 9] = [
 const FOLDERS: [&str; 3] = ["deploy/kubernetes", "deploy/systemd", "docs"];
 
 /// Puts together what the archive holds.
-pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &Platform) -> Result<()> {
+pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &str) -> Result<()> {
     for (name, program) in programs.all() {
         copy(&program, &stage.join("bin").join(name))?;
     }
@@ -42,8 +41,8 @@ pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &Platform
     for folder in FOLDERS {
         copy_folder(&root().join(folder), &stage.join(folder))?;
     }
-    licences::write(&stage.join("LICENCES-OF-DEPENDENCIES.txt"), &platform.name)?;
-    bills(stage, &platform.name)
+    licences::write(&stage.join("LICENCES-OF-DEPENDENCIES.txt"), platform)?;
+    bills(stage, platform)
 }
 
 /// The lists of what is in the programs, for machines, by cargo-cyclonedx. It writes beside every manifest of a workspace, so it gets a

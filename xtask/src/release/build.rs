@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use super::platform::Platform;
 use crate::build::components;
 use crate::run::{cargo, root, say, step, target};
 use crate::setup;
@@ -36,12 +36,19 @@ pub fn folder() -> PathBuf {
     target().join("release-build")
 }
 
+/// The platform of this machine, as Rust names it.
+pub fn platform() -> Result<String> {
+    let output = Command::new("rustc").args(["--print", "host-tuple"]).current_dir(root()).output().context("rustc")?;
+    ensure!(output.status.success(), "rustc does not tell its platform");
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
 /// Compiles the programs.
-pub fn compile(platform: &Platform) -> Result<Programs> {
+pub fn compile(platform: &str) -> Result<Programs> {
     // For the backends, which the programs carry.
     setup::wasm_target()?;
     let (source, folder) = (root(), folder());
-    let mut build = cargo(["build", "--locked", "--release", "--target", &platform.name]);
+    let mut build = cargo(["build", "--locked", "--release", "--target", platform]);
     build.args(PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]));
     build.env("CARGO_TARGET_DIR", &folder).env_remove("RUSTFLAGS");
     build.env("CARGO_ENCODED_RUSTFLAGS", flags(&source, &folder));
@@ -53,10 +60,9 @@ pub fn compile(platform: &Platform) -> Result<Programs> {
         folder.display()
     );
     build.env("CFLAGS", remap);
-    build.envs(platform.linker()?);
     say("The command and the bot are compiled with all optimisations, which takes some minutes");
     step("Building the command and the bot", &mut build)?;
-    Ok(Programs { folder: folder.join(&platform.name).join("release") })
+    Ok(Programs { folder: folder.join(platform).join("release") })
 }
 
 /// As for components; and build scripts generate code in the target folder, which may lie in the clone or elsewhere.

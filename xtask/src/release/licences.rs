@@ -84,12 +84,11 @@ fn text(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::release::platform;
 
     #[test]
     fn every_crate_that_is_linked_is_told_with_its_licence() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write(file.path(), &platform::here().unwrap()).unwrap();
+        write(file.path(), &build::platform().unwrap()).unwrap();
         let page = fs::read_to_string(file.path()).unwrap();
         let (list, texts) = page.split_once("====").unwrap();
         for name in ["wasmtime 4", "rusqlite ", "mysql_async ", "sd-notify ", "twilight-gateway "] {

@@ -3,7 +3,6 @@
 mod archive;
 mod build;
 mod licences;
-mod platform;
 mod proof;
 
 use std::fs;
@@ -13,7 +12,6 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use self::platform::Platform;
 use crate::run::{root, run, say, step};
 use crate::tools::{self, crate_program};
 
@@ -28,12 +26,6 @@ pub struct Arguments {
     /// Make everything a second time, in a clone in another folder, and compare the bytes.
     #[arg(long)]
     twice: bool,
-    /// What it is for, as Rust names it, such as aarch64-unknown-linux-gnu [default: this machine]
-    ///
-    /// For another processor a C compiler is needed, and an emulator for what has to run: on Debian gcc-aarch64-linux-gnu,
-    /// libc6-dev-arm64-cross and qemu-user-static.
-    #[arg(long, value_name = "PLATFORM")]
-    target: Option<String>,
 }
 
 /// Makes `dist/` anew: archive, packages, and their sums.
@@ -43,24 +35,24 @@ pub fn release(arguments: &Arguments) -> Result<()> {
     }
     let dist = root().join("dist");
     clean(&dist)?;
-    let platform = Platform::prepare(arguments.target.as_deref())?;
+    let platform = build::platform()?;
     let programs = build::compile(&platform)?;
     let share = programs.folder.join("share");
     clean(&share)?;
-    let mut generate = platform.program(&programs.command())?;
+    let mut generate = Command::new(programs.command());
     step("Writing completions and manual pages", generate.arg("generate").arg(&share))?;
-    let name = format!("cofferdam-{VERSION}-{}", platform.name);
+    let name = format!("cofferdam-{VERSION}-{platform}");
     archive::fill(&dist.join(&name), &programs, &share, &platform)?;
     let archive = archive::pack(&dist, &name)?;
     fs::remove_dir_all(dist.join(&name)).with_context(|| name.clone())?;
-    proof::runs_alone(&archive, &name, &platform)?;
+    proof::runs_alone(&archive, &name)?;
     let mut files = vec![archive];
     for (package, _) in build::PROGRAMS {
-        files.push(debian(&dist, &platform.name, package)?);
+        files.push(debian(&dist, &platform, package)?);
     }
     let sums = sums(&dist, &files)?;
     if arguments.twice {
-        proof::again(&sums, &platform)?;
+        proof::again(&sums)?;
     }
     say(&format!("Ready in {}", dist.display()));
     for file in &files {

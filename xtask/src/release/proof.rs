@@ -6,14 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::platform::Platform;
 use super::{SUMS, build, clean};
 use crate::run::{root, run, say, step, target};
 use crate::tools;
 
 /// Unpacks the archive where nothing else is, no library, no `/etc`, and of devices those for random numbers, and runs what is in it.
 /// Needs root for it, and is left out without.
-pub fn runs_alone(archive: &Path, name: &str, platform: &Platform) -> Result<()> {
+pub fn runs_alone(archive: &Path, name: &str) -> Result<()> {
     let id = Command::new("id").arg("-u").output().context("id")?;
     if id.stdout.trim_ascii() != b"0" {
         say("Without root the programs cannot be run in an empty folder");
@@ -26,16 +25,16 @@ pub fn runs_alone(archive: &Path, name: &str, platform: &Platform) -> Result<()>
     for (device, minor) in [("random", "8"), ("urandom", "9")] {
         run(Command::new("mknod").arg("--mode=444").arg(folder.join("dev").join(device)).args(["c", "1", minor]))?;
     }
-    let alone = |program: &str, arguments: &[&str]| -> Result<Command> {
-        let mut command = platform.program_in(&folder, &format!("/{name}/bin/{program}"))?;
-        command.args(arguments).env_clear();
+    let alone = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new("/usr/sbin/chroot");
+        command.arg(&folder).arg(format!("/{name}/bin/{program}")).args(arguments).env_clear();
         command.env("DATABASE_PATH", "/data/bot_state.db").env("COFFERDAM_CACHE", "/cache");
-        Ok(command)
+        command
     };
-    step("Running the programs in an empty folder", &mut alone("cofferdam", &["check"])?)?;
-    run(&mut alone("cofferdam", &["state", "put", "channel", "--message", "1"])?)?;
+    step("Running the programs in an empty folder", &mut alone("cofferdam", &["check"]))?;
+    run(&mut alone("cofferdam", &["state", "put", "channel", "--message", "1"]))?;
     for (_, program) in build::PROGRAMS {
-        run(&mut alone(program, &["--version"])?)?;
+        run(&mut alone(program, &["--version"]))?;
     }
     fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())
 }
@@ -49,7 +48,7 @@ pub fn is_committed() -> Result<()> {
 }
 
 /// Makes the release of a clone in another folder, into another target folder, and compares the sums.
-pub fn again(first: &str, platform: &Platform) -> Result<()> {
+pub fn again(first: &str) -> Result<()> {
     let folder = target().join("release-again");
     clean(&folder)?;
     let (clone, elsewhere) = (folder.join("clone"), folder.join("elsewhere"));
@@ -59,8 +58,7 @@ pub fn again(first: &str, platform: &Platform) -> Result<()> {
     // What packs is the same. What is packed, and with what it is compiled, is not.
     std::os::unix::fs::symlink(tools::folder(), elsewhere.join("tools")).context("cannot link the tools")?;
     let mut release = Command::new(std::env::current_exe().context("this program")?);
-    release.args(["release", "--target", &platform.name]);
-    release.env("CARGO_MANIFEST_DIR", clone.join("xtask")).env("CARGO_TARGET_DIR", &elsewhere);
+    release.arg("release").env("CARGO_MANIFEST_DIR", clone.join("xtask")).env("CARGO_TARGET_DIR", &elsewhere);
     step("Making the release a second time", release.current_dir(&clone))?;
     let second = fs::read_to_string(clone.join("dist").join(SUMS))?;
     let other: Vec<_> = first.lines().filter(|line| !second.lines().any(|other| other == *line)).collect();
