@@ -83,7 +83,8 @@ for name in cofferdam cofferdam-bot; do
     test "$(stat -c %U:%a /etc/cofferdam/$name.env)" = root:644
 done
 ls /usr/share/man/man1/cofferdam-serve.1*
-for file in bash-completion/completions/cofferdam fish/vendor_completions.d/cofferdam.fish; do
+for file in bash-completion/completions/cofferdam fish/vendor_completions.d/cofferdam.fish \
+    doc/cofferdam/LICENCES-OF-DEPENDENCIES.txt doc/cofferdam-bot/LICENCES-OF-DEPENDENCIES.txt; do
     test -s /usr/share/$file
 done
 id cofferdam
@@ -142,6 +143,8 @@ fn pack(folder: &Path) -> Result<PathBuf> {
         ensure!(program.starts_with(target), "{} is of another target folder", program.display());
     }
     run(on_sqlite(&["generate"]).arg(target.join("debug/share")), 0);
+    // A release collects them.
+    std::fs::write(target.join("debug/LICENCES-OF-DEPENDENCIES.txt"), "Nothing here is released.\n")?;
     let packed = folder.join("packages");
     std::fs::create_dir(&packed)?;
     for package in ["cofferdam-cli", "cofferdam-bot"] {

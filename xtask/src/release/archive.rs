@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::build::Programs;
-use super::{clean, copy, copy_folder, epoch, licences};
+use super::{LICENCES, clean, copy, copy_folder, epoch};
 use crate::build as components;
 use crate::run::{root, run, step, target};
 use crate::tools::{cargo_with, crate_program};
@@ -41,7 +41,7 @@ pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &str) -> 
     for folder in FOLDERS {
         copy_folder(&root().join(folder), &stage.join(folder))?;
     }
-    licences::write(&stage.join("LICENCES-OF-DEPENDENCIES.txt"), platform)?;
+    copy(&programs.folder.join(LICENCES), &stage.join(LICENCES))?;
     bills(stage, platform)
 }
 

@@ -18,6 +18,9 @@ use crate::tools::{self, crate_program};
 /// The version that everything has.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The licences of what the programs are linked with, beside the programs, and in everything that has one of them.
+const LICENCES: &str = "LICENCES-OF-DEPENDENCIES.txt";
+
 /// The sums of everything else.
 const SUMS: &str = "SHA256SUMS";
 
@@ -41,6 +44,7 @@ pub fn release(arguments: &Arguments) -> Result<()> {
     clean(&share)?;
     let mut generate = Command::new(programs.command());
     step("Writing completions and manual pages", generate.arg("generate").arg(&share))?;
+    licences::write(&programs.folder.join(LICENCES), &platform)?;
     let name = format!("cofferdam-{VERSION}-{platform}");
     archive::fill(&dist.join(&name), &programs, &share, &platform)?;
     let archive = archive::pack(&dist, &name)?;
