@@ -36,7 +36,7 @@ docs *arguments:
 audit *arguments:
     cargo xtask audit {{arguments}}
 
-# Make the archive and the Debian package that users download.
+# Make the archive and the Debian packages that users download.
 release *arguments:
     cargo xtask release {{arguments}}
 

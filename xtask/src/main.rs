@@ -62,7 +62,7 @@ enum Task {
     /// Check licences, sources and advisories of dependencies, and what the library's interface has changed.
     #[command(after_help = "Examples:\n  cargo xtask audit --offline\n  cargo xtask audit --since v0.2.0")]
     Audit(audit::Arguments),
-    /// Make what users download, in dist/: an archive and a Debian package for this platform, with licences, a list of components and
+    /// Make what users download, in dist/: an archive and Debian packages for this platform, with licences, lists of components and
     /// sums.
     ///
     /// Commit first: times in the files are that of the last commit. Takes some minutes.

@@ -1,6 +1,7 @@
 //! `deploy/compose.yaml`: it is valid, and the environment that it describes does what it promises, with processes in the place of
 //! containers.
 
+mod bot;
 mod project;
 mod story;
 

@@ -9,7 +9,10 @@ use cofferdam_tests::harness::command::{cofferdam, run};
 use cofferdam_tests::harness::container::{Container, Image, volume};
 use cofferdam_tests::harness::tools::{self, tool};
 
-use crate::rig::{deploy, image};
+use serde_json::Value;
+
+use crate::manifests::list;
+use crate::rig::{deploy, image, repository};
 
 /// All files of a folder.
 fn files(folder: &Path, found: &mut BTreeSet<String>, root: &Path) -> Result<()> {
@@ -26,6 +29,69 @@ fn files(folder: &Path, found: &mut BTreeSet<String>, root: &Path) -> Result<()>
 #[test]
 fn the_dockerfile_has_no_known_flaw() -> Result<()> {
     tools::run(Command::new(tool("hadolint")?).arg(deploy("Dockerfile"))).map(drop)
+}
+
+/// What `COPY . .` takes of the repository into a folder: everything that `Dockerfile.dockerignore` does not leave out.
+fn context(to: &Path) -> Result<()> {
+    let rules = std::fs::read_to_string(deploy("Dockerfile.dockerignore"))?;
+    let taken: Vec<_> = rules.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    let left_out: Vec<_> = rules.lines().filter(|line| !line.is_empty() && !line.starts_with(['!', '#'])).collect();
+    ensure!(left_out == ["*", "**/target"], "{left_out:?} is more than this knows");
+    let is_taken = |file: &str| {
+        taken.iter().any(|rule| match rule.strip_suffix('*') {
+            Some(start) => file.starts_with(start),
+            None => file == *rule || file.strip_prefix(rule).is_some_and(|rest| rest.starts_with('/')),
+        })
+    };
+    let mut list = Command::new("git");
+    list.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(repository(""));
+    let files = String::from_utf8(tools::run(&mut list)?)?;
+    for file in files.lines().filter(|file| is_taken(file)) {
+        let (from, to) = (repository(file), to.join(file));
+        // One that is deleted and not committed yet is listed too.
+        if from.is_file() {
+            std::fs::create_dir_all(to.parent().context("a folder")?)?;
+            std::fs::copy(from, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Files that a source includes, as it names them, without what its tests do.
+fn included(source: &str) -> Vec<&str> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let calls = lines.flat_map(|line| ["include_str!(\"", "include_bytes!(\""].map(|call| line.split(call).skip(1)));
+    calls.flatten().filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn the_dockerfile_takes_all_that_cargo_wants_to_see() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    context(folder.path())?;
+    // Every member of the workspace with its targets, also those that are not built, and a lock file that fits.
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"]).current_dir(folder.path());
+    let metadata: Value = serde_json::from_slice(&tools::run(&mut cargo)?)?;
+    let packages = list(&metadata["packages"]);
+    for name in ["cofferdam-cli", "cofferdam-bot", "cofferdam-sqlite", "cofferdam-mysql"] {
+        ensure!(packages.iter().any(|package| package["name"] == name), "no package {name}");
+    }
+    let mut sources = BTreeSet::new();
+    for crate_folder in ["backends", "bot/src", "command/src", "host/src", "plugins"] {
+        files(&folder.path().join(crate_folder), &mut sources, folder.path())?;
+    }
+    let mut count = 0;
+    for source in sources.iter().filter(|source| source.ends_with(".rs")) {
+        let path = folder.path().join(&source[1..]);
+        let text = std::fs::read_to_string(&path)?;
+        for name in included(&text) {
+            ensure!(path.with_file_name(name).is_file(), "{source} includes {name}, which the image lacks");
+            count += 1;
+        }
+    }
+    ensure!(count > 5, "only {count} files are included");
+    Ok(())
 }
 
 #[test]

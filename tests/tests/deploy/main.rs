@@ -1,6 +1,7 @@
 //! What is in `deploy/` and `docs/`: it is valid, names only what exists, and does what it says.
 
 mod compose;
+mod conversation;
 mod image;
 mod kubernetes;
 mod manifests;

@@ -1,4 +1,4 @@
-//! The Debian package and its service: installed in a copy of this system, run as its unit says, and removed.
+//! The Debian packages and their services: installed in a copy of this system, run as their units say, and removed.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -6,37 +6,85 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cofferdam_tests::harness::command::{cofferdam, on_sqlite, run};
+use cofferdam_tests::harness::command::{bot, cofferdam, on_sqlite, run};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::tools::{self, tool};
 
+use crate::conversation::{Conversation, TOKEN};
 use crate::rig::{deploy, repository};
 
+/// The variable that names a folder with the packages of a release, to be tested instead of ones that are packed here.
+const PACKAGES_VARIABLE: &str = "COFFERDAM_TEST_PACKAGES";
+
 /// In a mount namespace of its own, this system with a layer of its own above it, which goes with this shell. Arguments: a folder, the
-/// package, and the script that checks it there.
+/// script that checks there, and the packages. What is new in that layer in the end is in no package's list, and nobody removes it:
+/// nothing may be but what the services have stored, and what dpkg itself and the tools of accounts keep.
 const COPY: &str = r#"
 set -e
-mount -t tmpfs tmpfs "$1"
-mkdir "$1/changed" "$1/work" "$1/system"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/changed,workdir=$1/work" "$1/system"
-for folder in dev proc; do mount --rbind "/$folder" "$1/system/$folder"; done
-for folder in run tmp; do mount -t tmpfs tmpfs "$1/system/$folder"; done
-chmod 1777 "$1/system/tmp"
-cp "$2" "$1/system/tmp/cofferdam.deb"
-cp "$3" "$1/system/tmp/check.sh"
-exec chroot "$1/system" /bin/sh -e /tmp/check.sh
+root=$1 check=$2
+shift 2
+mount -t tmpfs tmpfs "$root"
+mkdir "$root/changed" "$root/work" "$root/system"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$root/changed,workdir=$root/work" "$root/system"
+for folder in dev proc; do mount --rbind "/$folder" "$root/system/$folder"; done
+for folder in run tmp; do mount -t tmpfs tmpfs "$root/system/$folder"; done
+chmod 1777 "$root/system/tmp"
+cp "$@" "$root/system/tmp/"
+cp "$check" "$root/system/tmp/check.sh"
+chroot "$root/system" /bin/sh -e /tmp/check.sh
+cd "$root/changed"
+find . | while read -r path; do
+    case $path in
+        ./var/lib/cofferdam*|./var/lib/dpkg/*|./var/log/*|./etc/passwd-|./etc/group-|./etc/shadow-|./etc/gshadow-) ;;
+        *) test -e "/$path" || test -L "/$path" || echo "left: $path" ;;
+    esac
+done
 "#;
 
-/// What an administrator sees. The service is run as its unit says, since nothing here is systemd's.
+/// What an administrator sees. The services are run as their units say, since nothing here is systemd's.
 const CHECK: &str = r#"
-dpkg --install /tmp/cofferdam.deb
-dpkg --verify cofferdam
-unit=/usr/lib/systemd/system/cofferdam.service
-systemd-analyze verify --man=no $unit
-test "$(stat -c %U:%a /etc/cofferdam/cofferdam.env)" = root:644
+# The tests' own addresses are for the bot alone.
+api=$DISCORD_API token=$DISCORD_TOKEN
+unset DISCORD_API DISCORD_TOKEN
+
+become_service() {
+    umask $(sed -n 's/^UMask=//p' $unit)
+    exec env -i $(sed -n 's/^Environment=//p' $unit) \
+        $(for file in $(sed -n 's/^EnvironmentFile=-//p' $unit); do sed '/^#/d;/^$/d' $file; done) \
+        setpriv --reuid=cofferdam --regid=cofferdam --clear-groups --no-new-privs --bounding-set=-all "$@"
+}
+as_service() {
+    (become_service "$@")
+}
+# Until something succeeds, while the service lives.
+wait_for() {
+    tries=0
+    until "$@" > /tmp/said 2>&1; do
+        tries=$((tries + 1))
+        kill -0 $service && test $tries -lt 600 || { cat /tmp/log /tmp/said; exit 1; }
+        sleep 0.1
+    done
+}
+start() {
+    become_service $(sed -n 's/^ExecStart=//p' $unit) > /tmp/log 2>&1 &
+    service=$!
+    trap 'kill -KILL $service 2> /dev/null || true' EXIT
+}
+stop() {
+    kill -TERM $service
+    wait $service || { cat /tmp/log; exit 1; }
+}
+
+dpkg --install /tmp/cofferdam_*.deb /tmp/cofferdam-bot_*.deb
+dpkg --verify cofferdam cofferdam-bot
+for name in cofferdam cofferdam-bot; do
+    systemd-analyze verify --man=no /usr/lib/systemd/system/$name.service
+    test "$(stat -c %U:%a /etc/cofferdam/$name.env)" = root:644
+done
 ls /usr/share/man/man1/cofferdam-serve.1*
-for file in bash-completion/completions/cofferdam fish/vendor_completions.d/cofferdam.fish; do
+for file in bash-completion/completions/cofferdam fish/vendor_completions.d/cofferdam.fish \
+    doc/cofferdam/LICENCES-OF-DEPENDENCIES.txt doc/cofferdam-bot/LICENCES-OF-DEPENDENCIES.txt; do
     test -s /usr/share/$file
 done
 id cofferdam
@@ -44,57 +92,96 @@ id cofferdam
 # As systemd makes them.
 install -d -o cofferdam -g cofferdam -m 700 /var/lib/cofferdam /var/cache/cofferdam /run/cofferdam
 cd /var/lib/cofferdam
-become_service() {
-    exec env -i $(sed -n 's/^Environment=//p' $unit) $(sed '/^#/d;/^$/d' /etc/cofferdam/cofferdam.env) \
-        setpriv --reuid=cofferdam --regid=cofferdam --clear-groups --no-new-privs --bounding-set=-all "$@"
-}
-as_service() {
-    (become_service "$@")
-}
-become_service $(sed -n 's/^ExecStart=//p' $unit) > /tmp/log 2>&1 &
-server=$!
-trap 'kill -KILL $server 2> /dev/null || true' EXIT
-tries=0
-until as_service /usr/bin/cofferdam status > /tmp/status 2>&1; do
-    tries=$((tries + 1))
-    kill -0 $server && test $tries -lt 200 || { cat /tmp/log /tmp/status; exit 1; }
-    sleep 0.1
-done
+unit=/usr/lib/systemd/system/cofferdam.service
+start
+wait_for as_service /usr/bin/cofferdam status
 as_service /usr/bin/cofferdam state put channel --message 1
-kill -TERM $server
-wait $server
+stop
 test "$(stat -c %U /var/lib/cofferdam/data/bot_state.db)" = cofferdam
 
+# Without its token, the bot says what is missing, and is not started again for it.
+unit=/usr/lib/systemd/system/cofferdam-bot.service
+start
+wait $service && exit 1 || test $? = 2
+grep --quiet discord-token /tmp/log || { cat /tmp/log; exit 1; }
+echo "$token" | install -o root -g cofferdam -m 640 /dev/stdin /etc/cofferdam/discord-token
+echo "DISCORD_API=$api" >> /etc/cofferdam/cofferdam-bot.env
+start
+two_states() { test "$(as_service /usr/bin/cofferdam state list --json | grep -c '"channel_id"')" = 2; }
+wait_for two_states
+stop
+test "$(stat -c %U:%a /var/lib/cofferdam/data/bot_journal.db)" = cofferdam:600
+
+dpkg --purge cofferdam-bot
+test ! -e /usr/bin/cofferdam-bot && test ! -e /etc/cofferdam/cofferdam-bot.env && test -e /var/cache/cofferdam
+# What an administrator has made is an administrator's.
+rm /etc/cofferdam/discord-token
 dpkg --purge cofferdam
-test ! -e /usr/bin/cofferdam && test ! -e /etc/cofferdam/cofferdam.env && test ! -e /var/cache/cofferdam
+test ! -e /usr/bin/cofferdam && test ! -e /etc/cofferdam && test ! -e /var/cache/cofferdam
 test -s /var/lib/cofferdam/data/bot_state.db
 echo all is well
 "#;
 
-/// Packs the command that was built for the tests.
-fn package(folder: &Path) -> Result<PathBuf> {
-    let target = Path::new(plugins::TARGET_DIR);
-    run(on_sqlite(&["generate"]).arg(target.join("debug/share")), 0);
-    let file = folder.join("cofferdam.deb");
-    let mut deb = Command::new(tool("cargo-deb")?);
-    deb.args(["--no-build", "--no-strip", "--fast", "--profile", "dev", "--package", "cofferdam-cli", "--output"]);
-    deb.arg(&file).current_dir(repository("")).env("CARGO_TARGET_DIR", target);
-    tools::run(&mut deb)?;
-    Ok(file)
+/// Those of the release that is named, or packages of what was built for the tests.
+fn packages(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let from = match std::env::var_os(PACKAGES_VARIABLE) {
+        Some(release) => repository("").join(release),
+        None => pack(folder)?,
+    };
+    for entry in std::fs::read_dir(&from).with_context(|| from.display().to_string())? {
+        found.push(entry?.path());
+    }
+    found.retain(|path| path.extension().is_some_and(|end| end == "deb"));
+    ensure!(found.len() == 2, "{} has not the two packages: {found:?}", from.display());
+    Ok(found)
 }
 
-#[test]
-fn the_package_installs_serves_as_its_own_user_and_leaves_the_state_when_it_goes() -> Result<()> {
-    ensure!(cofferdam()?.starts_with(plugins::TARGET_DIR), "the package has the command of another target folder");
+fn pack(folder: &Path) -> Result<PathBuf> {
+    let target = Path::new(plugins::TARGET_DIR);
+    for program in [cofferdam()?, bot()?] {
+        ensure!(program.starts_with(target), "{} is of another target folder", program.display());
+    }
+    run(on_sqlite(&["generate"]).arg(target.join("debug/share")), 0);
+    // A release collects them.
+    std::fs::write(target.join("debug/LICENCES-OF-DEPENDENCIES.txt"), "Nothing here is released.\n")?;
+    let packed = folder.join("packages");
+    std::fs::create_dir(&packed)?;
+    for package in ["cofferdam-cli", "cofferdam-bot"] {
+        let mut deb = Command::new(tool("cargo-deb")?);
+        deb.args(["--no-build", "--no-strip", "--fast", "--profile", "dev", "--package", package, "--output"]);
+        deb.arg(&packed).current_dir(repository("")).env("CARGO_TARGET_DIR", target);
+        tools::run(&mut deb)?;
+    }
+    Ok(packed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_packages_install_serve_and_answer_as_their_own_user_and_leave_the_state_when_they_go() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let (package, check, root) = (package(folder.path())?, folder.path().join("check.sh"), folder.path().join("root"));
+    let (check, root) = (folder.path().join("check.sh"), folder.path().join("root"));
     std::fs::write(&check, CHECK)?;
     std::fs::create_dir(&root)?;
+    let conversation = Conversation::new().await?;
     let mut copy = Command::new("/usr/bin/unshare");
-    copy.args(["--mount", "--propagation=private", "/bin/sh", "-c", COPY, "copy"]).args([&root, &package, &check]);
-    let said = tools::run(copy.env("DEBIAN_FRONTEND", "noninteractive"))?;
-    ensure!(String::from_utf8_lossy(&said).ends_with("all is well\n"), "{}", String::from_utf8_lossy(&said));
-    Ok(())
+    copy.args(["--mount", "--propagation=private", "/bin/sh", "-c", COPY, "copy"]).args([&root, &check]);
+    copy.args(packages(folder.path())?).env("DEBIAN_FRONTEND", "noninteractive");
+    copy.env("DISCORD_API", conversation.api()).env("DISCORD_TOKEN", TOKEN);
+    let checked = tokio::task::spawn_blocking(move || tools::run(&mut copy));
+    let asked = async {
+        conversation.is_here(0).await?;
+        conversation.ask()?;
+        conversation.is_answered(1).await
+    };
+    tokio::select! {
+        // Its reason is better than that the bot does not come.
+        said = checked => {
+            let said = String::from_utf8_lossy(&said??).into_owned();
+            ensure!(said.ends_with("all is well\n"), "{said}");
+            conversation.is_answered(1).await
+        }
+        Err(error) = asked => Err(error),
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use cofferdam_tests::harness::container::{Container, Image, volume};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::conversation::TOKEN;
 use crate::manifests::{Built, list, text};
 
 /// A pod.
@@ -30,7 +31,7 @@ impl<'a> Pod<'a> {
     /// Makes its volumes as a kubelet does. Its server is `mysql`, a name for this machine, with the database of a test and without
     /// TLS.
     pub fn new(built: &'a Built, image: &'a Image, mysql: &MysqlConfig) -> Result<Self> {
-        let secrets = [("bot-mysql", "password", mysql.password.expose()), ("bot-discord", "token", "a token")];
+        let secrets = [("bot-mysql", "password", mysql.password.expose()), ("bot-discord", "token", TOKEN)];
         let port = mysql.hosts[0].port;
         let here = vec![
             ("MYSQL_PORT", port.to_string()),
@@ -38,6 +39,7 @@ impl<'a> Pod<'a> {
             ("MYSQL_USERNAME", mysql.username.clone()),
             ("MYSQL_TLS", "disabled".into()),
             ("COFFERDAM_ADMIN_LISTEN", "127.0.0.1:0".into()),
+            ("BOT_LISTEN", "127.0.0.1:0".into()),
         ];
         let spec = &built.pod()?["spec"];
         let user = spec["securityContext"]["runAsUser"].as_u64().context("a user")?;

@@ -14,21 +14,21 @@ use mysql_async::prelude::Queryable;
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::conversation::{Conversation, Running};
 use crate::manifests::{Built, container, list, text};
 use crate::pod::Pod;
-use crate::rig::{SOON, image, probe, put, repository};
+use crate::rig::{SOON, image, image_of_bot, probe, put, repository};
 
 async fn database() -> Result<MysqlDatabase> {
     MysqlServer::shared().await?.create_database(DatabaseOptions::default()).await
 }
 
 /// Asks the probes of a container until each has succeeded, as the kubelet does before it starts what comes after.
-async fn probed(server: &Serve, container: &Value) -> Result<()> {
+async fn probed(place: &str, container: &Value) -> Result<()> {
     for name in ["startupProbe", "livenessProbe", "readinessProbe"] {
         let Some(path) = container[name]["httpGet"]["path"].as_str() else { continue };
         let what = format!("{name} {path}");
-        until(&what, SOON, async || probe(&server.administration, path).await.is_ok_and(|status| status == 200))
-            .await?;
+        until(&what, SOON, async || probe(place, path).await.is_ok_and(|status| status == 200)).await?;
     }
     Ok(())
 }
@@ -58,7 +58,7 @@ async fn the_sidecar_serves_a_bot_of_the_same_user_from_a_read_only_root() -> Re
 
     let folder = tempfile::tempdir()?;
     let server = Serve::start(&mut pod.command(sidecar, &["--json"])?, folder.path())?;
-    probed(&server, sidecar).await?;
+    probed(&server.administration, sidecar).await?;
     ensure!(server.operations == "unix:/run/cofferdam/cofferdam.sock", "{}", server.operations);
 
     // The bot's own container has what it needs to reach it: the socket's folder, and the same user.
@@ -74,6 +74,27 @@ async fn the_sidecar_serves_a_bot_of_the_same_user_from_a_read_only_root() -> Re
     ensure!(rows == Some(1), "{rows:?}");
     // Its code is kept for the next container of this pod.
     ensure!(pod.volume("cache")?.join("compiled").read_dir()?.count() > 0, "nothing has been cached");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bot_answers_from_a_read_only_root_on_each_database() -> Result<()> {
+    let (database, image) = (database().await?, image_of_bot()?);
+    for overlay in ["overlays/bot-sqlite", "overlays/bot-mysql"] {
+        let built = Built::of(overlay)?;
+        let pod = Pod::new(&built, &image, &database.config())?;
+        let (conversation, folder) = (Conversation::new().await?, tempfile::tempdir()?);
+        let container = container(built.pod()?, "bot")?;
+        let mut command = pod.command(container, &[])?;
+        let bot = Running::start(command.env("DISCORD_API", conversation.api()), folder.path())?;
+        bot.explain(conversation.is_here(0).await)?;
+        conversation.ask()?;
+        bot.explain(conversation.is_answered(1).await)?;
+        probed(&bot.status_page()?, container).await?;
+        bot.stop().await?;
+    }
+    let rows: Option<u64> = database.connect().await?.query_first("SELECT COUNT(*) FROM message_states").await?;
+    ensure!(rows == Some(1), "{rows:?}");
     Ok(())
 }
 
@@ -99,7 +120,7 @@ async fn the_job_plans_moves_and_verifies_and_ends_with_its_sidecar() -> Result<
         let name = text(&step["name"]);
         if step["restartPolicy"] == "Always" {
             let server = Serve::start(&mut pod.command(step, &["--json"])?, folder.path())?;
-            probed(&server, step).await?;
+            probed(&server.administration, step).await?;
             sidecars.push(server);
             continue;
         }

@@ -29,8 +29,17 @@ pub fn is_of_the_bot(name: &str) -> Result<bool> {
 
 /// The image of the command, with the command that was built for the tests, and the libraries of this machine.
 pub fn image() -> Result<Image> {
+    image_of("cofferdam")
+}
+
+/// The image of the bot, in the same way.
+pub fn image_of_bot() -> Result<Image> {
+    image_of("bot")
+}
+
+fn image_of(stage: &str) -> Result<Image> {
     let (command, bot) = (cofferdam()?, bot()?);
-    let image = Image::build(&deploy("Dockerfile"), "cofferdam", &[("cofferdam", &command), ("cofferdam-bot", &bot)])?;
+    let image = Image::build(&deploy("Dockerfile"), stage, &[("cofferdam", &command), ("cofferdam-bot", &bot)])?;
     image.add_libraries()?;
     Ok(image)
 }

@@ -1,4 +1,4 @@
-//! The licences of all crates that are linked into the command, with the texts that their packages have.
+//! The licences of all crates that are linked into the programs, with the texts that their packages have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,11 +14,11 @@ use crate::run::{cargo, say};
 const NAMES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "NOTICE", "UNLICENSE"];
 
 /// Writes them into one file. A text that several crates have is there once.
-pub fn write(to: &Path) -> Result<()> {
+pub fn write(to: &Path, platform: &str) -> Result<()> {
     say("Collecting the licences of all dependencies");
     let mut about: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut list = String::new();
-    for package in linked()? {
+    for package in linked(platform)? {
         let name = format!("{} {}", text(&package["name"]), text(&package["version"]));
         let licence = text(&package["license"]);
         ensure!(!licence.is_empty() || !package["license_file"].is_null(), "{name} does not say its licence");
@@ -28,7 +28,8 @@ pub fn write(to: &Path) -> Result<()> {
             about.entry(content).or_default().insert(name.clone());
         }
     }
-    let mut page = format!("Cofferdam is under Apache-2.0 or MIT. The command is linked with these crates:\n\n{list}");
+    let mut page =
+        format!("Cofferdam is under Apache-2.0 or MIT. The programs are linked with these crates:\n\n{list}");
     for (content, names) in about {
         let names: Vec<_> = names.into_iter().collect();
         page += &format!("\n{}\n{}\n\n{}\n", "=".repeat(80), names.join(", "), content.trim());
@@ -36,17 +37,20 @@ pub fn write(to: &Path) -> Result<()> {
     fs::write(to, page).with_context(|| to.display().to_string())
 }
 
-/// The packages of others that are linked into the command.
-fn linked() -> Result<Vec<Value>> {
-    let mut metadata = cargo(["metadata", "--format-version=1", "--locked", "--filter-platform", &build::platform()?]);
+/// The packages of others that are linked into one of the programs.
+fn linked(platform: &str) -> Result<Vec<Value>> {
+    let mut metadata = cargo(["metadata", "--format-version=1", "--locked", "--filter-platform", platform]);
     let output = metadata.output().context("cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let document: Value = serde_json::from_slice(&output.stdout)?;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let packages = list(&document["packages"]);
     let nodes: BTreeMap<_, _> = list(&document["resolve"]["nodes"]).into_iter().map(|n| (text(&n["id"]), n)).collect();
-    let command = packages.iter().find(|package| package["name"] == "cofferdam-cli").context("no cofferdam-cli")?;
-    let (mut found, mut ahead) = (BTreeSet::new(), vec![text(&command["id"])]);
+    let (mut found, mut ahead) = (BTreeSet::new(), Vec::new());
+    for (name, _) in build::PROGRAMS {
+        let package = packages.iter().find(|package| package["name"] == name);
+        ahead.push(text(&package.with_context(|| format!("no {name}"))?["id"]));
+    }
     while let Some(id) = ahead.pop() {
         if !found.insert(id.clone()) {
             continue;
@@ -84,10 +88,10 @@ mod tests {
     #[test]
     fn every_crate_that_is_linked_is_told_with_its_licence() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write(file.path()).unwrap();
+        write(file.path(), &build::platform().unwrap()).unwrap();
         let page = fs::read_to_string(file.path()).unwrap();
         let (list, texts) = page.split_once("====").unwrap();
-        for name in ["wasmtime 4", "rusqlite ", "mysql_async ", "sd-notify "] {
+        for name in ["wasmtime 4", "rusqlite ", "mysql_async ", "sd-notify ", "twilight-gateway "] {
             assert!(list.contains(&format!("\n{name}")), "{name} is missing:\n{list}");
         }
         assert!(texts.contains("Permission is hereby granted") && texts.contains("Apache License"));

@@ -12,6 +12,7 @@ use cofferdam_tests::harness::tools::{run, tool, yaml};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::conversation::TOKEN;
 use crate::manifests::{list, text};
 use crate::rig::deploy;
 
@@ -32,7 +33,7 @@ impl Project {
         fs::copy(deploy("compose.yaml"), folder.path().join("compose.yaml"))?;
         fs::copy(deploy(".env.example"), folder.path().join(".env"))?;
         fs::create_dir(folder.path().join("secrets"))?;
-        for (name, value) in [("mysql-password", PASSWORD), ("discord-token", "a token")] {
+        for (name, value) in [("mysql-password", PASSWORD), ("discord-token", TOKEN)] {
             let file = folder.path().join("secrets").join(name);
             fs::write(&file, value)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o444))?;
@@ -95,6 +96,8 @@ impl Project {
         let environment = service["environment"].as_object().context("an environment")?;
         let environment = environment.iter().map(|(name, value)| match name.as_str() {
             "MYSQL_PORT" => (name.clone(), port.to_string()),
+            // Containers have the port to themselves.
+            "BOT_LISTEN" => (name.clone(), "127.0.0.1:0".to_owned()),
             _ => (name.clone(), text(value)),
         });
         let hosts = self.path("hosts");

@@ -19,7 +19,7 @@ use crate::rig::{SOON, image, put};
 const ROWS: u32 = 200;
 
 /// A server as the service `mysql` makes it: with this database, and this user, who may use it over TCP.
-async fn server() -> Result<MysqlServer> {
+pub async fn server() -> Result<MysqlServer> {
     let server = MysqlServer::start(&[]).await?;
     let mut connection = server.administrator().await?;
     connection.query_drop("CREATE DATABASE bot CHARACTER SET utf8mb4").await?;
@@ -30,7 +30,7 @@ async fn server() -> Result<MysqlServer> {
 }
 
 /// How many states the server has.
-async fn count(server: &MysqlServer) -> Result<u32> {
+pub async fn count(server: &MysqlServer) -> Result<u32> {
     let mut connection = server.administrator().await?;
     let count: Option<u32> = connection.query_first("SELECT COUNT(*) FROM bot.message_states").await?;
     count.context("a count")
