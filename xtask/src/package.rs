@@ -52,6 +52,10 @@ pub fn package() -> Result<()> {
     program.arg(component).current_dir(&home).env_clear().env("COFFERDAM_CACHE", target().join("guests/compiled"));
     step("Running the program in an empty folder", &mut program)?;
 
+    let mut bot = stranger("serenity", &["local-discord"], &outside)?;
+    step("Building a bot on serenity with the packed local-discord", &mut bot)?;
+    step("Running the bot on serenity", &mut Command::new(outside.join("debug/outside-serenity")))?;
+
     say(&format!("The packages are in {}", packed.display()));
     Ok(())
 }
