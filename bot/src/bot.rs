@@ -25,6 +25,7 @@ use crate::record::Recorder;
 use crate::responder::Responder;
 use crate::settings::{Settings, Shards};
 use crate::status::Status;
+use crate::supervisor;
 
 /// The pause between attempts to reach Discord, or the database, at the start.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -72,6 +73,7 @@ impl Bot {
         let status = Status::serve(&self.settings, &self.storage, &figures, &journal).await?;
         // With `COFFERDAM_ON_UNAVAILABLE=degrade`, the default, it starts without its database.
         self.storage.initialize().await?;
+        supervisor::ready();
 
         let api = Api::new(&self.settings, journal.clone(), clock.clone(), figures.clone())?;
         if journal.is_warm() {
@@ -83,6 +85,7 @@ impl Bot {
             Ok::<_, BotError>(gateway.zip(me))
         };
         let Some((gateway, me)) = discord.await? else {
+            supervisor::stopping();
             self.storage.close().await?;
             return Ok(Summary { answered: 0, given_up: 0, is_complete: true });
         };
@@ -165,6 +168,7 @@ async fn work(desk: &Arc<Desk>, ids: &[ShardId], info: &BotConnectionInfo) -> Re
         // One that ends by itself cannot go on, and nobody answers its servers.
         desk.stop.cancel();
     }
+    supervisor::stopping();
     let drained = timeout(desk.settings.drain, lanes.finish()).await.unwrap_or(false);
     background.cancel();
     let _ = tokio::join!(loading, recording, cleaning);

@@ -1,5 +1,6 @@
 //! The Debian packages and their services: installed in a copy of this system, run as their units say, and removed.
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,7 +91,7 @@ done
 id cofferdam
 
 # As systemd makes them.
-install -d -o cofferdam -g cofferdam -m 700 /var/lib/cofferdam /var/cache/cofferdam /run/cofferdam
+install -d -o cofferdam -g cofferdam -m 700 /var/lib/cofferdam /var/cache/cofferdam /run/cofferdam /run/cofferdam-bot
 cd /var/lib/cofferdam
 unit=/usr/lib/systemd/system/cofferdam.service
 start
@@ -109,6 +110,7 @@ echo "DISCORD_API=$api" >> /etc/cofferdam/cofferdam-bot.env
 start
 two_states() { test "$(as_service /usr/bin/cofferdam state list --json | grep -c '"channel_id"')" = 2; }
 wait_for two_states
+wait_for as_service /usr/bin/cofferdam status
 stop
 test "$(stat -c %U:%a /var/lib/cofferdam/data/bot_journal.db)" = cofferdam:600
 
@@ -202,28 +204,54 @@ fn units_are_valid_and_little_is_exposed() -> Result<()> {
     Ok(())
 }
 
+/// A socket on which services tell what they do, and its name.
+fn supervisor(folder: &Path) -> Result<(UnixDatagram, PathBuf)> {
+    let path = folder.join("notify");
+    let socket = UnixDatagram::bind(&path)?;
+    socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    Ok((socket, path))
+}
+
+fn heard(socket: &UnixDatagram) -> Result<String> {
+    let mut buffer = [0; 1024];
+    let length = socket.recv(&mut buffer).context("nothing is said")?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
 #[test]
 fn a_supervisor_is_told_when_it_serves_and_when_it_ends() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("notify");
-    let socket = UnixDatagram::bind(&path)?;
-    socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let heard = || -> Result<String> {
-        let mut buffer = [0; 1024];
-        let length = socket.recv(&mut buffer).context("nothing is said")?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
-    };
+    let (socket, path) = supervisor(folder.path())?;
     let mut command = on_sqlite(&["serve", "--json"]);
     command.env("DATABASE_PATH", folder.path().join("bot.db")).env("NOTIFY_SOCKET", &path);
     let mut server = Serve::start(&mut command, folder.path())?;
-    let ready = heard()?;
+    let ready = heard(&socket)?;
     ensure!(ready.starts_with("READY=1\n") && ready.contains("STATUS=operations at unix:"), "{ready}");
     ensure!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status()?.success());
-    ensure!(heard()?.starts_with("STOPPING=1\n"));
+    ensure!(heard(&socket)?.starts_with("STOPPING=1\n"));
     ensure!(server.process().wait()?.success());
     // Who listens nowhere does not keep it from serving.
     command.env("NOTIFY_SOCKET", folder.path().join("nobody"));
     let server = Serve::start(&mut command, folder.path())?;
     ensure!(!server.operations.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_supervisor_is_told_of_the_bot_also_while_discord_is_away() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (socket, path) = supervisor(folder.path())?;
+    // A port where nobody answers, since it is only held.
+    let nobody = TcpListener::bind("127.0.0.1:0")?;
+    let mut command = tokio::process::Command::new(bot()?);
+    command.env("DATABASE_PATH", folder.path().join("bot.db")).env("NOTIFY_SOCKET", &path);
+    command.env("DISCORD_API", format!("http://{}", nobody.local_addr()?)).env("DISCORD_TOKEN", TOKEN);
+    command.env("BOT_LISTEN", "off").env("COFFERDAM_ADMIN_SOCKET", "off");
+    let mut bot = command.kill_on_drop(true).spawn()?;
+    ensure!(heard(&socket)?.starts_with("READY=1"));
+    let id = bot.id().context("it has ended")?;
+    ensure!(Command::new("kill").args(["-TERM", &id.to_string()]).status()?.success());
+    ensure!(heard(&socket)?.starts_with("STOPPING=1\n"));
+    ensure!(bot.wait().await?.success());
     Ok(())
 }
