@@ -129,8 +129,23 @@ impl Journal {
         trouble.as_ref().map(|(why, since)| (why.clone(), since.elapsed()))
     }
 
+    /// How long a request of this name must still wait, as far as another life has kept that.
+    pub fn wait_of(&self, name: &str) -> Duration {
+        let until = self.limit(name).ok().flatten().unwrap_or(0);
+        Duration::from_millis(u64::try_from(until.saturating_sub(clock::local_ms())).unwrap_or(0))
+    }
+
+    /// Keeps for the next life that requests of this name must wait so long from now. That it cannot is told by
+    /// [`trouble`](Self::trouble).
+    pub fn keep_wait(&self, name: &str, time: Duration) {
+        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        if let Err(error) = self.keep_limit(name, clock::local_ms().saturating_add(time).saturating_add(1)) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Until when a request of this name must wait, in milliseconds since the Unix epoch: known since another life.
-    pub fn limit(&self, name: &str) -> Result<Option<i64>, JournalError> {
+    fn limit(&self, name: &str) -> Result<Option<i64>, JournalError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached("SELECT until FROM limits WHERE name = ?1")?;
             select.query_map([name], |row| row.get(0))?.next().transpose()
@@ -138,7 +153,7 @@ impl Journal {
     }
 
     /// Keeps [`limit`](Self::limit) for the next life.
-    pub fn keep_limit(&self, name: &str, until_ms: i64) -> Result<(), JournalError> {
+    fn keep_limit(&self, name: &str, until_ms: i64) -> Result<(), JournalError> {
         self.write("INSERT OR REPLACE INTO limits VALUES (?1, ?2)", (name, until_ms))
     }
 

@@ -10,7 +10,6 @@ use twilight_http::api_error::RatelimitedApiError;
 use twilight_http::routing::Route;
 
 use super::pace::{Bucket, Places};
-use crate::clock;
 use crate::journal::Journal;
 
 /// The limits.
@@ -41,18 +40,14 @@ impl Limits {
             return bucket.clone();
         }
         // The process before this one may have used it up.
-        let until = self.journal.limit(name).ok().flatten().unwrap_or(0);
-        let left = u64::try_from(until.saturating_sub(clock::local_ms())).unwrap_or(0);
-        let bucket = if left > 0 { Bucket::closed_for(Duration::from_millis(left)) } else { Bucket::default() };
+        let left = self.journal.wait_of(name);
+        let bucket = if left.is_zero() { Bucket::default() } else { Bucket::closed_for(left) };
         buckets.entry(name.to_owned()).or_insert(Arc::new(tokio::sync::Mutex::new(bucket))).clone()
     }
 
     /// A process that comes after this one is to wait for this route.
     pub fn keep(&self, name: &str, time: Duration) {
-        let time = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-        if let Err(error) = self.journal.keep_limit(name, clock::local_ms().saturating_add(time).saturating_add(1)) {
-            tracing::debug!("{error}");
-        }
+        self.journal.keep_wait(name, time);
     }
 
     /// Nothing is sent for so long.

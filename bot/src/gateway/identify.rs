@@ -8,7 +8,6 @@ use tokio::time::sleep;
 use twilight_gateway::ShardId;
 use twilight_gateway::queue::{InMemoryQueue, Queue};
 
-use crate::clock;
 use crate::journal::Journal;
 
 /// Discord's five seconds begin when the request arrives, which is a little later than it was sent.
@@ -40,10 +39,7 @@ impl Identifies {
     }
 
     fn keep(&self, key: usize) {
-        let until = clock::local_ms() + self.interval.as_millis() as i64;
-        if let Err(error) = self.journal.keep_limit(&name(key), until) {
-            tracing::debug!("{error}");
-        }
+        self.journal.keep_wait(&name(key), self.interval);
     }
 
     /// Waits for the turn of a shard. False if twilight's queue has ended.
@@ -51,10 +47,9 @@ impl Identifies {
         let key = self.key(shard);
         let _turn = self.turns[key].lock().await;
         loop {
-            let until = self.journal.limit(&name(key)).ok().flatten().unwrap_or(0);
-            match u64::try_from(until.saturating_sub(clock::local_ms())) {
-                Ok(left @ 1..) => sleep(Duration::from_millis(left)).await,
-                _ => break,
+            match self.journal.wait_of(&name(key)) {
+                Duration::ZERO => break,
+                left => sleep(left).await,
             }
         }
         let is_granted = self.queue.enqueue(shard).await.is_ok();

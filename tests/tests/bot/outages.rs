@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
 use cofferdam_tests::harness::wait::until;
-use local_discord::Settings;
+use local_discord::{Id, Settings};
 
 use crate::rig::{Bot, LONG, On, Rig, guilds};
 
@@ -67,14 +67,29 @@ impl Fragile {
     }
 }
 
-async fn during_a_burst(on: On, with_spool: bool) {
-    let (mut database, home) = Fragile::new(on).await;
-    let rig = Rig::in_home(home, Settings { guilds: guilds(8), ..Settings::default() }).await;
+/// A bot that has answered once, in this thread.
+struct Begun {
+    database: Fragile,
+    rig: Rig,
+    /// What it is started with.
+    environment: Vec<(&'static str, String)>,
+    bot: Bot,
+    thread: Id,
+}
+
+async fn begun(on: On, channels: usize, with_spool: bool) -> Begun {
+    let (database, home) = Fragile::new(on).await;
+    let rig = Rig::in_home(home, Settings { guilds: guilds(channels), ..Settings::default() }).await;
     let spool = rig.folder.path().join("spool.db").display().to_string();
-    let environment: &[_] = if with_spool { &[("COFFERDAM_SPOOL", spool)] } else { &[] };
-    let bot = Bot::start_with(&rig, &[], environment);
+    let environment = if with_spool { vec![("COFFERDAM_SPOOL", spool)] } else { Vec::new() };
+    let bot = Bot::start_with(&rig, &[], &environment);
     let thread = rig.ask(rig.channel(0));
     rig.answered(&bot).await;
+    Begun { database, rig, environment, bot, thread }
+}
+
+async fn during_a_burst(on: On, with_spool: bool) {
+    let Begun { mut database, rig, environment, bot, thread } = begun(on, 8, with_spool).await;
     for round in 0..4 {
         match round {
             1 => database.take_away(),
@@ -90,7 +105,7 @@ async fn during_a_burst(on: On, with_spool: bool) {
     }
     // What the database was not known to take again at the end is there after the next start.
     assert!(matches!(bot.end().await, Some(0 | 1)));
-    let bot = Bot::start_with(&rig, &[], environment);
+    let bot = Bot::start_with(&rig, &[], &environment);
     rig.ask(rig.channel(0));
     rig.answered(&bot).await;
     bot.stop().await;
@@ -139,13 +154,7 @@ async fn until_after_a_restart(on: On) {
 
 /// The bot is stopped as an operator does while the storage has given up asking the database.
 async fn stopped_meanwhile(on: On, with_spool: bool) {
-    let (mut database, home) = Fragile::new(on).await;
-    let rig = Rig::in_home(home, Settings { guilds: guilds(4), ..Settings::default() }).await;
-    let spool = rig.folder.path().join("spool.db").display().to_string();
-    let environment: &[_] = if with_spool { &[("COFFERDAM_SPOOL", spool)] } else { &[] };
-    let bot = Bot::start_with(&rig, &[], environment);
-    let thread = rig.ask(rig.channel(0));
-    rig.answered(&bot).await;
+    let Begun { mut database, rig, environment, bot, thread } = begun(on, 4, with_spool).await;
     database.take_away();
     let open = async || {
         for channel in 0..4 {
@@ -161,7 +170,7 @@ async fn stopped_meanwhile(on: On, with_spool: bool) {
     assert_eq!(bot.end().await, Some(if with_spool { 0 } else { 1 }));
     rig.ask(rig.channel(1));
     database.give_back().await;
-    let bot = Bot::start_with(&rig, &[], environment);
+    let bot = Bot::start_with(&rig, &[], &environment);
     rig.ask(rig.channel(2));
     rig.ask_in_thread(thread);
     rig.answered(&bot).await;

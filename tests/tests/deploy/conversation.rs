@@ -43,19 +43,19 @@ impl Conversation {
     }
 
     /// Waits until the bot is here, in a session that is new or that goes on.
-    pub async fn is_here(&self, after: usize) -> Result<()> {
-        let mut number = 0;
-        let came = self.discord.happened(LONG, |what| {
-            number += 1;
-            number > after && matches!(what, What::Identified { .. } | What::Resumed { .. })
-        });
-        ensure!(came.await, "the bot does not come: {}", self.discord.report());
+    pub async fn is_here(&self, after: u64) -> Result<()> {
+        let came = |what: &What| matches!(what, What::Identified { .. } | What::Resumed { .. });
+        ensure!(
+            self.discord.happened_after(after, LONG, came).await,
+            "the bot does not come: {}",
+            self.discord.report()
+        );
         Ok(())
     }
 
     /// How much has happened.
-    pub fn length(&self) -> usize {
-        self.discord.record().len()
+    pub fn length(&self) -> u64 {
+        self.discord.recorded()
     }
 
     /// Waits until everything has its answer, once and in order, and no rule of Discord's was broken.
