@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cofferdam::ops::supervisor;
 use cofferdam::{ResilientStorage, StorageService};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,7 +26,6 @@ use crate::record::Recorder;
 use crate::responder::Responder;
 use crate::settings::{Settings, Shards};
 use crate::status::Status;
-use crate::supervisor;
 
 /// The pause between attempts to reach Discord, or the database, at the start.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -73,7 +73,8 @@ impl Bot {
         let status = Status::serve(&self.settings, &self.storage, &figures, &journal).await?;
         // With `COFFERDAM_ON_UNAVAILABLE=degrade`, the default, it starts without its database.
         self.storage.initialize().await?;
-        supervisor::ready();
+        // Discord and the database may be away: the status page tells.
+        supervisor::ready(None);
 
         let api = Api::new(&self.settings, journal.clone(), clock.clone(), figures.clone())?;
         if journal.is_warm() {
@@ -85,7 +86,7 @@ impl Bot {
             Ok::<_, BotError>(gateway.zip(me))
         };
         let Some((gateway, me)) = discord.await? else {
-            supervisor::stopping();
+            supervisor::stopping("finishing what is in hand");
             self.storage.close().await?;
             return Ok(Summary { answered: 0, given_up: 0, is_complete: true });
         };
@@ -168,7 +169,7 @@ async fn work(desk: &Arc<Desk>, ids: &[ShardId], info: &BotConnectionInfo) -> Re
         // One that ends by itself cannot go on, and nobody answers its servers.
         desk.stop.cancel();
     }
-    supervisor::stopping();
+    supervisor::stopping("finishing what is in hand");
     let drained = timeout(desk.settings.drain, lanes.finish()).await.unwrap_or(false);
     background.cancel();
     let _ = tokio::join!(loading, recording, cleaning);

@@ -58,7 +58,6 @@ mod sequence;
 pub mod settings;
 pub mod split;
 mod status;
-mod supervisor;
 mod turns;
 
 pub use bot::{Bot, Summary};

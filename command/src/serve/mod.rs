@@ -22,7 +22,6 @@ mod rows;
 mod server;
 mod states;
 mod stream;
-mod supervisor;
 mod token;
 mod trace;
 
@@ -34,7 +33,7 @@ use std::time::Duration;
 use clap::Args;
 use cofferdam::config::ADMIN_SOCKET;
 use cofferdam::files::FileUse;
-use cofferdam::ops::{self, Ops};
+use cofferdam::ops::{self, Ops, supervisor};
 use cofferdam::{Config, ResilientStorage, StorageService};
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
@@ -157,7 +156,7 @@ impl Serve {
         let Bound { listener, name, socket: _socket } = operations;
         server.serve(listener, Operations::new(app));
         self.announce(&name.to_string(), &admin_name.to_string())?;
-        supervisor::ready(&format!("operations at {name}, administration at {admin_name}"));
+        supervisor::ready(Some(&format!("operations at {name}, administration at {admin_name}")));
         let mut hangup = signals.take_hangup();
         let signal = loop {
             tokio::select! {
@@ -166,7 +165,7 @@ impl Serve {
             }
         };
         tracing::info!("stopping: {signal}");
-        supervisor::stopping();
+        supervisor::stopping("finishing requests");
         tokio::select! {
             stopped = stop(&server, &admin, &storage, plan.drain_timeout) => stopped,
             signal = signals.next() => Err(signal),

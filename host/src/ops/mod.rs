@@ -36,6 +36,7 @@ mod parts;
 mod picture;
 mod socket;
 mod status;
+pub mod supervisor;
 
 use std::sync::Arc;
 
