@@ -100,6 +100,9 @@ pub struct Arguments {
     /// Print what was done as a JSON document at the end
     #[arg(long)]
     pub json: bool,
+    /// Write completions for shells and a manual page into a folder, as they are installed below /usr/share, and end
+    #[arg(long, value_name = "FOLDER", exclusive = true)]
+    pub generate: Option<PathBuf>,
 }
 
 /// The responder that was chosen.

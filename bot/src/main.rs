@@ -1,6 +1,7 @@
 //! The command `cofferdam-bot`.
 
 mod arguments;
+mod generate;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -22,6 +23,15 @@ const INCOMPLETE: u8 = 1;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(folder) = &arguments.generate {
+        return match generate::generate(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("cofferdam-bot: {problem}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match run(&arguments) {
         Ok(summary) => {
             let Summary { answered, given_up, is_complete } = summary;

@@ -84,9 +84,12 @@ for name in cofferdam cofferdam-bot; do
     test "$(stat -c %U:%a /etc/cofferdam/$name.env)" = root:644
 done
 ls /usr/share/man/man1/cofferdam-serve.1*
-for file in bash-completion/completions/cofferdam fish/vendor_completions.d/cofferdam.fish \
-    doc/cofferdam/LICENCES-OF-DEPENDENCIES.txt doc/cofferdam-bot/LICENCES-OF-DEPENDENCIES.txt; do
-    test -s /usr/share/$file
+for name in cofferdam cofferdam-bot; do
+    ls /usr/share/man/man1/$name.1*
+    for file in bash-completion/completions/$name zsh/vendor-completions/_$name \
+        fish/vendor_completions.d/$name.fish doc/$name/LICENCES-OF-DEPENDENCIES.txt; do
+        test -s /usr/share/$file
+    done
 done
 id cofferdam
 
@@ -144,7 +147,8 @@ fn pack(folder: &Path) -> Result<PathBuf> {
     for program in [cofferdam()?, bot()?] {
         ensure!(program.starts_with(target), "{} is of another target folder", program.display());
     }
-    run(on_sqlite(&["generate"]).arg(target.join("debug/share")), 0);
+    run(on_sqlite(&["generate"]).arg(target.join("debug/share/cofferdam")), 0);
+    tools::run(Command::new(bot()?).arg("--generate").arg(target.join("debug/share/cofferdam-bot")))?;
     // A release collects them.
     std::fs::write(target.join("debug/LICENCES-OF-DEPENDENCIES.txt"), "Nothing here is released.\n")?;
     let packed = folder.join("packages");

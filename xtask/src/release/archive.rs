@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::build::Programs;
+use super::build::{PROGRAMS, Program};
 use super::{LICENCES, clean, copy, copy_folder, epoch};
 use crate::build as components;
 use crate::run::{root, run, step, target};
@@ -29,11 +29,11 @@ const FILES: [&str; 9] = [
 const FOLDERS: [&str; 3] = ["deploy/kubernetes", "deploy/systemd", "docs"];
 
 /// Puts together what the archive holds.
-pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &str) -> Result<()> {
-    for (name, program) in programs.all() {
-        copy(&program, &stage.join("bin").join(name))?;
+pub fn fill(stage: &Path, programs: &Path, platform: &str) -> Result<()> {
+    for Program { name, .. } in PROGRAMS {
+        copy(&programs.join(name), &stage.join("bin").join(name))?;
+        copy_folder(&programs.join("share").join(name), &stage.join("share"))?;
     }
-    copy_folder(share, &stage.join("share"))?;
     components::copy_components(&components::plugins()?, &stage.join("plugins"))?;
     for file in FILES {
         copy(&root().join(file), &stage.join(file))?;
@@ -41,7 +41,7 @@ pub fn fill(stage: &Path, programs: &Programs, share: &Path, platform: &str) -> 
     for folder in FOLDERS {
         copy_folder(&root().join(folder), &stage.join(folder))?;
     }
-    copy(&programs.folder.join(LICENCES), &stage.join(LICENCES))?;
+    copy(&programs.join(LICENCES), &stage.join(LICENCES))?;
     bills(stage, platform)
 }
 

@@ -10,26 +10,21 @@ use crate::build::components;
 use crate::run::{cargo, root, say, step, target};
 use crate::setup;
 
-/// What is released: packages, and the program of each.
-pub const PROGRAMS: [(&str, &str); 2] = [("cofferdam-cli", "cofferdam"), ("cofferdam-bot", "cofferdam-bot")];
-
-/// Programs that have been compiled.
-pub struct Programs {
-    /// The folder in which they lie.
-    pub folder: PathBuf,
+/// A program that is released.
+pub struct Program {
+    /// The crate that has it.
+    pub package: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What lets it write completions and manual pages into a folder.
+    pub generate: &'static str,
 }
 
-impl Programs {
-    /// Where the command is, which generates what is released beside it.
-    pub fn command(&self) -> PathBuf {
-        self.folder.join("cofferdam")
-    }
-
-    /// Where each of them is, with its name.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, PathBuf)> {
-        PROGRAMS.map(|(_, name)| (name, self.folder.join(name))).into_iter()
-    }
-}
+/// All of them.
+pub const PROGRAMS: [Program; 2] = [
+    Program { package: "cofferdam-cli", name: "cofferdam", generate: "generate" },
+    Program { package: "cofferdam-bot", name: "cofferdam-bot", generate: "--generate" },
+];
 
 /// Where releases are compiled, apart from what is compiled with other flags.
 pub fn folder() -> PathBuf {
@@ -43,13 +38,13 @@ pub fn platform() -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// Compiles the programs.
-pub fn compile(platform: &str) -> Result<Programs> {
+/// Compiles the programs, and says the folder in which they lie then.
+pub fn compile(platform: &str) -> Result<PathBuf> {
     // For the backends, which the programs carry.
     setup::wasm_target()?;
     let (source, folder) = (root(), folder());
     let mut build = cargo(["build", "--locked", "--release", "--target", platform]);
-    build.args(PROGRAMS.iter().flat_map(|(package, _)| ["--package", package]));
+    build.args(PROGRAMS.iter().flat_map(|program| ["--package", program.package]));
     build.env("CARGO_TARGET_DIR", &folder).env_remove("RUSTFLAGS");
     build.env("CARGO_ENCODED_RUSTFLAGS", flags(&source, &folder));
     // What compiles C writes its folders into assertions.
@@ -62,7 +57,7 @@ pub fn compile(platform: &str) -> Result<Programs> {
     build.env("CFLAGS", remap);
     say("The command and the bot are compiled with all optimisations, which takes some minutes");
     step("Building the command and the bot", &mut build)?;
-    Ok(Programs { folder: folder.join(platform).join("release") })
+    Ok(folder.join(platform).join("release"))
 }
 
 /// As for components; and build scripts generate code in the target folder, which may lie in the clone or elsewhere.

@@ -47,9 +47,9 @@ fn linked(platform: &str) -> Result<Vec<Value>> {
     let packages = list(&document["packages"]);
     let nodes: BTreeMap<_, _> = list(&document["resolve"]["nodes"]).into_iter().map(|n| (text(&n["id"]), n)).collect();
     let (mut found, mut ahead) = (BTreeSet::new(), Vec::new());
-    for (name, _) in build::PROGRAMS {
-        let package = packages.iter().find(|package| package["name"] == name);
-        ahead.push(text(&package.with_context(|| format!("no {name}"))?["id"]));
+    for program in build::PROGRAMS {
+        let package = packages.iter().find(|package| package["name"] == program.package);
+        ahead.push(text(&package.with_context(|| format!("no {}", program.package))?["id"]));
     }
     while let Some(id) = ahead.pop() {
         if !found.insert(id.clone()) {

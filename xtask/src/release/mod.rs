@@ -40,19 +40,21 @@ pub fn release(arguments: &Arguments) -> Result<()> {
     clean(&dist)?;
     let platform = build::platform()?;
     let programs = build::compile(&platform)?;
-    let share = programs.folder.join("share");
+    let share = programs.join("share");
     clean(&share)?;
-    let mut generate = Command::new(programs.command());
-    step("Writing completions and manual pages", generate.arg("generate").arg(&share))?;
-    licences::write(&programs.folder.join(LICENCES), &platform)?;
+    for build::Program { name, generate, .. } in build::PROGRAMS {
+        let mut write = Command::new(programs.join(name));
+        step(&format!("Writing completions and manual pages of {name}"), write.arg(generate).arg(share.join(name)))?;
+    }
+    licences::write(&programs.join(LICENCES), &platform)?;
     let name = format!("cofferdam-{VERSION}-{platform}");
-    archive::fill(&dist.join(&name), &programs, &share, &platform)?;
+    archive::fill(&dist.join(&name), &programs, &platform)?;
     let archive = archive::pack(&dist, &name)?;
     fs::remove_dir_all(dist.join(&name)).with_context(|| name.clone())?;
     proof::runs_alone(&archive, &name)?;
     let mut files = vec![archive];
-    for (package, _) in build::PROGRAMS {
-        files.push(debian(&dist, &platform, package)?);
+    for program in build::PROGRAMS {
+        files.push(debian(&dist, &platform, program.package)?);
     }
     let sums = sums(&dist, &files)?;
     if arguments.twice {

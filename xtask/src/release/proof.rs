@@ -33,8 +33,8 @@ pub fn runs_alone(archive: &Path, name: &str) -> Result<()> {
     };
     step("Running the programs in an empty folder", &mut alone("cofferdam", &["check"]))?;
     run(&mut alone("cofferdam", &["state", "put", "channel", "--message", "1"]))?;
-    for (_, program) in build::PROGRAMS {
-        run(&mut alone(program, &["--version"]))?;
+    for program in build::PROGRAMS {
+        run(&mut alone(program.name, &["--version"]))?;
     }
     fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())
 }
