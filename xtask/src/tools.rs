@@ -111,7 +111,7 @@ pub fn crate_program(name: &str, version: &str, arguments: &[&str]) -> Result<Pa
     if program.exists() && marker.exists() {
         return Ok(program);
     }
-    say(&format!("{name} {version} is compiled once, which takes a minute"));
+    say(&format!("{name} {version} is compiled once, which takes some minutes"));
     let mut install = cargo(["install", "--quiet", "--locked", "--debug", "--force", "--root"]);
     // Beside what the workspace compiles, whose profiles and flags it does not share.
     install.arg(folder()).env("CARGO_TARGET_DIR", folder().join("target")).env("CARGO_PROFILE_DEV_DEBUG", "0");
