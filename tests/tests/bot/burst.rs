@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::rig::{Bot, On, Rig, rounds};
 
-async fn burst(on: On) {
+async fn a_burst(on: On) {
     let rig = Rig::new(on, 50).await;
     let bot = Bot::start(&rig);
     rig.ask(rig.channel(0));
@@ -21,12 +21,4 @@ async fn burst(on: On) {
     rig.prove("a burst over 50 channels").await;
 }
 
-#[tokio::test]
-async fn a_burst_on_sqlite() {
-    burst(On::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_burst_on_mysql() {
-    burst(On::Mysql).await;
-}
+on_both!(a_burst);

@@ -56,7 +56,7 @@ async fn go_on_without(rig: &Rig, bot: &Bot, thread: Id, held: u64) {
 }
 
 /// Permissions are lost and regained, with a message in between that cannot be answered.
-async fn permitted_again(on: On) {
+async fn a_permission_is_lost_and_regained(on: On) {
     let rig = Rig::new(on, 2).await;
     let bot = Bot::start(&rig);
     let (channel, other) = (rig.channel(0), rig.channel(1));
@@ -91,22 +91,8 @@ async fn permitted_again(on: On) {
     rig.prove("permissions lost and regained").await;
 }
 
-#[tokio::test]
-async fn a_thread_is_deleted_on_sqlite() {
-    tokio::join!(deleted(On::Sqlite), deleted_between_parts(On::Sqlite));
+async fn a_thread_is_deleted(on: On) {
+    tokio::join!(deleted(on), deleted_between_parts(on));
 }
 
-#[tokio::test]
-async fn a_thread_is_deleted_on_mysql() {
-    tokio::join!(deleted(On::Mysql), deleted_between_parts(On::Mysql));
-}
-
-#[tokio::test]
-async fn a_permission_is_lost_and_regained_on_sqlite() {
-    permitted_again(On::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_permission_is_lost_and_regained_on_mysql() {
-    permitted_again(On::Mysql).await;
-}
+on_both!(a_thread_is_deleted, a_permission_is_lost_and_regained);

@@ -48,7 +48,7 @@ async fn a_missing_file_is_told_at_the_start() {
 }
 
 /// The disk under the journal is full for a while: messages wait, also over a restart, and then each is answered once.
-async fn full(on: On) {
+async fn a_full_disk_costs_no_message(on: On) {
     let rig = Rig::new(on, 2).await;
     let disk = Tmpfs::mount(16 << 20).unwrap();
     let environment = [("BOT_JOURNAL", disk.path().join("journal.db").display().to_string())];
@@ -92,12 +92,4 @@ async fn full(on: On) {
     rig.prove("a full disk under the journal").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_costs_no_message_on_sqlite() {
-    full(On::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_costs_no_message_on_mysql() {
-    full(On::Mysql).await;
-}
+on_both!(a_full_disk_costs_no_message);

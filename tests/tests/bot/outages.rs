@@ -183,25 +183,19 @@ async fn stopped_meanwhile(on: On, with_spool: bool) {
     .await;
 }
 
-#[tokio::test]
-async fn the_database_goes_away_on_sqlite() {
+async fn the_database_goes_away(on: On) {
     tokio::join!(
-        during_a_burst(On::Sqlite, false),
-        during_a_burst(On::Sqlite, true),
-        stopped_meanwhile(On::Sqlite, false),
-        stopped_meanwhile(On::Sqlite, true),
-        until_after_a_restart(On::Sqlite),
+        during_a_burst(on, false),
+        during_a_burst(on, true),
+        stopped_meanwhile(on, false),
+        stopped_meanwhile(on, true),
+        until_after_a_restart(on),
     );
 }
 
 #[tokio::test]
-async fn the_database_goes_away_on_mysql() {
-    tokio::join!(
-        during_a_burst(On::Mysql, false),
-        during_a_burst(On::Mysql, true),
-        at_the_start(),
-        stopped_meanwhile(On::Mysql, false),
-        stopped_meanwhile(On::Mysql, true),
-        until_after_a_restart(On::Mysql),
-    );
+async fn the_database_is_away_at_the_start() {
+    at_the_start().await;
 }
+
+on_both!(the_database_goes_away);

@@ -23,7 +23,7 @@ async fn broken(on: On, case: &str, times: usize, strike: impl Fn(&Rig)) {
     rig.prove(case).await;
 }
 
-async fn all(on: On) {
+async fn sessions_break(on: On) {
     let resumed = broken(on, "gateway: resumed after a cut", 3, |rig| rig.discord.cut_connections());
     let closed = broken(on, "gateway: resumed after code 4000", 3, |rig| rig.discord.close_connections(4000));
     let reconnect = broken(on, "gateway: asked to reconnect", 3, |rig| rig.discord.reconnect());
@@ -60,12 +60,4 @@ async fn broken_events(on: On, case: &str, act: Act) {
     rig.prove(case).await;
 }
 
-#[tokio::test]
-async fn sessions_break_on_sqlite() {
-    all(On::Sqlite).await;
-}
-
-#[tokio::test]
-async fn sessions_break_on_mysql() {
-    all(On::Mysql).await;
-}
+on_both!(sessions_break);

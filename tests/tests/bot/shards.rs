@@ -122,15 +122,4 @@ async fn with_one_token(on: On) {
     rig.prove("one shard in two processes").await;
 }
 
-macro_rules! cases {
-    ($($name:ident),*) => {
-        mod sqlite {
-            $(#[tokio::test] async fn $name() { super::$name(super::On::Sqlite).await; })*
-        }
-        mod mysql {
-            $(#[tokio::test] async fn $name() { super::$name(super::On::Mysql).await; })*
-        }
-    };
-}
-
-cases!(in_one_process, in_two_processes, with_one_token);
+on_both!(in_one_process, in_two_processes, with_one_token);

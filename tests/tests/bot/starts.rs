@@ -9,7 +9,7 @@ use local_discord::{Kind, Settings};
 
 use crate::rig::{Bot, On, Rig, guilds};
 
-async fn fresh(on: On) {
+async fn a_fresh_start(on: On) {
     let rig = Rig::new(on, 3).await;
     let bot = Bot::start(&rig);
     for channel in 0..3 {
@@ -58,36 +58,6 @@ async fn restarted(on: On, session_is_kept: bool) {
 }
 
 #[tokio::test]
-async fn a_fresh_start_on_sqlite() {
-    fresh(On::Sqlite).await;
-}
-
-#[tokio::test]
-async fn a_fresh_start_on_mysql() {
-    fresh(On::Mysql).await;
-}
-
-#[tokio::test]
-async fn a_restart_that_resumes_on_sqlite() {
-    restarted(On::Sqlite, true).await;
-}
-
-#[tokio::test]
-async fn a_restart_that_resumes_on_mysql() {
-    restarted(On::Mysql, true).await;
-}
-
-#[tokio::test]
-async fn a_restart_that_reads_the_history_on_sqlite() {
-    restarted(On::Sqlite, false).await;
-}
-
-#[tokio::test]
-async fn a_restart_that_reads_the_history_on_mysql() {
-    restarted(On::Mysql, false).await;
-}
-
-#[tokio::test]
 async fn a_move_from_sqlite_to_mysql_between_two_starts() {
     let mut rig = Rig::new(On::Sqlite, 2).await;
     let bot = Bot::start(&rig);
@@ -109,3 +79,13 @@ async fn a_move_from_sqlite_to_mysql_between_two_starts() {
     bot.stop().await;
     rig.prove("moved between two starts").await;
 }
+
+async fn a_restart_that_resumes(on: On) {
+    restarted(on, true).await;
+}
+
+async fn a_restart_that_reads_the_history(on: On) {
+    restarted(on, false).await;
+}
+
+on_both!(a_fresh_start, a_restart_that_resumes, a_restart_that_reads_the_history);

@@ -27,7 +27,7 @@ fn swap(rig: &Rig, file: &str, exit: i32) -> String {
     out + &error
 }
 
-async fn swapped(on: On) {
+async fn a_plugin_is_swapped_in_a_burst(on: On) {
     let builds = match on {
         On::Sqlite => [plugins::SQLITE_OTHER_BUILD, plugins::SQLITE],
         On::Mysql => [plugins::MYSQL_OTHER_BUILD, plugins::MYSQL],
@@ -75,12 +75,4 @@ async fn swapped(on: On) {
     rig.prove("a plugin swapped in a burst").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_is_swapped_in_a_burst_on_sqlite() {
-    swapped(On::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plugin_is_swapped_in_a_burst_on_mysql() {
-    swapped(On::Mysql).await;
-}
+on_both!(a_plugin_is_swapped_in_a_burst);
