@@ -101,7 +101,7 @@ pub struct Arguments {
     #[arg(long)]
     pub json: bool,
     /// Write completions for shells and a manual page into a folder, as they are installed below /usr/share, and end
-    #[arg(long, value_name = "FOLDER", exclusive = true)]
+    #[arg(long, value_name = "FOLDER", exclusive = true, hide = true)]
     pub generate: Option<PathBuf>,
 }
 

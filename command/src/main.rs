@@ -129,18 +129,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let log = if matches!(cli.command, Command::Serve(_)) { Log::lines_and_traces()? } else { Log::lines()? };
     machine::examine()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    // Those for which throughput counts have one for each core.
-    if !matches!(cli.command, Command::Bench(_) | Command::Serve(_)) {
-        builder.worker_threads(2);
-    }
-    if matches!(cli.command, Command::Migrate(_)) {
-        // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
-        builder.max_blocking_threads(4);
-        machine::share_memory(machine::FEW);
-    }
-    if matches!(cli.command, Command::Serve(_)) {
-        // No two of those that work wait for each other, and what a swapped plugin leaves in one of them the next one takes.
-        machine::share_memory(std::thread::available_parallelism().map_or(machine::FEW, usize::from).max(machine::FEW));
+    match cli.command {
+        // Those for which throughput counts have a worker for each core. No two of them wait for each other in the allocator, and what a
+        // swapped plugin leaves there the next one takes.
+        Command::Serve(_) => machine::share_memory(
+            std::thread::available_parallelism().map_or(machine::FEW, usize::from).max(machine::FEW),
+        ),
+        Command::Bench(_) => {}
+        Command::Migrate(_) => {
+            // Each thread that worked on a page keeps memory for the next; more than these have nothing to do.
+            builder.worker_threads(2).max_blocking_threads(4);
+            machine::share_memory(machine::FEW);
+        }
+        _ => {
+            builder.worker_threads(2);
+        }
     }
     let runtime = builder
         .enable_all()
