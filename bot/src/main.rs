@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 use cofferdam::{Config, ResilientStorage};
 use cofferdam_bot::{Bot, BotError, Summary};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,9 @@ use crate::arguments::Arguments;
 const INCOMPLETE: u8 = 1;
 
 fn main() -> ExitCode {
+    // What answers may be a program of the same user: the bot's environment and memory, where the token is, are not for it to read. It
+    // cannot fail for this process itself.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let arguments = Arguments::parse();
     if let Some(folder) = &arguments.generate {
         return match generate::generate(folder) {

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use cofferdam::config::VARIABLES;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -19,6 +20,10 @@ const LONGEST: u64 = 1 << 20;
 
 /// The exit code for "try again later" in `sysexits.h`.
 const TRY_AGAIN: i32 = 75;
+
+/// Variables with secrets that are none of the storage's own. Headers of OpenTelemetry are what authenticates at a collector.
+const SECRETS: [&str; 4] =
+    ["DISCORD_TOKEN", "DISCORD_TOKEN_FILE", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 
 /// Runs a program for each question: the question as JSON on its standard input, the answer on its standard output.
 /// Standard error goes where the bot's goes.
@@ -60,19 +65,26 @@ impl Program {
         found
     }
 
-    async fn run(&self, question: &Question) -> Result<String, ResponderError> {
-        let failed = |what: &str, error: &dyn std::fmt::Display| {
-            ResponderError::permanent(format!("{}: {what}: {error}", self.command.display()))
-        };
-        let question = serde_json::to_vec(question).map_err(|error| failed("the question", &error))?;
+    fn command(&self) -> Command {
         let mut command = Command::new(&self.command);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         // A group of its own, which is killed as one, and which a signal to the bot's does not reach.
         command.process_group(0).kill_on_drop(true);
         // The bot's secrets are not the program's.
-        command.env_remove("DISCORD_TOKEN").env_remove("MYSQL_PASSWORD").env_remove("COFFERDAM_MIRROR_PASSWORD");
+        let of_storage = VARIABLES.iter().filter(|variable| variable.is_secret()).map(|variable| variable.name);
+        for name in of_storage.chain(SECRETS) {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    async fn run(&self, question: &Question) -> Result<String, ResponderError> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            ResponderError::permanent(format!("{}: {what}: {error}", self.command.display()))
+        };
+        let question = serde_json::to_vec(question).map_err(|error| failed("the question", &error))?;
         // It worked when the bot started: the machine is short of something, or the file is being replaced.
-        let mut child = command.spawn().map_err(|error| {
+        let mut child = self.command().spawn().map_err(|error| {
             ResponderError::retryable(format!("{}: does not start: {error}", self.command.display()))
         })?;
         let group = Group::of(&child);
@@ -177,6 +189,18 @@ mod tests {
     }
 
     const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_program_is_given_no_secret() {
+        let command = Program::new("sh", Vec::new(), LONG).command();
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
+        for name in
+            ["DISCORD_TOKEN", "MYSQL_PASSWORD", "MYSQL_PASSWORD_FILE", "COFFERDAM_TO_PASSWORD", "COFFERDAM_TOKEN_FILE"]
+        {
+            assert!(removed.iter().any(|(other, _)| *other == name), "{name} is left");
+        }
+        assert!(!removed.iter().any(|(other, _)| *other == "DATABASE_PATH"), "{removed:?}");
+    }
 
     #[tokio::test]
     async fn a_program_is_given_the_question_and_its_output_is_the_answer() {

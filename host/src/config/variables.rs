@@ -17,6 +17,11 @@ impl Variable {
     pub fn default_value(&self) -> Option<&'static str> {
         (!self.default.starts_with('(')).then_some(self.default)
     }
+
+    /// Whether its value is a secret, or the file that it names has one: a program that a bot runs need not see it.
+    pub fn is_secret(&self) -> bool {
+        self.name.split('_').any(|word| matches!(word, "PASSWORD" | "TOKEN"))
+    }
 }
 
 const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
@@ -42,7 +47,7 @@ pub static VARIABLES: &[Variable] = &[
     ),
     variable("MYSQL_DATABASE", "bmad_bot", "name of the database"),
     variable("MYSQL_USERNAME", "(required with mysql)", "name of the user"),
-    variable("MYSQL_PASSWORD", "(required with mysql)", "password of the user"),
+    variable("MYSQL_PASSWORD", "(required with mysql, or MYSQL_PASSWORD_FILE)", "password of the user"),
     variable(
         "MYSQL_PASSWORD_FILE",
         "(none)",
@@ -111,7 +116,7 @@ pub static VARIABLES: &[Variable] = &[
         "COFFERDAM_SPOOL",
         "(off)",
         "a file that keeps writes durably while the database is unavailable, with a copy beside it; they are \
-         replayed afterwards; each host needs its own",
+         replayed afterwards; each process needs its own",
     ),
     variable("COFFERDAM_SPOOL_LIMIT", "100000", "maximum number of writes in the spool, one for each row"),
     variable(
@@ -146,7 +151,7 @@ pub static VARIABLES: &[Variable] = &[
         "COFFERDAM_LAST_GOOD_PLUGIN",
         "(off)",
         "a file that keeps a copy of the component that worked last; a bot or `serve` whose component cannot be used starts with that \
-         one; each host needs its own",
+         one; each process needs its own",
     ),
     variable(
         "COFFERDAM_CACHE",

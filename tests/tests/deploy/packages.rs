@@ -114,6 +114,9 @@ start
 two_states() { test "$(as_service /usr/bin/cofferdam state list --json | grep -c '"channel_id"')" = 2; }
 wait_for two_states
 wait_for as_service /usr/bin/cofferdam status
+# A program of its user, as which it runs one for answers, does not get at its token.
+as_service /bin/cat /proc/self/environ > /dev/null
+as_service /bin/cat /proc/$service/environ && exit 1
 stop
 test "$(stat -c %U:%a /var/lib/cofferdam/data/bot_journal.db)" = cofferdam:600
 

@@ -23,8 +23,6 @@ pub struct Pod<'a> {
     hosts: TempDir,
     /// What differs from the manifest: addresses and ports of this machine.
     here: Vec<(&'static str, String)>,
-    /// What `mysql://bot@mysql:3306/bot` is here.
-    server: String,
 }
 
 impl<'a> Pod<'a> {
@@ -66,8 +64,7 @@ impl<'a> Pod<'a> {
         let hosts = tempfile::tempdir()?;
         fs::write(hosts.path().join("hosts"), "127.0.0.1 localhost mysql\n")?;
         fs::set_permissions(hosts.path(), fs::Permissions::from_mode(0o755))?;
-        let server = format!("mysql://{}@mysql:{port}/{}", mysql.username, mysql.database);
-        Ok(Self { built, image, volumes, hosts, here, server })
+        Ok(Self { built, image, volumes, hosts, here })
     }
 
     /// The folder of a volume.
@@ -84,6 +81,10 @@ impl<'a> Pod<'a> {
         for (name, value) in &self.here {
             environment.entry((*name).into()).and_modify(|given| given.clone_from(value));
         }
+        let expanded = |text: String| {
+            environment.iter().fold(text, |text, (name, value)| text.replace(&format!("$({name})"), value))
+        };
+        let arguments: Vec<_> = list(&container["args"]).iter().map(text).map(expanded).collect();
         let mut running = Container::of(self.image)?.environment(environment);
         running = running.mount(&self.hosts.path().join("hosts"), "/etc/hosts", true)?;
         for mount in list(&container["volumeMounts"]) {
@@ -91,9 +92,8 @@ impl<'a> Pod<'a> {
             running = running.mount(from, &text(&mount["mountPath"]), mount["readOnly"] == true)?;
         }
         ensure!(container["command"].is_null(), "the image's own entrypoint is replaced");
-        let arguments = list(&container["args"]).iter().map(text);
-        let arguments = arguments.map(|text| text.replace("mysql://bot@mysql:3306/bot", &self.server));
-        let arguments: Vec<_> = arguments.chain(further.iter().map(|&more| more.to_owned())).collect();
+        ensure!(!arguments.iter().any(|text| text.contains("$(")), "{arguments:?} name a variable that is not there");
+        let arguments: Vec<_> = arguments.into_iter().chain(further.iter().map(|&more| more.to_owned())).collect();
         Ok(running.command(&arguments))
     }
 }

@@ -111,7 +111,7 @@ pub fn probes(results: &Results) -> Grid {
 /// A sentence about all goals.
 pub fn summary(results: &Results) -> String {
     let with = |wanted| GOALS.iter().filter(move |goal| goal.verdict(results) == wanted);
-    let mut text = format!("{} of {} goals are met", with(Verdict::Met).count(), GOALS.len());
+    let mut text = format!("{} of {} conditions are met", with(Verdict::Met).count(), GOALS.len());
     for (verdict, name) in [(Verdict::Missed, "missed"), (Verdict::NotMeasured, "not measured")] {
         let mut subjects: Vec<_> = with(verdict).map(|goal| goal.figure.subject()).collect();
         subjects.dedup();
@@ -265,7 +265,7 @@ MySQL     cleanup                  1      1.25 ms        -    1.25 ms           
     #[test]
     fn the_summary_counts_goals_and_names_what_does_not_meet_them() {
         let text = summary(&results());
-        let start = "2 of 39 goals are met; missed: sqlite/get/1, start/cached; not measured: sqlite/get/64, ";
+        let start = "2 of 39 conditions are met; missed: sqlite/get/1, start/cached; not measured: sqlite/get/64, ";
         assert!(text.starts_with(start), "{text}");
         assert!(text.ends_with(", memory/idle, memory/growth, tail/mysql, tail/mysql-upsert, connections/steady, connections/bursts, log/sqlite"), "{text}");
     }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::container::Image;
+use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::wait::until;
 
 use super::project::{PASSWORD, Project, server_check, succeeds};
-use super::story::{count, server};
+use super::story::{count, server, state};
 use crate::conversation::{Conversation, Running, TOKEN};
-use crate::rig::{SOON, image, image_of_bot, probe};
+use crate::rig::{SOON, image, image_of_bot, probe, put};
 
 /// Starts a service of the bot's.
 fn start(project: &mut Project, image: &Image, name: &str, port: u16, api: &str, logs: &Path) -> Result<Running> {
@@ -71,8 +72,18 @@ async fn the_bot_answers_on_sqlite_and_goes_on_where_it_was_on_the_server() -> R
     bot.explain(conversation.is_here(seen).await)?;
     conversation.ask()?;
     bot.explain(conversation.is_answered(4).await)?;
+
+    // `serve` runs beside it, with the same volumes.
+    project.set("DATABASE_TYPE", "mysql")?;
+    let server = Serve::start(&mut project.command(&image_of_command, "serve", port, &["--json"])?, logs.path())?;
+    ensure!(put(&project.named("run")?.join("cofferdam.sock"), "/v1/message-state", &state("beside")).await? == 200);
+    for name in ["serve", "bot-mysql"] {
+        let container = if name == "serve" { &image_of_command } else { &image };
+        ensure!(succeeds(project.healthcheck(container, name, port)?), "{name} is not healthy");
+    }
+    drop(server);
     bot.stop().await?;
-    until("the state arrives", Duration::from_secs(60), async || count(&mysql).await.is_ok_and(|count| count == 1))
+    until("the state arrives", Duration::from_secs(60), async || count(&mysql).await.is_ok_and(|count| count == 2))
         .await?;
     let log = std::fs::read_to_string(logs.path().join("bot"))?;
     ensure!(!log.contains(PASSWORD) && !log.contains(TOKEN), "{log}");

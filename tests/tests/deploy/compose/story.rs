@@ -36,7 +36,8 @@ pub async fn count(server: &MysqlServer) -> Result<u32> {
     count.context("a count")
 }
 
-fn state(channel: &str) -> String {
+/// The document of a state.
+pub fn state(channel: &str) -> String {
     format!(r#"{{"channel_id":"{channel}","last_message_id":"m","last_seen_timestamp":1700000000}}"#)
 }
 
@@ -98,7 +99,8 @@ async fn the_originals_folder_goes_on_with_sqlite_and_then_moves_to_the_server()
     ensure!(put(&socket, "/v1/message-state", &state("newer")).await? == 200);
     drop(killed);
 
-    // To the server: it comes late, so the migration has to wait.
+    // To the server: it comes late, so the migration has to wait. The original's was elsewhere.
+    project.set("MYSQL_HOST", "mysql")?;
     mysql.process().context("a server")?.stop()?;
     let service = project.service("mysql")?;
     ensure!(!succeeds(server_check(&service, &project.path("secrets"), port)?), "a server that is away is healthy");
