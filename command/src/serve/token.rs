@@ -1,39 +1,51 @@
 //! The token that clients show, from a file.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use cofferdam::config::Secret;
+use cofferdam::files::read_small;
 use subtle::ConstantTimeEq;
 
 use super::problem::{Kind, Problem};
 use crate::failure::Failure;
 
-/// How old what was read may be: a token that is exchanged counts from then on.
-const FRESH: Duration = Duration::from_secs(1);
+/// How often the file is read: a token that is exchanged counts from then on.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How old what was read becomes before something is wrong with the file system.
+const LATE: Duration = Duration::from_secs(10);
 
 /// What can be guessed is no secret.
 const LEAST: usize = 16;
 const MOST: u64 = 4096;
 
-/// A file with a token.
-pub struct TokenFile {
+/// A file with a token. It is read by a thread of its own, so that no request waits for a file system that hangs: the token that was
+/// read last counts until then.
+pub struct TokenFile(Arc<Known>);
+
+struct Known {
     path: PathBuf,
-    read: Mutex<(Instant, Option<Secret>)>,
+    /// When the file was read last, and what was in it.
+    last: Mutex<(Instant, Option<Secret>)>,
+    is_late: AtomicBool,
 }
 
 impl TokenFile {
-    /// Reads the file for the first time.
+    /// Reads the file for the first time, and from then on again and again.
     pub fn open(path: PathBuf) -> Result<Self, Failure> {
-        match token(&path) {
-            Ok(token) => Ok(Self { path, read: Mutex::new((Instant::now(), Some(token))) }),
-            Err(problem) => Err(Failure::usage(format!("--token-file (COFFERDAM_TOKEN_FILE) is {path:?}: {problem}"))),
-        }
+        let token = token(&path)
+            .map_err(|problem| Failure::usage(format!("--token-file (COFFERDAM_TOKEN_FILE) is {path:?}: {problem}")))?;
+        let last = Mutex::new((Instant::now(), Some(token)));
+        let known = Arc::new(Known { path, last, is_late: AtomicBool::new(false) });
+        let weak = Arc::downgrade(&known);
+        thread::Builder::new().name("token".into()).spawn(move || read_again(&weak))?;
+        Ok(Self(known))
     }
 
     /// Refuses a request that does not show the token.
@@ -49,30 +61,43 @@ impl TokenFile {
         if !scheme.eq_ignore_ascii_case(b"bearer ") {
             return wrong("send the header Authorization: Bearer TOKEN");
         }
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if read.0.elapsed() >= FRESH {
-            let token = token(&self.path);
-            if let Err(problem) = &token {
-                tracing::error!(file = %self.path.display(), "the token file cannot be used: {problem}");
-            }
-            *read = (Instant::now(), token.ok());
+        let last = self.0.last();
+        if last.0.elapsed() > LATE && !self.0.is_late.swap(true, Ordering::Relaxed) {
+            let file = self.0.path.display();
+            tracing::error!(%file, "the token file cannot be read: its file system does not answer; the last token counts");
         }
-        match &read.1 {
+        match &last.1 {
             Some(token) if bool::from(token.expose().as_bytes().ct_eq(given.trim_ascii())) => Ok(()),
             _ => wrong("the token is wrong"),
         }
     }
 }
 
-fn token(path: &Path) -> Result<Secret, String> {
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(MOST + 1).read_to_string(&mut text))
-        .map_err(|error| format!("it cannot be read: {error}"))?;
-    let token = text.trim_end_matches(['\r', '\n']);
-    if text.len() as u64 > MOST {
-        return Err(format!("a token has at most {MOST} bytes"));
+impl Known {
+    fn last(&self) -> MutexGuard<'_, (Instant, Option<Secret>)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_again(known: &Weak<Known>) {
+    loop {
+        thread::sleep(INTERVAL);
+        let Some(known) = known.upgrade() else { return };
+        let token = token(&known.path);
+        let mut last = known.last();
+        if let Err(problem) = &token
+            && last.1.is_some()
+        {
+            tracing::error!(file = %known.path.display(), "the token file cannot be used: {problem}; nobody is let in");
+        }
+        *last = (Instant::now(), token.ok());
+        known.is_late.store(false, Ordering::Relaxed);
+    }
+}
+
+fn token(path: &Path) -> Result<Secret, String> {
+    let text = String::from_utf8(read_small(path, MOST)?).map_err(|_| "a token is one line of ASCII without spaces")?;
+    let token = text.trim_end_matches(['\r', '\n']);
     if token.len() < LEAST {
         return Err(format!("a token has at least {LEAST} characters, such as those of `openssl rand -hex 32`"));
     }

@@ -6,8 +6,6 @@ mod resilience;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -332,11 +330,5 @@ fn shown_path(path: &Path) -> String {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let cannot = |cause: std::io::Error| format!("it cannot be read: {cause}");
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    match bytes.len() as u64 > MAX_FILE {
-        true => Err("it is larger than 1 MiB".into()),
-        false => Ok(bytes),
-    }
+    crate::files::read_small(path, MAX_FILE)
 }

@@ -6,6 +6,7 @@
 //! - `contents`: the kind of a file, from its first bytes.
 //! - `identity`: [`Whereabouts`], the location of a name, whether the file exists or not; [`is_same`].
 //! - `links`: files with several names, and files that are mounts of their own.
+//! - `small`: passwords, tokens and certificates in files, read without waiting for long.
 //! - `authorities`: certificates of authorities.
 
 mod authorities;
@@ -15,6 +16,7 @@ mod links;
 mod name;
 mod problem;
 pub(crate) mod slip;
+mod small;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub use self::identity::{Whereabouts, is_same};
 pub(crate) use self::links::{Hazard, hazard};
 pub use self::name::{FilePath, FileUse};
 pub use self::problem::FileNameError;
+pub use self::small::read_small;
+pub(crate) use self::small::read_start;
 
 /// A file beside another one.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -8,6 +8,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::limit;
 
 /// The most bytes of a socket's path, which the system sets.
@@ -94,6 +96,8 @@ fn lock(path: &Path) -> Result<File, TryLockError> {
     let mut name: OsString = path.into();
     name.push(".lock");
     let mut options = OpenOptions::new();
+    // A pipe of this name would otherwise be waited for.
+    options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(name).map_err(TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)

@@ -1,14 +1,22 @@
 use std::borrow::Cow;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use wasmparser::{Encoding, Parser, Payload};
 
 use super::error::PluginError;
 use crate::config::Origin;
+use crate::files::read_start;
 use crate::hexadecimal::hexadecimal;
 
 /// The version of `cofferdam:storage` that this host speaks.
 pub const CONTRACT_VERSION: &str = "0.2.0";
+
+/// What WebAssembly begins with.
+const MAGIC: &[u8] = b"\0asm";
+
+/// The largest component that is read, in bytes: several times those of languages that bring an interpreter with them.
+const LARGEST: u64 = 256 << 20;
 
 const PACKAGE: &str = "cofferdam:storage/";
 const REQUIRED_EXPORTS: [&str; 4] = ["backend", "storage", "transfer", "migration"];
@@ -59,10 +67,7 @@ impl Contents {
     /// As [`inspect`], and keeps the component too.
     pub(crate) fn read(origin: Origin) -> Result<Self, PluginError> {
         let bytes = match &origin {
-            Origin::File(path) => match std::fs::read(path) {
-                Ok(bytes) => Cow::Owned(bytes),
-                Err(source) => return Err(PluginError::Unreadable { path: path.clone(), source }),
-            },
+            Origin::File(path) => Cow::Owned(read(path, &origin)?),
             Origin::Embedded(embedded) => Cow::Borrowed(embedded.component()),
         };
         let (imports, exports) =
@@ -80,12 +85,29 @@ impl Contents {
     }
 }
 
+/// Reads a component's file. What begins like none is not read to its end, which may be far away.
+fn read(path: &Path, origin: &Origin) -> Result<Vec<u8>, PluginError> {
+    let start =
+        |most| read_start(path, most).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source });
+    let (head, _) = start(MAGIC.len() as u64)?;
+    if head != MAGIC {
+        return Ok(head);
+    }
+    match start(LARGEST)? {
+        (bytes, true) => Ok(bytes),
+        (_, false) => {
+            let reason = format!("it is larger than {} MiB", LARGEST >> 20);
+            Err(PluginError::NotComponent { origin: origin.clone(), reason })
+        }
+    }
+}
+
 /// The names of the imports and exports of the outermost component.
 fn externs(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
     if bytes.is_empty() {
         return Err("it is empty".into());
     }
-    if !bytes.starts_with(b"\0asm") {
+    if !bytes.starts_with(MAGIC) {
         return Err("it does not begin like WebAssembly".into());
     }
     let (mut imports, mut exports) = (Vec::new(), Vec::new());

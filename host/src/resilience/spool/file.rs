@@ -174,14 +174,33 @@ impl SpoolFile {
     }
 }
 
-/// What is in a spool that another process may have open, or in its copy where the spool is missing.
+/// What is in a spool that another process may have open, or in its copy where the spool is missing or damaged, or what the next start
+/// will save of both. Changes nothing.
 pub(super) fn inspect(path: &Path) -> Result<Content, SpoolError> {
     let copy = copy::of(path);
-    let path = match path.exists() {
-        true => path,
-        false if copy.is_file() => &copy,
-        false => return Err(SpoolError::NotFound { path: path.to_owned() }),
+    if !path.exists() {
+        return if copy.is_file() { look(&copy) } else { Err(SpoolError::NotFound { path: path.to_owned() }) };
+    }
+    let damage = match look(path) {
+        Err(error @ SpoolError::Unusable { kind: crate::ErrorKind::CorruptData, .. }) => error,
+        found => return found,
     };
+    let Some(lock) = notes(path).map(Lock).filter(Lock::is_of_spool) else { return Err(damage) };
+    let last = lock.last();
+    tracing::warn!(error = %damage, "what is shown is what the next start of the bot saves of the spool and its copy");
+    match look(&copy) {
+        Ok(content) if content.is_whole(last) => Ok(content),
+        _ => salvage::salvage(path, last),
+    }
+}
+
+/// Reads one file for [`inspect`].
+fn look(path: &Path) -> Result<Content, SpoolError> {
+    // SQLite takes the log of a file without content for a forgotten one and removes it, also where it only reads.
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) {
+        let (path, reason) = (path.to_owned(), "it is empty".to_owned());
+        return Err(SpoolError::Unusable { path, kind: crate::ErrorKind::CorruptData, reason });
+    }
     let wrong = |error: rusqlite::Error| SpoolError::sqlite(path, &error);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(wrong)?;
     connection.busy_timeout(Duration::from_secs(2)).map_err(wrong)?;

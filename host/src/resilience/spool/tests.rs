@@ -268,6 +268,35 @@ async fn the_log_of_a_killed_process_may_be_damaged_where_there_is_a_copy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn looking_at_a_damaged_spool_shows_what_is_left_and_changes_nothing() {
+    let cut = |path: &Path, length| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(length).unwrap();
+    let damages: [&dyn Fn(&Path); 4] =
+        [&|path| overwrite(path, 0, 100), &|path| overwrite(path, 0, usize::MAX / 2), &|path| cut(path, 0), &|path| {
+            cut(path, 100)
+        }];
+    for (with_copy, damage) in [true, false].into_iter().flat_map(|copy| damages.map(|damage| (copy, damage))) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = killed_with_copy(folder.path(), 200).await;
+        if !with_copy {
+            for file in ["", "-wal", "-shm"] {
+                let _ = fs::remove_file(crate::files::with_suffix(&copy_of(&config), file));
+            }
+        }
+        damage(&config.path);
+        let files = || {
+            let names = [config.path.clone(), log_of(&config), copy_of(&config)];
+            names.map(|name| fs::read(name).ok())
+        };
+        let before = files();
+        let shown = inspect(&config.path);
+        assert!(before == files(), "something was changed");
+        // The log has all of it.
+        assert_eq!(shown.unwrap().entries.len(), 200);
+        assert_eq!(Journal::open(&config).unwrap().depth(), 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refused_writes_are_in_the_copy_too() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
