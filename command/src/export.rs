@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use cofferdam::Storage;
+use cofferdam::files::Whereabouts;
 use cofferdam::snapshot::{self, Compression, Exported, Header, Origin, SnapshotError};
 use serde_json::{Value, json};
 
@@ -84,8 +85,17 @@ impl Export {
         }
         let skip = [(integrity::VARIABLE, "off".into())];
         let config = open::config_with(if self.skip_integrity_check { &skip } else { &[] })?;
-        if !self.is_stdout() {
-            open::named_for_output("FILE", &self.file, &config.claims())?;
+        if self.is_stdout() {
+            output::somebody_reads()?;
+        } else {
+            let file = open::named_for_output("FILE", &self.file, &config.claims())?;
+            let there = Whereabouts::of(&file);
+            if file.is_symlink() && !there.exists() {
+                let target = there.path();
+                return Err(Failure::usage(format!(
+                    "FILE: {file:?} is a link to {target:?}, which is not there: name that file, or another one"
+                )));
+            }
         }
         let storage = open::existing_in(config).await?;
         if let Err(failure) = look_through(&storage, events).await {

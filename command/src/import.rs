@@ -103,6 +103,9 @@ impl Import {
         let opened = threads::spawn(move || match path == Path::new("-") {
             false => snapshot::open(&path),
             true => match std::io::stdin().as_fd().try_clone_to_owned().map(File::from) {
+                Ok(stdin) if stdin.metadata().is_ok_and(|input| input.is_dir()) => {
+                    Err(SnapshotError::Folder { path: "standard input".into() })
+                }
                 Ok(stdin) => snapshot::spool(stdin),
                 Err(source) => Err(SnapshotError::Io { what: "standard input cannot be read".into(), source }),
             },

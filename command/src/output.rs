@@ -6,6 +6,7 @@ use cofferdam::plugin::Origin;
 use cofferdam::{MessageState, ThreadOwnership, limit};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -14,6 +15,22 @@ pub use crate::terminal::{escaped, say};
 /// Where a plugin comes from: its file, or that it is embedded.
 pub fn origin(origin: &Origin) -> String {
     origin.path().map_or_else(|| "embedded".to_owned(), |path| path.display().to_string())
+}
+
+/// Refuses a standard output that nobody can have meant for data: in the place of one that was closed Rust has opened `/dev/null`, for
+/// reading too, as a shell's `> /dev/null` is not.
+pub fn somebody_reads() -> Result<(), Failure> {
+    let stdout = std::io::stdout();
+    let is_null = match (rustix::fs::fstat(&stdout), rustix::fs::stat("/dev/null")) {
+        (Ok(stdout), Ok(null)) => stdout.st_rdev == null.st_rdev && stdout.st_ino == null.st_ino,
+        _ => false,
+    };
+    match rustix::fs::fcntl_getfl(&stdout) {
+        Ok(flags) if is_null && flags.contains(OFlags::RDWR) => Err(Failure::usage(
+            "standard output is closed, so nobody would have what is written: redirect it, or name a file",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Prints a text and a newline. A reader that went away, such as `head`, is not a failure.

@@ -14,6 +14,7 @@ use crate::open;
 
 /// A file of lines, which is made with its first line.
 pub struct Lines {
+    argument: &'static str,
     path: PathBuf,
     file: Option<BufWriter<File>>,
     count: u64,
@@ -22,7 +23,7 @@ pub struct Lines {
 impl Lines {
     /// Takes the file that `argument` names, if it can be meant and what is there is a list of an earlier run: nothing else is
     /// moved or shortened. `claims` are files that others have.
-    pub fn new(argument: &str, name: &Path, claims: &[Claim]) -> Result<Self, Failure> {
+    pub fn new(argument: &'static str, name: &Path, claims: &[Claim]) -> Result<Self, Failure> {
         let path = open::named_for_output(argument, name, claims)?;
         for path in [&path, &old(&path)] {
             open::named_for_output(argument, path, claims)?;
@@ -32,7 +33,18 @@ impl Lines {
                 )));
             }
         }
-        Ok(Self { path, file: None, count: 0 })
+        Ok(Self { argument, path, file: None, count: 0 })
+    }
+
+    /// The same error, with the file that it is about and what to do.
+    fn named(argument: &str, path: &Path) -> impl Fn(io::Error) -> io::Error {
+        move |error| {
+            let text = format!(
+                "{argument}: {path:?} cannot be written: {error}; name a file that can be, and run the same again, which goes on \
+                 where it was"
+            );
+            io::Error::new(error.kind(), text)
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -48,37 +60,37 @@ impl Lines {
     /// is to be kept, what is there belongs to another run, and gets the ending `.old`.
     pub fn keep(&mut self, lines: u64) -> io::Result<()> {
         self.count = lines;
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let named = Self::named(self.argument, &self.path);
         let file = match OpenOptions::new().read(true).write(true).open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            file => file.map_err(named)?,
+            file => file.map_err(&named)?,
         };
         if lines == 0 {
             drop(file);
-            return std::fs::rename(&self.path, old(&self.path)).map_err(named);
+            return std::fs::rename(&self.path, old(&self.path)).map_err(&named);
         }
         let (mut reader, mut length) = (BufReader::new(&file), 0);
         for _ in 0..lines {
-            length += reader.skip_until(b'\n').map_err(named)? as u64;
+            length += reader.skip_until(b'\n').map_err(&named)? as u64;
         }
-        file.set_len(length).map_err(named)
+        file.set_len(length).map_err(&named)
     }
 
     /// Adds lines, and hands them to the system before it returns.
     pub fn push(&mut self, lines: impl Iterator<Item = Value>) -> io::Result<()> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let named = Self::named(self.argument, &self.path);
         let file = match &mut self.file {
             Some(file) => file,
             none => {
-                let file = OpenOptions::new().append(true).create(true).open(&self.path).map_err(named)?;
+                let file = OpenOptions::new().append(true).create(true).open(&self.path).map_err(&named)?;
                 none.insert(BufWriter::new(file))
             }
         };
         for line in lines {
-            writeln!(file, "{line}").map_err(named)?;
+            writeln!(file, "{line}").map_err(&named)?;
             self.count += 1;
         }
-        file.flush().map_err(named)
+        file.flush().map_err(&named)
     }
 }
 

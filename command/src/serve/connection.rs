@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -94,7 +94,7 @@ pub async fn converse(
         Err(error) if error.is_parse_version_h2() => {
             refuse(
                 connection.into_parts().io.into_inner(),
-                "505 HTTP Version Not Supported",
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
                 &Problem::invalid("this server speaks HTTP/1.1, not HTTP/2"),
             )
             .await;
@@ -105,11 +105,13 @@ pub async fn converse(
 
 /// Tells a client that there is no place for its connection.
 pub async fn refuse_for_now(io: impl AsyncWrite + Unpin) {
-    refuse(io, "503 Service Unavailable", &Problem::new(Kind::Busy, "too many connections are busy")).await;
+    refuse(io, StatusCode::SERVICE_UNAVAILABLE, &Problem::new(Kind::Busy, "too many connections are busy")).await;
 }
 
-async fn refuse(mut io: impl AsyncWrite + Unpin, status: &str, problem: &Problem) {
-    let body = serde_json::to_string(&problem.document(&request_id::new())).unwrap_or_default();
+async fn refuse(mut io: impl AsyncWrite + Unpin, status: StatusCode, problem: &Problem) {
+    let mut document = serde_json::to_value(problem.document(&request_id::new())).unwrap_or_default();
+    document["status"] = status.as_u16().into();
+    let body = document.to_string();
     let retry = if problem.kind() == Kind::Busy { "retry-after: 1\r\n" } else { "" };
     let text = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n{retry}content-length: {}\r\nconnection: \

@@ -79,6 +79,12 @@ impl From<FilePath> for PathBuf {
     }
 }
 
+/// The longest name of a file in a folder, in bytes (`NAME_MAX`).
+const LONGEST: usize = 255;
+
+/// Room for the names of files beside one: of SQLite's logs, of a spool's copy and what is set aside, of what is written first.
+const BESIDE: usize = 55;
+
 /// Schemes that are one also where no `//` follows.
 const SCHEMES: [&str; 13] = [
     "file",
@@ -159,6 +165,13 @@ fn problem_of(text: &str, usage: FileUse) -> Option<Problem> {
 
 /// What only a look at what is there tells.
 fn problem_at(path: &Path, usage: FileUse) -> Option<Problem> {
+    let lengths = || path.components().map(|component| component.as_os_str().len());
+    let last = if matches!(usage, FileUse::Database | FileUse::Output) { LONGEST - BESIDE } else { LONGEST };
+    let too_long =
+        lengths().find(|length| *length > LONGEST).or_else(|| lengths().last().filter(|length| *length > last));
+    if let Some(length) = too_long {
+        return Some(Problem::Long(length));
+    }
     let there = std::fs::metadata(path).ok();
     match usage {
         FileUse::Input => return None,

@@ -88,7 +88,11 @@ impl Reader<'_> {
                 name,
                 format!("is {}: it must be 1 to {longest} characters without control characters", shown(&text)),
             );
-        } else if slip::of(&text).is_some() || text.starts_with('/') || text.contains("?") && text.contains('=') {
+        } else if slip::of(&text).is_some()
+            || text.starts_with('/')
+            || text.contains("://")
+            || text.contains("?") && text.contains('=')
+        {
             self.wrong_value(name, format!("is {}: it must be the name alone", shown(&text)));
         }
         text

@@ -115,6 +115,7 @@ fn names_are_short_and_printable() {
             "null",
             "/bot",
             "bot?a=b",
+            "mysql://bot:hunter2-marker@db/bot",
             "bot # it",
         ] {
             one_mistake(read_mysql(&[(name, value)]), name, "it must be the name alone");

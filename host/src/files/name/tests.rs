@@ -11,6 +11,22 @@ fn refused(name: &str) -> String {
 }
 
 #[test]
+fn a_name_leaves_room_for_the_files_beside_it() {
+    for (length, usage, is_taken) in [
+        (200, FileUse::Database, true),
+        (201, FileUse::Database, false),
+        (255, FileUse::Input, true),
+        (256, FileUse::Input, false),
+        (255, FileUse::Folder, true),
+    ] {
+        let read = FilePath::new("a".repeat(length), usage, None);
+        assert_eq!(read.is_ok(), is_taken, "{length} {usage:?}: {read:?}");
+    }
+    let folder = format!("{}/bot.db", "a".repeat(255));
+    assert!(FilePath::new(folder, FileUse::Database, None).is_ok());
+}
+
+#[test]
 fn a_name_that_nobody_meant_is_refused_with_what_to_write() {
     for (name, problem, remedy) in [
         ("", "is empty", "write the path"),

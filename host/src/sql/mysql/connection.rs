@@ -309,7 +309,7 @@ impl MysqlConnection {
         let database = self.pool.database().to_owned();
         self.ask(deadline, async |connection| {
             let mut remarks = Rules::ask(connection).await?.remarks();
-            remarks.extend(rules::excess(connection, &database).await?);
+            remarks.extend(rules::of_rights(connection, &database).await?);
             Ok(remarks)
         })
         .await

@@ -135,15 +135,51 @@ pub(super) fn refusal(obstacle: impl Into<String>) -> SqlError {
     SqlError::new(ErrorKind::Other, obstacle)
 }
 
-/// What the connection's account may do beyond its database. A server that does not tell has none.
-pub(super) async fn excess(connection: &mut Conn, database: &str) -> mysql_async::Result<Option<String>> {
+/// What the connection's account lacks for its database, and what it may do beyond. A server that does not tell has neither.
+pub(super) async fn of_rights(connection: &mut Conn, database: &str) -> mysql_async::Result<Vec<String>> {
     let grants: Vec<String> = match connection.query("SHOW GRANTS").await {
-        Err(Error::Server(_)) => return Ok(None),
+        Err(Error::Server(_)) => return Ok(Vec::new()),
         grants => grants?,
     };
+    Ok(lack(&grants, database).into_iter().chain(excess(&grants, database)).collect())
+}
+
+/// What every operation needs.
+const NEEDED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
+
+/// The rights that are missing, as far as lines of SHOW GRANTS tell: not where roles, or rights on single tables, may have them.
+fn lack(grants: &[String], database: &str) -> Option<String> {
+    let mut missing = NEEDED.to_vec();
+    for grant in grants {
+        let Some(grant) = grant.strip_prefix("GRANT ") else { continue };
+        let (rights, rest) = split(grant, " ON ")?;
+        let Some((scope, table)) = split(rest, " TO ").and_then(|(object, _)| object.rsplit_once('.')) else {
+            continue;
+        };
+        let name = scope.trim_matches('`').replace("``", "`");
+        let is_own = scope == "*" || name == database || name.contains('%') || is_only(&name, database);
+        match is_own {
+            false => {}
+            true if table != "*" => return None,
+            true if rights.starts_with("ALL PRIVILEGES") => return None,
+            true => missing.retain(|needed| !rights.split(", ").any(|right| right == *needed)),
+        }
+    }
+    match missing.is_empty() {
+        true => None,
+        false => Some(format!(
+            "the account has no right to {} on `{database}`, and operations that need it will fail: GRANT {} ON `{database}`.* to it",
+            missing.join(", "),
+            missing.join(", ")
+        )),
+    }
+}
+
+/// What the account may do beyond its database.
+fn excess(grants: &[String], database: &str) -> Option<String> {
     let mut more: Vec<_> = grants.iter().filter_map(|grant| beyond(grant, database)).collect();
     if more.is_empty() {
-        return Ok(None);
+        return None;
     }
     let hidden = more.len().saturating_sub(TOLD);
     more.truncate(TOLD);
@@ -151,10 +187,10 @@ pub(super) async fn excess(connection: &mut Conn, database: &str) -> mysql_async
     if hidden > 0 {
         told += &format!("; and {hidden} more");
     }
-    Ok(Some(format!(
+    Some(format!(
         "the account has more rights than its database needs ({told}): give the bot an account with rights on \
          `{database}` alone"
-    )))
+    ))
 }
 
 /// What a line of SHOW GRANTS allows beyond one database. Some have a password's hash, so no more is repeated than the
@@ -247,6 +283,29 @@ mod tests {
         }
         for setting in [("enforce_storage_engine", "InnoDB"), ("innodb_page_size", "65536")] {
             assert_eq!(rules(&[setting]).obstacles(), Obstacles::default());
+        }
+    }
+
+    #[test]
+    fn rights_that_are_missing_are_told_where_that_is_certain() {
+        let usage = "GRANT USAGE ON *.* TO `bot`@`%` IDENTIFIED BY PASSWORD '*24'";
+        let lack = |grant: &str| super::lack(&[usage.to_owned(), grant.to_owned()], "my_bot");
+        for enough in [
+            "GRANT ALL PRIVILEGES ON *.* TO `bot`@`%` WITH GRANT OPTION",
+            "GRANT ALL PRIVILEGES ON `my\\_bot`.* TO `bot`@`%`",
+            "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `my_bot`.* TO `bot`@`%`",
+            "GRANT ALL PRIVILEGES ON `my\\_%`.* TO `bot`@`%`",
+            "GRANT SELECT ON `my_bot`.`message_states` TO `bot`@`%`",
+            "GRANT `writers`@`%` TO `bot`@`%`",
+        ] {
+            assert_eq!(lack(enough), None, "{enough}");
+        }
+        for (few, missing) in [
+            ("GRANT SELECT ON `my_bot`.* TO `bot`@`%`", "no right to INSERT, UPDATE, DELETE on `my_bot`"),
+            ("GRANT SELECT, INSERT, UPDATE ON *.* TO `bot`@`%`", "no right to DELETE on"),
+            ("GRANT ALL PRIVILEGES ON `other`.* TO `bot`@`%`", "no right to SELECT, INSERT"),
+        ] {
+            assert!(lack(few).is_some_and(|told| told.contains(missing)), "{few}: {:?}", lack(few));
         }
     }
 

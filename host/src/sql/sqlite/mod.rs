@@ -20,6 +20,7 @@ mod raw;
 mod still;
 #[cfg(test)]
 mod tests;
+mod unopened;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -25,6 +25,14 @@ struct Files {
     log: Option<FileId>,
     /// Beside the database itself, where the path is a link to it.
     log_path: PathBuf,
+    /// Whether the database was seen to have content, which it never loses by itself.
+    has_content: bool,
+}
+
+/// The file of a path, and whether it has content.
+fn seen(path: &Path) -> (Option<FileId>, bool) {
+    let metadata = std::fs::metadata(path).ok();
+    (metadata.as_ref().map(FileId::of), metadata.is_some_and(|metadata| metadata.len() > 0))
 }
 
 /// The path of a database, and the files that are open under it.
@@ -81,7 +89,8 @@ impl Place {
         let mut log = OsString::from(std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()));
         log.push("-wal");
         let log_path = PathBuf::from(log);
-        let now = Files { database: FileId::at(&self.path), log: FileId::at(&log_path), log_path };
+        let (database, has_content) = seen(&self.path);
+        let now = Files { database, log: FileId::at(&log_path), log_path, has_content };
         // Replaced while it was being opened: which of the two is open is not known.
         if now.database.is_none() || before != now.database && !(is_new && before.is_none()) {
             return Err(self.error());
@@ -102,10 +111,11 @@ impl Place {
     /// Fails where the path names something else than what is open.
     pub fn check(&self) -> Result<()> {
         let mut files = lock(&self.files);
-        let (database, log) = (FileId::at(&self.path), FileId::at(&files.log_path));
+        let ((database, has_content), log) = (seen(&self.path), FileId::at(&files.log_path));
         // The log comes with the first write.
         files.log = files.log.or(log);
-        if files.database == database && files.log == log {
+        if files.database == database && files.log == log && (has_content || !files.has_content) {
+            files.has_content = has_content;
             return Ok(());
         }
         self.lost.store(true, Ordering::Release);
@@ -125,16 +135,19 @@ impl Place {
     /// What happened to the file, and what to do.
     pub fn error(&self) -> SqlError {
         let path = self.path.display();
-        let message = if self.is_file() {
-            format!(
+        let message = match seen(&self.path) {
+            (Some(_), true) => format!(
                 "the database file {path} or its log was removed or replaced while it was open: it is reopened; \
                  whether the last write took effect is unknown. Stop the host before replacing the file"
-            )
-        } else {
-            format!(
+            ),
+            (Some(_), false) => format!(
+                "the database file {path} was emptied while it was open: whether the last writes took effect is unknown, and what \
+                 is not in its log is lost. Stop the host, and restore a backup"
+            ),
+            (None, _) => format!(
                 "the database file {path} was removed while it was open: put it back, or restart the host to begin \
                  with an empty one"
-            )
+            ),
         };
         SqlError { code: Some("SQLITE_READONLY_DBMOVED".to_owned()), ..SqlError::new(ErrorKind::Unavailable, message) }
     }

@@ -23,6 +23,7 @@ use super::limits;
 use super::log::{Log, most_bytes};
 use super::place::Place;
 use super::still::{self, Still};
+use super::unopened;
 use crate::sql::error::{ErrorKind, Result, SqlError};
 use crate::sql::rows::{Buffers, ResultLimits, Rows, RowsBuilder};
 use crate::sql::{Statement, Value};
@@ -152,6 +153,7 @@ impl Raw {
                 buffers: Cell::default(),
             })
         };
+        unopened::judge(path)?;
         let raw = match attempt(None) {
             Err(error) if role == Role::Observer => match Still::of(path).filter(|_| still::is_in_question(&error)) {
                 Some(still) => attempt(Some(still)),
@@ -160,6 +162,9 @@ impl Raw {
             result => result,
         };
         let raw = raw.map_err(|error| {
+            if let Some(error) = unopened::explain(path, role, &error) {
+                return error;
+            }
             let unreadable = Some(&error).filter(|_| role == Role::Observer);
             let (kind, what) = match (error.kind, unreadable.and_then(|error| still::why_unreadable(path, error))) {
                 (ErrorKind::CorruptData, _) => (error.kind, "is not a SQLite database, or is damaged"),

@@ -53,6 +53,38 @@ fn no_write_is_acknowledged_without_a_file_at_the_path() {
 }
 
 #[test]
+fn no_write_is_acknowledged_to_a_file_that_was_emptied() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let file = file();
+            file.table().await;
+            file.insert().await.unwrap();
+            let emptied = || std::fs::OpenOptions::new().write(true).truncate(true).open(file.path()).map(drop);
+            emptied().unwrap();
+            let error = file.insert().await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+            assert!(error.message.contains("was emptied while it was open"), "{error}");
+        });
+    }
+}
+
+#[test]
+fn the_log_of_a_file_without_content_is_not_taken_for_a_forgotten_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, log) = (folder.path().join("bot.db"), folder.path().join("bot.db-wal"));
+    std::fs::write(&path, "").unwrap();
+    std::fs::write(&log, "rows").unwrap();
+    for _ in 0..2 {
+        let error = unopened::judge(&path).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::CorruptData);
+        assert!(error.message.contains("bot.db-wal has 4 bytes"), "{error}");
+        assert_eq!(std::fs::read(&log).unwrap(), b"rows");
+    }
+    std::fs::remove_file(&log).unwrap();
+    unopened::judge(&path).unwrap();
+}
+
+#[test]
 fn a_transaction_and_a_group_notice_a_replaced_file() {
     for runtime in runtimes() {
         runtime.block_on(async {
