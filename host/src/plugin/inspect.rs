@@ -211,6 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_judged_before_it_is_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for (head, reason) in [(&b"none"[..], "does not begin like"), (MAGIC, "larger than 256 MiB")] {
+            let path = folder.path().join("huge.wasm");
+            std::fs::write(&path, head).unwrap();
+            // It takes no room on the disk.
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(64 << 30).unwrap();
+            let Err(error) = Contents::read(Origin::File(path)) else { panic!("{reason}") };
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+        let Err(error) = Contents::read(Origin::File("/dev/zero".into())) else { panic!("zeros") };
+        assert!(error.to_string().contains("does not begin like"), "{error}");
+    }
+
+    #[test]
     fn speaks_the_version_of_the_contract_in_this_repository() {
         let package = format!("package cofferdam:storage@{CONTRACT_VERSION};");
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("wit");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::command::run_wrong;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::wait::until;
@@ -139,6 +139,29 @@ async fn a_token_file_that_is_emptied_lets_nobody_in_until_it_is_filled() -> Res
     until("the new token counts", SOON, async || client.get("/v1/health").await.is_ok_and(|reply| reply.status == 200))
         .await?;
     assert!(server.said()?.contains("the token file cannot be used"), "{}", server.said()?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_file_that_does_not_answer_holds_up_nobody() -> Result<()> {
+    let folder = SqliteFolder::new()?;
+    let file = folder.path().join("token");
+    fs::write(&file, TOKEN)?;
+    let mut command = command(&folder, &["--listen", "127.0.0.1:0"]);
+    let server = Server::run(folder.path(), command.env("COFFERDAM_TOKEN_FILE", &file))?;
+    let mut client = server.client().await?;
+    client.set("authorization", &format!("Bearer {TOKEN}"))?;
+    client.get("/v1/health").await?.want(200);
+    // Somebody has it open for writing and writes nothing.
+    let pipe = folder.path().join("pipe");
+    ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());
+    let _writer = fs::OpenOptions::new().read(true).write(true).open(&pipe)?;
+    fs::rename(&pipe, &file)?;
+    until("nobody is let in", SOON, async || client.get("/v1/health").await.is_ok_and(|reply| reply.status == 401))
+        .await?;
+    assert_eq!(Client::connect(&server.administration).await?.get("/livez").await?.status, 200);
+    server.signal("-TERM")?;
+    assert_eq!(server.ended().await?.code(), Some(0));
     Ok(())
 }
 

@@ -129,6 +129,7 @@ async fn what_is_no_http_is_refused_and_hurts_nobody() -> Result<()> {
     ] {
         let answer = exchange(&server, bytes).await?;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer:?}");
+        assert!(status != "505" || answer.contains("\"status\":505"), "{answer:?}");
     }
     // A client that goes away in the middle.
     for bytes in [&b""[..], b"GET", b"PUT /v1/message-state HTTP/1.1\r\ncontent-length: 50\r\n\r\n{"] {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use cofferdam_tests::harness::command::{on, run, run_wrong};
+use cofferdam_tests::harness::command::{cofferdam, on, run, run_wrong};
 use cofferdam_tests::harness::storage::Home;
 
 use crate::{Rows, assert_same, file_named, last_event, text};
@@ -58,6 +58,32 @@ async fn a_file_is_replaced_only_by_force() -> Result<()> {
     run(&mut on(&home, &["import", text(&file), "--dry-run"]), 0);
     assert!(fs::symlink_metadata(&link)?.is_symlink());
     assert_eq!(names(folder.path())?, ["backup.ndjson", "link"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_would_have_is_refused() -> Result<()> {
+    let home = filled(&Rows::numbered(10, 10)).await?;
+    let (folder, _) = file_named("")?;
+    // As cron does that closes it, and as Rust then finds it.
+    let mut closed = Command::new("sh");
+    closed.args(["-c", r#"exec "$0" export - >&-"#]).arg(cofferdam()?).env_clear();
+    closed.envs(on(&home, &[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run_wrong(&mut closed, 2, &["standard output is closed", "redirect it"]);
+    run(on(&home, &["export", "-"]).stdout(fs::File::create(folder.path().join("backup"))?), 0);
+    run(&mut on(&home, &["import", text(&folder.path().join("backup")), "--dry-run"]), 0);
+
+    let link = folder.path().join("link");
+    symlink("/nowhere/backup", &link)?;
+    for force in [&["--force"][..], &[]] {
+        run_wrong(
+            on(&home, &["export", text(&link)]).args(force),
+            2,
+            &["is a link to", "/nowhere/backup", "another one"],
+        );
+    }
+    let input = fs::File::open(folder.path())?;
+    run_wrong(on(&home, &["import", "-"]).stdin(input), 2, &["standard input is a folder", "name a file"]);
     Ok(())
 }
 
