@@ -47,6 +47,7 @@ impl BotError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Start(_) | Self::Listen { .. } | Self::Socket(_) => 2,
+            Self::Journal(JournalError::NotJournal { .. }) => 2,
             Self::Storage(error) if error.is_retryable() => 3,
             Self::Refused(_) => 4,
             Self::Journal(JournalError::InUse { .. }) => 5,

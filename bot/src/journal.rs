@@ -5,6 +5,7 @@
 //! A message is removed once its state is in the storage. Losing the file costs the sessions and the attempts: the bot then
 //! reads the history, and Discord's memory of nonces keeps answers single.
 
+mod file;
 mod messages;
 mod sessions;
 
@@ -12,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use cofferdam::files::Whereabouts;
+use rusqlite::{Connection, ErrorCode};
 
+use self::file::{Found, is_damage, with_suffix};
 pub use self::messages::{Entry, Unrecorded};
 pub use self::sessions::Saved;
 use crate::clock;
@@ -24,17 +27,6 @@ const OLDEST_MS: i64 = 7 * 24 * 3600 * 1000;
 /// While messages are in hand the journal is written more often than that.
 const WARM: Duration = Duration::from_secs(2);
 
-const TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS sessions (
-        shard INTEGER NOT NULL, shards INTEGER NOT NULL, session TEXT NOT NULL, sequence INTEGER NOT NULL,
-        resume_url TEXT NOT NULL, PRIMARY KEY (shard, shards)) STRICT;
-    CREATE TABLE IF NOT EXISTS messages (
-        id INTEGER PRIMARY KEY, channel INTEGER NOT NULL, in_thread INTEGER NOT NULL, author INTEGER NOT NULL,
-        begun INTEGER NOT NULL, attempts INTEGER NOT NULL, answer TEXT, thread INTEGER, sent INTEGER NOT NULL DEFAULT 0,
-        ended INTEGER NOT NULL DEFAULT 0) STRICT;
-    CREATE INDEX IF NOT EXISTS messages_by_channel ON messages (channel, id);
-    CREATE TABLE IF NOT EXISTS limits (name TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;";
-
 /// Why the journal is of no use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,6 +36,14 @@ pub enum JournalError {
     InUse {
         /// The file.
         path: PathBuf,
+    },
+    /// The file is something else, and is left as it is.
+    #[error("{} is not a journal ({reason}): name another file with --journal (BOT_JOURNAL)", path.display())]
+    NotJournal {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        reason: &'static str,
     },
     /// The file cannot be made, read or written.
     #[error("the journal {}: {source}; BOT_JOURNAL names another place", path.display())]
@@ -71,50 +71,39 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// [`JournalError::InUse`] if another process has it open.
+    /// [`JournalError::InUse`] if another process has it open, and [`JournalError::NotJournal`] for a file of something else.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let failed = |source| JournalError::File { path: path.to_owned(), source };
+        // The logs lie beside the file itself.
+        let path = Whereabouts::of(path).path();
+        let failed = |source| JournalError::File { path: path.clone(), source };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         }
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let is_warm = is_recent(path) || is_recent(log.as_ref());
-        let connection = match Self::connect(path) {
+        if let Found::Other(reason) = file::look_at(&path).map_err(|error| failed(error.into()))? {
+            return Err(JournalError::NotJournal { path, reason });
+        }
+        let is_warm = is_recent(&path) || is_recent(&with_suffix(&path, "-wal"));
+        let connection = match Self::connect(&path) {
             Err(error) if is_damage(&error) => {
-                let aside = path.with_extension("damaged");
+                let aside = file::set_aside(&path).map_err(|error| failed(error.into()))?;
                 tracing::warn!("{} is damaged, and kept as {}: {error}", path.display(), aside.display());
-                std::fs::rename(path, &aside).map_err(|error| failed(error.into()))?;
-                Self::connect(path)
+                Self::connect(&path)
             }
             connection => connection,
         };
         match connection {
-            Ok(connection) => Ok(Self {
-                path: path.to_owned(),
-                is_warm,
-                connection: Mutex::new(connection),
-                trouble: Mutex::default(),
-            }),
+            Ok(connection) => Ok(Self { path, is_warm, connection: Mutex::new(connection), trouble: Mutex::default() }),
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                Err(JournalError::InUse { path: path.to_owned() })
+                Err(JournalError::InUse { path })
             }
             Err(error) => Err(failed(error.into())),
         }
     }
 
     fn connect(path: &Path) -> rusqlite::Result<Connection> {
-        let mut connection = Connection::open(path)?;
-        // The lock is the process's, and gone with it: so two of them notice each other.
-        connection.pragma_update(None, "locking_mode", "exclusive")?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        // Survives the process, as it must; a power loss may cost the last moments, and Discord's nonces make up for them.
-        connection.pragma_update(None, "synchronous", "normal")?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(TABLES)?;
-        transaction.execute("DELETE FROM messages WHERE begun < ?1", [clock::local_ms() - OLDEST_MS])?;
-        transaction.execute("DELETE FROM limits WHERE until < ?1", [clock::local_ms()])?;
-        transaction.commit()?;
+        let connection = file::connect(path)?;
+        connection.execute("DELETE FROM messages WHERE begun < ?1", [clock::local_ms() - OLDEST_MS])?;
+        connection.execute("DELETE FROM limits WHERE until < ?1", [clock::local_ms()])?;
         Ok(connection)
     }
 
@@ -193,24 +182,39 @@ fn is_recent(file: &Path) -> bool {
     age.is_ok_and(|age| age.map_or(true, |age| age < WARM))
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_second_process_is_refused_and_a_damaged_file_set_aside() {
+    fn a_second_process_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/journal.db");
-        let journal = Journal::open(&path).unwrap();
+        let _journal = Journal::open(&path).unwrap();
         assert!(matches!(Journal::open(&path), Err(JournalError::InUse { .. })));
-        drop(journal);
-        std::fs::write(&path, b"this is not a database, but longer than its header".repeat(10)).unwrap();
-        Journal::open(&path).unwrap();
-        assert!(path.with_extension("damaged").is_file());
+    }
+
+    #[test]
+    fn a_damaged_journal_is_set_aside_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let mut kept = Vec::new();
+        for round in 0..3 {
+            drop(Journal::open(&path).unwrap());
+            let mut damaged = std::fs::read(&path).unwrap();
+            damaged.truncate(5000 + round);
+            std::fs::write(&path, &damaged).unwrap();
+            kept.push(damaged);
+            drop(Journal::open(&path).unwrap());
+        }
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let mut aside: Vec<_> = files.filter(|file| *file != path).map(|file| std::fs::read(file).unwrap()).collect();
+        aside.sort_by_key(Vec::len);
+        assert!(aside == kept, "{} files are kept", aside.len());
+        let notes = folder.path().join("notes");
+        std::fs::write(&notes, "my important notes").unwrap();
+        assert!(matches!(Journal::open(&notes), Err(JournalError::NotJournal { .. })));
+        assert_eq!(std::fs::read(&notes).unwrap(), b"my important notes");
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl Shown {
         };
         part.advice(
             "Messages wait, and none is lost: make room on the disk, and the bot goes on by itself. If the file is damaged, restart \
-             the bot, which sets it aside.",
+             the bot, which sets it aside as bot_journal.db.damaged-TIME.",
         )
             .figure("unrecorded", self.figures.unrecorded.get())
     }
