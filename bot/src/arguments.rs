@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use clap::Parser;
 use cofferdam::Config;
 use cofferdam::config::{Secret, claimed, parse_duration};
+use cofferdam_bot::address::shown;
 use cofferdam_bot::responder::{Echo, Program, Question, Responder, ResponderError, Service};
 use cofferdam_bot::settings::{Listen, Settings, Shards};
 
@@ -146,13 +147,16 @@ impl Arguments {
             settings.listen = match listen {
                 "off" => None,
                 address => Some(Listen::required(address.parse().map_err(|_| {
-                    format!("--listen (BOT_LISTEN) is {address:?}: give an address and a port, such as 127.0.0.1:9090, or off")
+                    format!(
+                        "--listen (BOT_LISTEN) is {}: give an address and a port, such as 127.0.0.1:9090, or off",
+                        shown(address)
+                    )
                 })?)),
             };
         }
         let count = |text: &str| match text.parse::<u32>() {
             Ok(count @ 1..=10_000) => Ok(count),
-            _ => Err(format!("{text:?} is no number from 1 to 10000")),
+            _ => Err(format!("{} is no number from 1 to 10000", shown(text))),
         };
         if let Some(attempts) = read("--attempts (BOT_ATTEMPTS)", &self.attempts, count)? {
             settings.attempts = attempts;
@@ -177,7 +181,8 @@ impl Arguments {
                 let program = Program::new(name, self.arguments.iter().map(Into::into).collect(), deadline);
                 program.check().map_err(|error| {
                     format!(
-                        "--program (BOT_PROGRAM) is {name:?}, which cannot be run: {error}; name an executable file"
+                        "--program (BOT_PROGRAM) is {}, which cannot be run: {error}; name an executable file",
+                        shown(name)
                     )
                 })?;
                 Box::new(program)
@@ -236,5 +241,5 @@ fn read<T>(name: &str, option: &Option<String>, read: impl Fn(&str) -> Result<T,
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| format!("{text:?} is no duration: write 500ms, 30s, 1m30s or 1.5h"))
+        .ok_or_else(|| format!("{} is no duration: write 500ms, 30s, 1m30s or 1.5h", shown(text)))
 }

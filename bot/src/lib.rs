@@ -38,6 +38,7 @@
 //! `Journal` is what survives a crash beside the storage.
 #![warn(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
+pub mod address;
 mod api;
 mod asked;
 mod bot;

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use cofferdam::Config;
 use cofferdam::config::{ADMIN_SOCKET, Secret};
+use hyper::http::uri::Scheme;
+use twilight_gateway::API_VERSION;
+
+use crate::address::{self, shown};
 
 /// How the bot works.
 #[derive(Clone, Debug)]
@@ -88,15 +92,16 @@ impl std::str::FromStr for ApiAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (is_plain, host) = match text.split_once("://") {
-            Some(("http", host)) => (true, host),
-            Some(("https", host)) => (false, host),
-            _ => return Err(format!("{text:?} is no address: give http://127.0.0.1:PORT")),
-        };
-        let host = host.trim_end_matches('/');
-        match host.is_empty() || host.contains('/') {
-            true => Err(format!("{text:?} is no address: give a scheme and a host, such as http://127.0.0.1:PORT")),
-            false => Ok(Self { host: host.to_owned(), is_plain }),
+        const GIVE: &str = "give a scheme and a host, such as http://127.0.0.1:PORT";
+        let uri = address::read(text).map_err(|problem| format!("it {problem}: {GIVE}"))?;
+        // The bot adds the path itself, which local-discord prints.
+        let path = uri.path().trim_end_matches('/');
+        if !path.is_empty() && path != format!("/api/v{API_VERSION}") {
+            return Err(format!("it has another path than /api/v{API_VERSION}: {GIVE}"));
+        }
+        match (uri.query(), uri.authority()) {
+            (None, Some(host)) => Ok(Self { host: host.to_string(), is_plain: uri.scheme() == Some(&Scheme::HTTP) }),
+            _ => Err(format!("it has a query: {GIVE}")),
         }
     }
 }
@@ -134,7 +139,7 @@ impl std::str::FromStr for Shards {
         };
         match range {
             Some((first, last, total)) if first <= last && last < total => Ok(Self::Range { first, last, total }),
-            _ => Err(format!("{text:?} is no range of shards: give auto, 8 for all of eight, or 0-3/8")),
+            _ => Err(format!("{} is no range of shards: give auto, 8 for all of eight, or 0-3/8", shown(text))),
         }
     }
 }
@@ -157,11 +162,30 @@ mod tests {
 
     #[test]
     fn an_address_has_a_scheme_and_a_host() {
-        let address = "http://127.0.0.1:8080/".parse::<ApiAddress>().unwrap();
-        assert_eq!((address.host.as_str(), address.is_plain), ("127.0.0.1:8080", true));
+        for text in [
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8080/",
+            "http://127.0.0.1:8080/api/v10",
+            "HTTP://127.0.0.1:8080/api/v10/",
+        ] {
+            let address = text.parse::<ApiAddress>().unwrap();
+            assert_eq!((address.host.as_str(), address.is_plain), ("127.0.0.1:8080", true), "{text}");
+        }
         assert!(!"https://proxy".parse::<ApiAddress>().unwrap().is_plain);
-        for wrong in ["127.0.0.1:80", "http://", "http://host/path", "ws://host"] {
-            assert!(wrong.parse::<ApiAddress>().is_err(), "{wrong}");
+        for wrong in [
+            "127.0.0.1:80",
+            "http://",
+            "http://host/path",
+            "http://host/api/v9",
+            "http://host?a",
+            "ws://host",
+            "http://127.0.0.1:99999",
+            "http://[::1",
+            "http://127.0.0.1:1\n",
+            "http://u:SECRET@host/api",
+        ] {
+            let problem = wrong.parse::<ApiAddress>().unwrap_err();
+            assert!(problem.contains("http://127.0.0.1:PORT") && !problem.contains("SECRET"), "{wrong}: {problem}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! An HTTP service that is asked each question.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use super::{Question, Responder, ResponderError};
+use crate::address;
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -21,7 +23,7 @@ const LONGEST: usize = 1 << 20;
 ///
 /// Status 200 is an answer, 204 none. After 408, 429, 5xx and a broken connection there is another try; anything else is a
 /// failure.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Service {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     uri: Uri,
@@ -33,12 +35,10 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// What is wrong with the address.
+    /// What is wrong with the address, which is not shown.
     pub fn new(address: &str, deadline: Duration) -> Result<Self, String> {
-        let uri: Uri = address.parse().map_err(|error| format!("{address:?} is no address: {error}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
-            return Err(format!("{address:?} is no address of a service: give http://host:port/path, or https"));
-        }
+        let uri =
+            address::read(address).map_err(|problem| format!("it {problem}: give http://host:port/path, or https"))?;
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(rustls::crypto::ring::default_provider())
             .map_err(|error| error.to_string())?
@@ -68,6 +68,16 @@ impl Service {
         let answer = Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| broken(&error))?;
         String::from_utf8(answer.to_bytes().into())
             .map_err(|error| ResponderError::permanent(format!("the service's answer is no text: {error}")))
+    }
+}
+
+/// Without the path, which may have a secret in it.
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("host", &self.uri.host())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,6 +132,15 @@ mod tests {
         let busy = Router::new().route("/ask", post(async || StatusCode::SERVICE_UNAVAILABLE));
         assert!(asked(busy).await.unwrap_err().is_retryable);
         assert!(!asked(Router::new()).await.unwrap_err().is_retryable);
-        assert!(Service::new("ftp://example.org", Duration::ZERO).unwrap_err().contains("ftp"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_is_refused_and_no_secret_shown() {
+        for address in ["ftp://example.org", "http://127.0.0.1:99999", "http://[::1", "http://u:SECRET@host/"] {
+            let problem = Service::new(address, Duration::ZERO).unwrap_err();
+            assert!(problem.contains("http://host:port/path") && !problem.contains("SECRET"), "{address}: {problem}");
+        }
+        let service = Service::new("http://host/ask?key=SECRET", Duration::ZERO).unwrap();
+        assert!(!format!("{service:?}").contains("SECRET"), "{service:?}");
     }
 }
