@@ -6,10 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use clap::Parser;
 use cofferdam::Config;
-use cofferdam::config::{Secret, claimed, parse_duration};
+use cofferdam::config::{Claim, parse_duration};
+use cofferdam::files::{FilePath, FileUse};
 use cofferdam_bot::address::shown;
 use cofferdam_bot::responder::{Echo, Program, Question, Responder, ResponderError, Service};
 use cofferdam_bot::settings::{Listen, Settings, Shards};
+
+use crate::token;
 
 /// A Discord bot that answers what it missed, once.
 ///
@@ -119,8 +122,9 @@ impl Responder for Chosen {
 impl Arguments {
     /// The settings of the bot.
     pub fn settings(&self, config: &Config) -> Result<Settings, String> {
-        let mut settings = Settings::new(token()?, config);
-        let api = std::env::var("DISCORD_API").ok();
+        let (token, token_file) = token::from_lookup(&|name| std::env::var_os(name))?;
+        let mut settings = Settings::new(token, config);
+        let api = std::env::var_os("DISCORD_API").map(|api| api.to_string_lossy().into_owned());
         settings.api = read("DISCORD_API", &api, |text| text.parse())?;
         if let Some(shards) = read("--shards (BOT_SHARDS)", &self.shards, |text| text.parse())? {
             settings.shards = shards;
@@ -133,16 +137,20 @@ impl Arguments {
             }
         }
         if let Some(journal) = given(&self.journal) {
-            settings.journal = own_file("--journal (BOT_JOURNAL)", journal, config)?;
+            settings.journal = FilePath::new(journal, FileUse::Database, None)
+                .map_err(|error| format!("--journal (BOT_JOURNAL) {error}"))?
+                .into();
         }
         match given(&self.admin_socket) {
             None => {}
             Some("off") => settings.admin_socket = None,
-            Some(socket) => {
-                let socket = own_file("--admin-socket (COFFERDAM_ADMIN_SOCKET)", socket, config)?;
-                settings.admin_socket = Some(Listen::required(socket));
-            }
+            Some(socket) => settings.admin_socket = Some(Listen::required(socket.into())),
         }
+        let mut claims = config.claims();
+        if let Some(file) = token_file {
+            claims.push(Claim { variable: token::FILE, files: vec![file], is_written: false });
+        }
+        settings.check_files(claims)?;
         if let Some(listen) = given(&self.listen) {
             settings.listen = match listen {
                 "off" => None,
@@ -192,41 +200,6 @@ impl Arguments {
             ),
             (None, None) => Box::new(Echo),
         }))
-    }
-}
-
-fn token() -> Result<Secret, String> {
-    const AGAIN: &str = "copy the token again from https://discord.com/developers/applications, page Bot";
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let (source, token) = match (variable("DISCORD_TOKEN"), variable("DISCORD_TOKEN_FILE")) {
-        (Some(token), _) => ("DISCORD_TOKEN".to_owned(), token),
-        (None, Some(file)) => {
-            let token = std::fs::read_to_string(&file).map_err(|error| {
-                format!("DISCORD_TOKEN_FILE is {file:?}, which cannot be read: {error}; name the file with the token")
-            })?;
-            (format!("DISCORD_TOKEN_FILE is {file:?}, whose content"), token)
-        }
-        (None, None) => {
-            return Err("no token: set DISCORD_TOKEN, or DISCORD_TOKEN_FILE; the developer portal shows it at \
-                https://discord.com/developers/applications, page Bot"
-                .into());
-        }
-    };
-    let token = token.trim();
-    if token.is_empty() {
-        return Err(format!("{source} is empty: {AGAIN}"));
-    }
-    match token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(Secret::new(token)),
-        false => Err(format!("{source} has characters that no token has: {AGAIN}")),
-    }
-}
-
-/// A file that the storage does not use for something else.
-fn own_file(option: &str, path: &str, config: &Config) -> Result<PathBuf, String> {
-    match claimed(&config.claims(), path.as_ref()) {
-        None => Ok(path.into()),
-        Some(variable) => Err(format!("{option} is {path:?}, which {variable} uses: name another file")),
     }
 }
 

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use cofferdam::files::Whereabouts;
 use rusqlite::{Connection, ErrorCode};
 
-use self::file::{Found, is_damage, with_suffix};
+pub use self::file::with_suffix;
+use self::file::{Found, is_damage};
 pub use self::messages::{Entry, Unrecorded};
 pub use self::sessions::Saved;
 use crate::clock;

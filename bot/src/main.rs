@@ -2,6 +2,7 @@
 
 mod arguments;
 mod generate;
+mod token;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -1,15 +1,17 @@
 //! What can be set about the bot. The storage has settings of its own: [`cofferdam::Config`].
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cofferdam::Config;
-use cofferdam::config::{ADMIN_SOCKET, Secret};
+use cofferdam::config::{ADMIN_SOCKET, Claim, Secret, claimed};
+use cofferdam::files::Whereabouts;
 use hyper::http::uri::Scheme;
 use twilight_gateway::API_VERSION;
 
 use crate::address::{self, shown};
+use crate::journal::with_suffix;
 
 /// How the bot works.
 #[derive(Clone, Debug)]
@@ -54,6 +56,35 @@ impl Settings {
             drain: Duration::from_secs(20),
             forget_after: Duration::from_secs(90 * 24 * 3600),
             window: config.message_recovery_window,
+        }
+    }
+
+    /// Refuses a journal or a socket in the place of a file that has another purpose, also where nobody has named either. `claims`
+    /// are those files: [`Config::claims`] has the storage's.
+    ///
+    /// # Errors
+    ///
+    /// Which files are the same, and what to do.
+    pub fn check_files(&self, mut claims: Vec<Claim>) -> Result<(), String> {
+        let check = |what: &str, path: &Path, files: &[PathBuf], claims: &[Claim], option: &str| match files
+            .iter()
+            .find_map(|file| claimed(claims, file))
+        {
+            None => Ok(()),
+            Some(variable) => {
+                Err(format!("{what} is {path:?}, which {variable} uses: name another file with {option}"))
+            }
+        };
+        let journal = Whereabouts::of(&self.journal).path();
+        let files: Vec<_> = ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(&journal, suffix)).into();
+        check("the journal", &self.journal, &files, &claims, "--journal (BOT_JOURNAL)")?;
+        claims.push(Claim { variable: "the journal (BOT_JOURNAL)", files, is_written: true });
+        match &self.admin_socket {
+            None => Ok(()),
+            Some(Listen { at, .. }) => {
+                let option = "--admin-socket (COFFERDAM_ADMIN_SOCKET)";
+                check("the administration socket", at, &[at.clone(), with_suffix(at, ".lock")], &claims, option)
+            }
         }
     }
 }
@@ -157,6 +188,29 @@ mod tests {
         assert_eq!("3/8".parse(), range(3, 3, 8));
         for wrong in ["", "0", "4-8/8", "3-2/8", "a/8", "1/"] {
             assert!(wrong.parse::<Shards>().unwrap_err().contains("0-3/8"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_file_of_the_bot_is_one_of_the_storage_also_by_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let checked = |variables: &[(&str, PathBuf)]| {
+            let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, path)| path.into());
+            let config = Config::from_lookup(&lookup).unwrap();
+            let mut settings = Settings::new(Secret::new("token"), &config);
+            settings.admin_socket = Some(Listen::if_free(at(ADMIN_SOCKET)));
+            settings.check_files(config.claims())
+        };
+        assert_eq!(checked(&[("DATABASE_PATH", at("bot_state.db"))]), Ok(()));
+        let database = ("DATABASE_PATH", at("bot_state.db"));
+        for (variables, variable, option) in [
+            (&[("DATABASE_PATH", at("bot_journal.db"))][..], "DATABASE_PATH", "--journal (BOT_JOURNAL)"),
+            (&[database, ("COFFERDAM_SPOOL", at("bot_journal.db"))], "COFFERDAM_SPOOL", "--journal"),
+            (&[("DATABASE_PATH", at(ADMIN_SOCKET))], "DATABASE_PATH", "--admin-socket (COFFERDAM_ADMIN_SOCKET)"),
+        ] {
+            let problem = checked(variables).unwrap_err();
+            assert!(problem.contains(variable) && problem.contains(option), "{problem}");
         }
     }
 
