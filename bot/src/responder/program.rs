@@ -110,15 +110,17 @@ impl Program {
         };
         let ((), read, status) = tokio::join!(ask, read, end);
         read.map_err(|error| failed("its answer", &error))?;
+        // Before its end, which may have come of that.
+        if answer.len() as u64 > LONGEST {
+            let problem = format!("{}: its answer has more than 1 MiB", self.command.display());
+            return Err(ResponderError::permanent(problem));
+        }
         let status = status.map_err(|error| failed("its end", &error))?;
         if status.code() == Some(TRY_AGAIN) {
             return Err(ResponderError::retryable(format!("{} asks for another try", self.command.display())));
         }
         if !status.success() {
             return Err(failed("ended", &status));
-        }
-        if answer.len() as u64 > LONGEST {
-            return Err(failed("its answer", &"is longer than 1 MiB"));
         }
         String::from_utf8(answer).map_err(|error| failed("its answer", &error))
     }
@@ -217,7 +219,7 @@ mod tests {
         assert!(!failed.is_retryable && failed.message.contains("exit status: 1"), "{failed}");
         assert!(run("printf '\\377'", LONG).await.unwrap_err().message.contains("utf-8"));
         let endless = run("yes", Duration::from_secs(20)).await.unwrap_err();
-        assert!(endless.message.contains("1 MiB") || endless.message.contains("ended"), "{endless}");
+        assert!(!endless.is_retryable && endless.message.contains("more than 1 MiB"), "{endless}");
     }
 
     #[test]

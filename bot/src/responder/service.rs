@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode, Uri};
@@ -15,6 +15,7 @@ use hyper_util::rt::TokioExecutor;
 
 use super::{Question, Responder, ResponderError};
 use crate::address;
+use crate::api::innermost;
 
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -57,7 +58,7 @@ impl Service {
         let broken = |error: &dyn std::fmt::Display| {
             ResponderError::retryable(format!("{} does not answer: {error}", self.uri.host().unwrap_or_default()))
         };
-        let response = self.client.request(request).await.map_err(|error| broken(&error))?;
+        let response = self.client.request(request).await.map_err(|error| broken(&innermost(&error)))?;
         match response.status() {
             StatusCode::NO_CONTENT => return Ok(String::new()),
             StatusCode::OK => {}
@@ -65,7 +66,11 @@ impl Service {
             status if status.is_server_error() => return Err(broken(&status)),
             status => return Err(ResponderError::permanent(format!("the service answers {status}"))),
         }
-        let answer = Limited::new(response.into_body(), LONGEST).collect().await.map_err(|error| broken(&error))?;
+        let answer = Limited::new(response.into_body(), LONGEST).collect().await;
+        let answer = answer.map_err(|error| match error.is::<LengthLimitError>() {
+            true => ResponderError::permanent("the service's answer has more than 1 MiB"),
+            false => broken(&innermost(&*error)),
+        })?;
         String::from_utf8(answer.to_bytes().into())
             .map_err(|error| ResponderError::permanent(format!("the service's answer is no text: {error}")))
     }
@@ -97,10 +102,17 @@ impl Responder for Service {
 #[cfg(test)]
 mod tests {
     use axum::Router;
+    use axum::body::Body;
     use axum::routing::post;
+    use hyper::header::CONTENT_LENGTH;
     use twilight_model::id::Id;
 
     use super::*;
+
+    /// A body that breaks off.
+    fn half_an_answer() -> impl futures_util::Stream<Item = std::io::Result<&'static str>> {
+        futures_util::stream::iter([Ok("half an answer"), Err(std::io::ErrorKind::BrokenPipe.into())])
+    }
 
     async fn asked(router: Router) -> Result<String, ResponderError> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -132,6 +144,14 @@ mod tests {
         let busy = Router::new().route("/ask", post(async || StatusCode::SERVICE_UNAVAILABLE));
         assert!(asked(busy).await.unwrap_err().is_retryable);
         assert!(!asked(Router::new()).await.unwrap_err().is_retryable);
+        let long = |length: usize| Router::new().route("/ask", post(async move || "x".repeat(length)));
+        assert_eq!(asked(long(LONGEST)).await.map(|answer| answer.len()), Ok(LONGEST));
+        let too_long = asked(long(LONGEST + 1)).await.unwrap_err();
+        assert!(!too_long.is_retryable && too_long.message.contains("more than 1 MiB"), "{too_long}");
+        let cut = Router::new()
+            .route("/ask", post(async || ([(CONTENT_LENGTH, "100")], Body::from_stream(half_an_answer()))));
+        let broken = asked(cut).await.unwrap_err();
+        assert!(broken.is_retryable && broken.message.contains("does not answer"), "{broken}");
     }
 
     #[test]
