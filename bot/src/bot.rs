@@ -1,6 +1,7 @@
 //! The bot as a whole: it starts, works until it is told to stop, and stops in order.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cofferdam::ops::supervisor;
@@ -194,6 +195,7 @@ async fn load(lanes: Arc<Lanes>) {
                 }
                 desk.figures.threads.set(desk.memory.owned() as i64);
                 tracing::info!(states, ownerships, "loaded");
+                desk.figures.is_loaded.store(true, Ordering::Relaxed);
                 lanes.open();
                 return;
             }

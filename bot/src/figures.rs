@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::counter::Counter;
@@ -95,6 +95,8 @@ pub struct Figures {
     /// States and ownerships that wait for the database.
     pub unrecorded: Gauge,
     given_up: Mutex<Vec<Value>>,
+    /// States and ownerships are loaded. Nothing is answered before.
+    pub is_loaded: AtomicBool,
     /// When a shard's connection came or went.
     changed: Mutex<Instant>,
 }
@@ -122,6 +124,7 @@ impl Default for Figures {
             threads: Gauge::default(),
             unrecorded: Gauge::default(),
             given_up: Mutex::default(),
+            is_loaded: AtomicBool::new(false),
             changed: Mutex::new(Instant::now()),
         };
         for outcome in Outcome::ALL {

@@ -1,6 +1,7 @@
 //! Probes, metrics and the status page: those of the storage, with what is to be known of the bot.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -141,15 +142,20 @@ impl Shown {
         let figures = &self.figures;
         let (foreign, last) = figures.foreign_answers();
         let part = match last.filter(|last| *last < LATELY) {
-            None => Part::new("answers", Standing::Ok, format!("{} messages wait", figures.waiting.get())),
-            Some(last) => {
-                Part::new("answers", Standing::Degraded, "another process answers in the bot's name").since(last)
+            _ if !figures.is_loaded.load(Ordering::Relaxed) => {
+                Part::new("answers", Standing::Failed, "nothing is answered before the database has answered once")
+                    .advice("What was asked is answered once the database is there: look at its part.")
             }
+            None => Part::new("answers", Standing::Ok, format!("{} messages wait", figures.waiting.get())),
+            Some(last) => Part::new("answers", Standing::Degraded, "another process answers in the bot's name")
+                .since(last)
+                .advice(
+                    "Another process runs the same shards: stop one of them, or give each its own range with --shards.",
+                ),
         };
         let part =
             Outcome::ALL.iter().fold(part, |part, outcome| part.figure(outcome.key(), figures.answers(*outcome)));
-        part.advice("Another process runs the same shards: stop one of them, or give each its own range with --shards.")
-            .figure("parts", figures.parts.get())
+        part.figure("parts", figures.parts.get())
             .figure("retries", figures.retries.get())
             .figure("foreign", foreign)
             .figure("threads", figures.threads.get())

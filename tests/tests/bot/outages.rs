@@ -113,24 +113,34 @@ async fn during_a_burst(on: On, with_spool: bool) {
 }
 
 /// On a server: a SQLite file that is not there is a new database.
-async fn at_the_start() {
+async fn at_the_start(with_spool: bool) {
     let (mut database, home) = Fragile::new(On::Mysql).await;
     let rig = Rig::in_home(home, Settings { guilds: guilds(2), ..Settings::default() }).await;
-    let bot = Bot::start(&rig);
+    let spool = rig.folder.path().join("spool.db").display().to_string();
+    let environment = if with_spool { vec![("COFFERDAM_SPOOL", spool)] } else { Vec::new() };
+    let bot = Bot::start_with(&rig, &[], &environment);
     let thread = rig.ask(rig.channel(0));
     rig.answered(&bot).await;
     bot.stop().await;
     database.take_away();
     rig.ask(rig.channel(1));
-    let bot = Bot::start(&rig);
+    let bot = Bot::start_with(&rig, &[], &environment);
     bot.is_connected(&rig).await;
     // Whose thread this is stands in the database.
     rig.ask_in_thread(thread);
     rig.ask(rig.channel(0));
+    bot.says("nothing is answered before the database is available").await;
+    let part = rig.part("answers").await.unwrap();
+    let reason = "nothing is answered before the database has answered once";
+    assert_eq!((&part["standing"], &part["reason"]), (&"failed".into(), &reason.into()), "{part}");
+    assert_eq!(part["ready"], false, "{part}");
     database.give_back().await;
     rig.answered(&bot).await;
+    let is_ready =
+        async || rig.part("answers").await.is_some_and(|part| part["standing"] == "ok" && part["ready"] == true);
+    until("it is ready", LONG, is_ready).await.unwrap_or_else(|error| panic!("{error}\n{}", bot.log()));
     bot.stop().await;
-    rig.prove("database away at the start").await;
+    rig.prove(if with_spool { "database away at the start, with a spool" } else { "database away at the start" }).await;
 }
 
 async fn until_after_a_restart(on: On) {
@@ -195,7 +205,7 @@ async fn the_database_goes_away(on: On) {
 
 #[tokio::test]
 async fn the_database_is_away_at_the_start() {
-    at_the_start().await;
+    tokio::join!(at_the_start(false), at_the_start(true));
 }
 
 on_both!(the_database_goes_away);
