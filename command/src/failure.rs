@@ -95,6 +95,8 @@ impl Failure {
         let remedy = match self.kind {
             // What has its remedy with it: a file that cannot be read or written, and our own refusals.
             "permission-denied" if is_of_file => return self,
+            "unavailable" if is_of_file && self.message.contains(": make it") => return self,
+            "unavailable" if is_of_file => "check the file, its folder and the disk that they are on",
             "refused" if self.code.is_none() => return self,
             "unavailable" => "check that the database is running and that the DATABASE_ and MYSQL_ variables name it",
             "timeout" => "check that the database answers, or give it longer with --timeout",

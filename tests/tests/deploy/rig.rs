@@ -24,7 +24,12 @@ pub fn deploy(path: &str) -> PathBuf {
 
 /// Whether the bot itself reads this variable, and not its storage.
 pub fn is_of_the_bot(name: &str) -> Result<bool> {
-    Ok(std::fs::read_to_string(repository("bot/src/arguments.rs"))?.contains(&format!("\"{name}\"")))
+    for file in ["bot/src/arguments.rs", "bot/src/token.rs"] {
+        if std::fs::read_to_string(repository(file))?.contains(&format!("\"{name}\"")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The image of the command, with the command that was built for the tests, and the libraries of this machine.

@@ -28,7 +28,8 @@ pub(super) fn judge(path: &Path) -> Result<()> {
     }
 }
 
-/// What keeps a file from being opened for writing, where that is no outage.
+/// What keeps a file from being opened for writing, where the system tells more than SQLite does. It may pass all the same: a volume comes
+/// late, a disk is mounted again.
 pub(super) fn explain(path: &Path, role: Role, error: &SqlError) -> Option<SqlError> {
     let is_in_question = error.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_CANTOPEN"));
     if !is_in_question || role == Role::Observer {
@@ -38,25 +39,24 @@ pub(super) fn explain(path: &Path, role: Role, error: &SqlError) -> Option<SqlEr
     if path.is_symlink() && !there.exists() {
         let target = there.path();
         let message = format!(
-            "the database file {} is a link to {}, which is not there and cannot be made: mend the link, or name the file itself",
+            "the database file {} is a link to {}, which is not there and cannot be made: make it, or name another file",
             path.display(),
             target.display()
         );
-        return Some(SqlError::new(ErrorKind::Other, message));
+        return Some(SqlError { message, ..error.clone() });
     }
     let real = there.path();
     let folder = real.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for place in [Some(folder), Some(real.as_path()).filter(|file| file.exists())].into_iter().flatten() {
         if let Err(errno) = access(place, Access::WRITE_OK) {
             let message = format!(
-                "the database file {} cannot be opened for writing: {}: {}; make it writable, or copy the file and its -wal to a \
+                "the database file {} cannot be opened for writing: {}: {}: make it writable, or copy the file and its -wal to a \
                  folder that is",
                 path.display(),
                 place.display(),
                 std::io::Error::from(errno)
             );
-            let code = error.code.clone();
-            return Some(SqlError { code, ..SqlError::new(ErrorKind::PermissionDenied, message) });
+            return Some(SqlError { message, ..error.clone() });
         }
     }
     None
