@@ -168,7 +168,7 @@ fn problem_at(path: &Path, usage: FileUse) -> Option<Problem> {
     let lengths = || path.components().map(|component| component.as_os_str().len());
     let last = if matches!(usage, FileUse::Database | FileUse::Output) { LONGEST - BESIDE } else { LONGEST };
     let too_long =
-        lengths().find(|length| *length > LONGEST).or_else(|| lengths().last().filter(|length| *length > last));
+        lengths().find(|length| *length > LONGEST).or_else(|| lengths().next_back().filter(|length| *length > last));
     if let Some(length) = too_long {
         return Some(Problem::Long(length));
     }

@@ -162,7 +162,8 @@ impl Raw {
             result => result,
         };
         let raw = raw.map_err(|error| {
-            if let Some(error) = unopened::explain(path, role, &error) {
+            let writes = Some(&error).filter(|_| role != Role::Observer);
+            if let Some(error) = writes.and_then(|error| unopened::explain(path, error)) {
                 return error;
             }
             let unreadable = Some(&error).filter(|_| role == Role::Observer);

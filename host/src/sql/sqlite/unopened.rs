@@ -4,7 +4,6 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::raw::Role;
 use crate::files::{Whereabouts, of_sqlite};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
@@ -30,9 +29,8 @@ pub(super) fn judge(path: &Path) -> Result<()> {
 
 /// What keeps a file from being opened for writing, where the system tells more than SQLite does. It may pass all the same: a volume comes
 /// late, a disk is mounted again.
-pub(super) fn explain(path: &Path, role: Role, error: &SqlError) -> Option<SqlError> {
-    let is_in_question = error.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_CANTOPEN"));
-    if !is_in_question || role == Role::Observer {
+pub(super) fn explain(path: &Path, error: &SqlError) -> Option<SqlError> {
+    if !error.code.as_deref().is_some_and(|code| code.starts_with("SQLITE_CANTOPEN")) {
         return None;
     }
     let there = Whereabouts::of(path);
