@@ -132,6 +132,11 @@ impl Place {
         self.check().is_ok()
     }
 
+    /// Whether the file is there and has no content: what its log holds is then all that is left.
+    pub fn is_emptied(&self) -> bool {
+        matches!(seen(&self.path), (Some(_), false))
+    }
+
     /// What happened to the file, and what to do.
     pub fn error(&self) -> SqlError {
         let path = self.path.display();
@@ -142,7 +147,7 @@ impl Place {
             ),
             (Some(_), false) => format!(
                 "the database file {path} was emptied while it was open: whether the last writes took effect is unknown, and what \
-                 is not in its log is lost. Stop the host, and restore a backup"
+                 is not in its log is lost. Stop the host, move the file and its log away, and restore a backup"
             ),
             (None, _) => format!(
                 "the database file {path} was removed while it was open: put it back, or restart the host to begin \

@@ -259,6 +259,11 @@ impl Pool {
     /// Copies the log of a lost file into it, whatever its name is now, and empties the log, which then does no harm to a
     /// file that took the place of the other.
     fn bring_log_home(&self, raw: Raw) {
+        // Pages of the log alone make no database, and the log is all that is left.
+        if self.place.is_emptied() {
+            raw.keep_log();
+            return;
+        }
         if let Err(error) = raw.checkpoint(CheckpointMode::TRUNCATE, Duration::ZERO) {
             tracing::warn!(path = %self.path().display(), %error, "the log of a lost file was not checkpointed");
         }

@@ -196,6 +196,13 @@ impl Raw {
         Ok(raw)
     }
 
+    /// Leaves the log as it is when the connection is closed.
+    pub fn keep_log(&self) {
+        if let Err(error) = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+            tracing::warn!(%error, "the log of an emptied file cannot be kept");
+        }
+    }
+
     /// When it was opened.
     pub fn opened(&self) -> Instant {
         self.opened

@@ -17,8 +17,8 @@ pub(super) fn judge(path: &Path) -> Result<()> {
         Some((bytes @ 1.., log)) => Err(SqlError::new(
             ErrorKind::CorruptData,
             format!(
-                "the database file {} is empty, but its log {} has {bytes} bytes: something has emptied the file. Keep both, and \
-                 restore a backup; to begin with an empty database, move the log away",
+                "the database file {} is empty, but its log {} has {bytes} bytes: something has emptied the file. Move both away \
+                 and keep them, and restore a backup without a log",
                 path.display(),
                 log.display()
             ),

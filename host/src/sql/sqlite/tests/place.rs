@@ -64,6 +64,14 @@ fn no_write_is_acknowledged_to_a_file_that_was_emptied() {
             let error = file.insert().await.unwrap_err();
             assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
             assert!(error.message.contains("was emptied while it was open"), "{error}");
+            // The log is all that is left, and stays.
+            let log = std::fs::read(file.beside("-wal")).unwrap();
+            assert!(!log.is_empty());
+            for _ in 0..2 {
+                let error = file.insert().await.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::CorruptData, "{error}");
+                assert!(std::fs::read(file.beside("-wal")).unwrap() == log, "the log was changed");
+            }
         });
     }
 }
