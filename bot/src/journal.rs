@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use cofferdam::files::Whereabouts;
+use cofferdam::files::{Whereabouts, with_suffix};
 use rusqlite::{Connection, ErrorCode};
 
-pub use self::file::with_suffix;
 use self::file::{Found, is_damage};
 pub use self::messages::{Entry, Unrecorded};
 pub use self::sessions::Saved;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use cofferdam::Config;
 use cofferdam::config::{ADMIN_SOCKET, Claim, Secret, claimed};
-use cofferdam::files::Whereabouts;
+use cofferdam::files::{of_sqlite, with_suffix};
 use hyper::http::uri::Scheme;
 use twilight_gateway::API_VERSION;
 
 use crate::address::{self, shown};
-use crate::journal::with_suffix;
 
 /// How the bot works.
 #[derive(Clone, Debug)]
@@ -75,8 +74,7 @@ impl Settings {
                 Err(format!("{what} is {path:?}, which {variable} uses: name another file with {option}"))
             }
         };
-        let journal = Whereabouts::of(&self.journal).path();
-        let files: Vec<_> = ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(&journal, suffix)).into();
+        let files = of_sqlite(&self.journal);
         check("the journal", &self.journal, &files, &claims, "--journal (BOT_JOURNAL)")?;
         claims.push(Claim { variable: "the journal (BOT_JOURNAL)", files, is_written: true });
         match &self.admin_socket {

@@ -1,13 +1,12 @@
 //! The journal's file: whether it is one, and what becomes of a damaged one.
 
-use std::fmt::Write;
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cofferdam::files::{immutable_uri, with_suffix};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Result};
 
@@ -109,25 +108,11 @@ pub fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// A file beside another one.
-pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 fn is_journal(path: &Path) -> Result<bool> {
     // Of an immutable file SQLite reads neither log nor lock, and makes none. By SQLite, since a file that is closed otherwise takes
     // the locks with it that this process may have.
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_bytes() {
-        let _ = match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => write!(uri, "{}", char::from(*byte)),
-            byte => write!(uri, "%{byte:02x}"),
-        };
-    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let file = Connection::open_with_flags(uri + "?immutable=1", flags)?;
+    let file = Connection::open_with_flags(immutable_uri(path), flags)?;
     if let Some(is_journal) = judge(&file)? {
         return Ok(is_journal);
     }

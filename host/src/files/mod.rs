@@ -19,6 +19,7 @@ pub(crate) mod slip;
 mod small;
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::authorities::authorities;
@@ -30,20 +31,33 @@ pub use self::identity::{Whereabouts, is_same};
 pub(crate) use self::links::{Hazard, hazard};
 pub use self::name::{FilePath, FileUse};
 pub use self::problem::FileNameError;
+pub(crate) use self::small::Start;
 pub use self::small::read_small;
-pub(crate) use self::small::read_start;
 
 /// A file beside another one.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
 /// The files that SQLite has for a database at this path: itself, and its logs, which lie beside what a link leads to.
-pub(crate) fn of_sqlite(path: &Path) -> Vec<PathBuf> {
+pub fn of_sqlite(path: &Path) -> Vec<PathBuf> {
     let real = Whereabouts::of(path).path();
     ["", "-wal", "-shm", "-journal"].map(|suffix| with_suffix(&real, suffix)).into()
+}
+
+/// A name by which SQLite reads a file as one that nobody changes: without its log, without locks, and making neither.
+pub fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
+            other => uri.push_str(&format!("%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
 }
 
 /// The file of the marks that belong to a spool.

@@ -1,7 +1,7 @@
 //! Files that a person or a platform provides and that are read whole: passwords, tokens, certificates, components.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Result as IoResult};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,37 +18,51 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// What is wrong, in words that go behind the file's name.
 pub fn read_small(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    match read_start(path, most) {
-        Ok((bytes, true)) => Ok(bytes),
-        Ok((_, false)) if most < 1 << 20 => Err(format!("it is larger than {} KiB", most >> 10)),
-        Ok((_, false)) => Err(format!("it is larger than {} MiB", most >> 20)),
+    let read = || -> io::Result<_> {
+        let mut start = Start::of(path)?;
+        Ok(start.read_to(most)?.then_some(start.bytes))
+    };
+    match read() {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) if most < 1 << 20 => Err(format!("it is larger than {} KiB", most >> 10)),
+        Ok(None) => Err(format!("it is larger than {} MiB", most >> 20)),
         Err(cause) => Err(format!("it cannot be read: {cause}")),
     }
 }
 
-/// The first bytes of a file, at most so many, and whether they are all. Waits no longer than [`read_small`].
-pub(crate) fn read_start(path: &Path, most: u64) -> IoResult<(Vec<u8>, bool)> {
-    // Opening a pipe would wait for somebody who writes.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let (mut bytes, begun) = (Vec::new(), Instant::now());
-    let mut start = file.take(most.saturating_add(1));
-    loop {
-        match start.read_to_end(&mut bytes) {
-            Ok(_) => break,
-            Err(error) if error.kind() == ErrorKind::WouldBlock && begun.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(10));
+/// What has been read of a file, which is open for more.
+pub(crate) struct Start {
+    file: File,
+    pub bytes: Vec<u8>,
+}
+
+impl Start {
+    /// Opens a file. Waits for nobody who would write into a pipe.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        Ok(Self { file, bytes: Vec::new() })
+    }
+
+    /// Reads on until there are more than `most` bytes, and says whether the file has ended before. Waits no longer than
+    /// [`read_small`].
+    pub fn read_to(&mut self, most: u64) -> io::Result<bool> {
+        let begun = Instant::now();
+        let mut rest = (&self.file).take(most.saturating_add(1).saturating_sub(self.bytes.len() as u64));
+        loop {
+            match rest.read_to_end(&mut self.bytes) {
+                Ok(_) => return Ok(self.bytes.len() as u64 <= most),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let problem = format!("nothing came from this pipe or device for {} s", PATIENCE.as_secs());
+                    return Err(io::Error::new(ErrorKind::TimedOut, problem));
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let problem = format!("nothing came from this pipe or device for {} s", PATIENCE.as_secs());
-                return Err(std::io::Error::new(ErrorKind::TimedOut, problem));
-            }
-            Err(error) => return Err(error),
         }
     }
-    let is_whole = bytes.len() as u64 <= most;
-    bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    Ok((bytes, is_whole))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wasmparser::{Encoding, Parser, Payload};
 
 use super::error::PluginError;
 use crate::config::Origin;
-use crate::files::read_start;
+use crate::files::Start;
 use crate::hexadecimal::hexadecimal;
 
 /// The version of `cofferdam:storage` that this host speaks.
@@ -87,19 +87,14 @@ impl Contents {
 
 /// Reads a component's file. What begins like none is not read to its end, which may be far away.
 fn read(path: &Path, origin: &Origin) -> Result<Vec<u8>, PluginError> {
-    let start =
-        |most| read_start(path, most).map_err(|source| PluginError::Unreadable { path: path.to_owned(), source });
-    let (head, _) = start(MAGIC.len() as u64)?;
-    if head != MAGIC {
-        return Ok(head);
+    let unreadable = |source| PluginError::Unreadable { path: path.to_owned(), source };
+    let mut start = Start::of(path).map_err(unreadable)?;
+    start.read_to(MAGIC.len() as u64).map_err(unreadable)?;
+    if !start.bytes.starts_with(MAGIC) || start.read_to(LARGEST).map_err(unreadable)? {
+        return Ok(start.bytes);
     }
-    match start(LARGEST)? {
-        (bytes, true) => Ok(bytes),
-        (_, false) => {
-            let reason = format!("it is larger than {} MiB", LARGEST >> 20);
-            Err(PluginError::NotComponent { origin: origin.clone(), reason })
-        }
-    }
+    let reason = format!("it is larger than {} MiB", LARGEST >> 20);
+    Err(PluginError::NotComponent { origin: origin.clone(), reason })
 }
 
 /// The names of the imports and exports of the outermost component.

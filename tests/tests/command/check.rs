@@ -34,6 +34,15 @@ fn check_without_upgrade_creates_nothing() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_has_one_remedy() {
+    let folder = SqliteFolder::new().unwrap();
+    std::os::unix::fs::symlink("/nowhere/bot.db", folder.database()).unwrap();
+    let end = "which is not there and cannot be made: make it, or name another file [SQLITE_CANTOPEN]\n";
+    let (_, stderr) = run(&mut on_file(&folder, &["check"]), 3);
+    assert!(stderr.ends_with(end), "{stderr}");
+}
+
+#[test]
 fn check_without_upgrade_leaves_an_old_schema_alone() {
     let folder = SqliteFolder::new().unwrap();
     let old = rusqlite::Connection::open(folder.database()).unwrap();

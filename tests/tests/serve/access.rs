@@ -1,6 +1,7 @@
 //! Who may use a server on a TCP port.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::command::run_wrong;
@@ -117,16 +118,22 @@ async fn a_token_counts_in_its_header_alone() -> Result<()> {
     Ok(())
 }
 
+/// A server with a file of its token, and a client that is let in.
+async fn with_token(folder: &SqliteFolder, file: &Path) -> Result<(Server, Client)> {
+    fs::write(file, TOKEN)?;
+    let mut command = command(folder, &["--listen", "127.0.0.1:0"]);
+    let server = Server::run(folder.path(), command.env("COFFERDAM_TOKEN_FILE", file))?;
+    let mut client = server.client().await?;
+    client.set("authorization", &format!("Bearer {TOKEN}"))?;
+    client.get("/v1/health").await?.want(200);
+    Ok((server, client))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_file_that_is_emptied_lets_nobody_in_until_it_is_filled() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let file = folder.path().join("token");
-    fs::write(&file, TOKEN)?;
-    let mut command = command(&folder, &["--listen", "127.0.0.1:0"]);
-    let server = Server::run(folder.path(), command.env("COFFERDAM_TOKEN_FILE", &file))?;
-    let mut client = server.client().await?;
-    client.set("authorization", &format!("Bearer {TOKEN}"))?;
-    client.get("/v1/health").await?.want(200);
+    let (server, mut client) = with_token(&folder, &file).await?;
     fs::write(&file, "")?;
     until("nobody is let in", SOON, async || client.get("/v1/health").await.is_ok_and(|reply| reply.status == 401))
         .await?;
@@ -146,12 +153,7 @@ async fn a_token_file_that_is_emptied_lets_nobody_in_until_it_is_filled() -> Res
 async fn a_token_file_that_does_not_answer_holds_up_nobody() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let file = folder.path().join("token");
-    fs::write(&file, TOKEN)?;
-    let mut command = command(&folder, &["--listen", "127.0.0.1:0"]);
-    let server = Server::run(folder.path(), command.env("COFFERDAM_TOKEN_FILE", &file))?;
-    let mut client = server.client().await?;
-    client.set("authorization", &format!("Bearer {TOKEN}"))?;
-    client.get("/v1/health").await?.want(200);
+    let (server, mut client) = with_token(&folder, &file).await?;
     // Somebody has it open for writing and writes nothing.
     let pipe = folder.path().join("pipe");
     ensure!(std::process::Command::new("mkfifo").arg(&pipe).status()?.success());

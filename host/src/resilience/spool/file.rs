@@ -1,7 +1,7 @@
 //! The spool's file: opening it for one process alone, and writing it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -194,27 +194,12 @@ pub(super) fn inspect(path: &Path) -> Result<Content, SpoolError> {
     }
 }
 
-/// Salvages copies in a folder of their own: a start that salvages the spool itself at this moment has files of its own beside it.
+/// Salvages in a folder of its own: a start that salvages the spool at this moment has its files beside it.
 fn salvage_elsewhere(path: &Path, last: i64) -> Result<Content, SpoolError> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let folder = std::env::temp_dir().join(format!("cofferdam-spool-{}-{}", std::process::id(), now.as_nanos()));
-    let wrong = |error: std::io::Error| SpoolError::io(&folder, &error);
-    std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(wrong)?;
-    let spool = folder.join("spool");
-    let copied = || {
-        for (from, to) in [(path.to_owned(), spool.clone()), (copy::of(path), copy::of(&spool))] {
-            for suffix in ["", "-wal", "-shm"] {
-                match std::fs::copy(with_suffix(&from, suffix), with_suffix(&to, suffix)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    };
-    let content = copied().map_err(wrong).and_then(|()| salvage::salvage(&spool, last));
-    let _ = std::fs::remove_dir_all(&folder);
-    content
+    let private = Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("cofferdam-spool-").permissions(private).tempdir();
+    let folder = folder.map_err(|error| SpoolError::io(std::env::temp_dir(), &error))?;
+    salvage::salvage(path, &folder.path().join("spool"), last)
 }
 
 /// Reads one file for [`inspect`].

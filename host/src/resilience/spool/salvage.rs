@@ -28,7 +28,7 @@ pub(super) fn renew(path: &Path, last: i64) -> Result<(Connection, Content, Opti
     let wrong = |error: std::io::Error| SpoolError::io(path, &error);
     let content = match copy::read_whole(path, last) {
         Some(content) => content,
-        None => salvage(path, last)?,
+        None => salvage(path, &with_suffix(path, ".salvage"), last)?,
     };
     // Whole before anything is moved: whoever is killed in between finds one of both.
     let new = new_of(path);
@@ -70,15 +70,15 @@ fn new_of(path: &Path) -> PathBuf {
     with_suffix(path, ".new")
 }
 
-/// Reads what can be read of damaged files, from copies of them: with its own first page or a new one, and with its log as
+/// Reads what can be read of damaged files, from copies of them that are made at `scratch`: with its own first page or a new one, and with its log as
 /// SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool since may be among
 /// it, of which the database keeps the newer row.
-pub(super) fn salvage(path: &Path, last: i64) -> Result<Content, SpoolError> {
+pub(super) fn salvage(path: &Path, scratch: &Path, last: i64) -> Result<Content, SpoolError> {
     let mut found = Salvaged::default();
     // As far as SQLite reads the logs: of what was accepted later, all that is not found may be lost.
     let mut believed = None;
     for damaged in [path, &copy::of(path)] {
-        believed = believed.max(salvage_one(path, damaged, last, &mut found)?);
+        believed = believed.max(salvage_one(damaged, scratch, last, &mut found)?);
     }
     let Salvaged { entries, failed, rejected } = found;
     let believed = believed.unwrap_or_default();
@@ -94,10 +94,9 @@ pub(super) fn salvage(path: &Path, last: i64) -> Result<Content, SpoolError> {
 }
 
 /// Returns the greatest number up to which SQLite reads this file.
-fn salvage_one(path: &Path, damaged: &Path, last: i64, found: &mut Salvaged) -> Result<Option<i64>, SpoolError> {
-    let wrong = |error: std::io::Error| SpoolError::io(path, &error);
-    let copy = with_suffix(path, ".salvage");
-    let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(&copy, suffix));
+fn salvage_one(damaged: &Path, scratch: &Path, last: i64, found: &mut Salvaged) -> Result<Option<i64>, SpoolError> {
+    let wrong = |error: std::io::Error| SpoolError::io(damaged, &error);
+    let parts = ["", "-wal", "-shm"].map(|suffix| with_suffix(scratch, suffix));
     let mut believed = None;
     for (with_new_header, with_whole_log) in [(false, false), (true, false), (false, true), (true, true)] {
         for (part, suffix) in parts.iter().zip(["", "-wal", "-shm"]) {
@@ -116,13 +115,13 @@ fn salvage_one(path: &Path, damaged: &Path, last: i64, found: &mut Salvaged) -> 
             if !parts[1].exists() {
                 continue;
             }
-            log::apply(&parts[1], &copy).map_err(wrong)?;
+            log::apply(&parts[1], scratch).map_err(wrong)?;
             std::fs::remove_file(&parts[1]).map_err(wrong)?;
         }
         if with_new_header {
-            replace_first_page(&copy)?;
+            replace_first_page(scratch)?;
         }
-        if let Ok(greatest) = read_one_by_one(&copy, last, found)
+        if let Ok(greatest) = read_one_by_one(scratch, last, found)
             && !with_whole_log
         {
             believed = believed.max(greatest);

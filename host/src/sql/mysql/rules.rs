@@ -150,19 +150,20 @@ const NEEDED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 /// The rights that are missing, as far as lines of SHOW GRANTS tell: not where roles, or rights on single tables, may have them.
 fn lack(grants: &[String], database: &str) -> Option<String> {
     let mut missing = NEEDED.to_vec();
-    for grant in grants {
-        let Some(grant) = grant.strip_prefix("GRANT ") else { continue };
-        let (rights, rest) = split(grant, " ON ")?;
-        let Some((scope, table)) = split(rest, " TO ").and_then(|(object, _)| object.rsplit_once('.')) else {
-            continue;
+    for line in grants {
+        let Some(grant) = Grant::of(line) else {
+            match line.strip_prefix("GRANT ").is_some_and(|role| split(role, " ON ").is_none()) {
+                true => return None,
+                false => continue,
+            }
         };
-        let name = scope.trim_matches('`').replace("``", "`");
-        let is_own = scope == "*" || name == database || name.contains('%') || is_only(&name, database);
-        match is_own {
+        let name = grant.name();
+        let is_own = grant.scope == "*" || name == database || name.contains('%') || is_only(&name, database);
+        match is_own && !grant.is_of_routine() {
             false => {}
-            true if table != "*" => return None,
-            true if rights.starts_with("ALL PRIVILEGES") => return None,
-            true => missing.retain(|needed| !rights.split(", ").any(|right| right == *needed)),
+            true if grant.table != "*" => return None,
+            true if grant.rights.starts_with("ALL PRIVILEGES") => return None,
+            true => missing.retain(|needed| !grant.rights.split(", ").any(|right| right == *needed)),
         }
     }
     match missing.is_empty() {
@@ -193,14 +194,39 @@ fn excess(grants: &[String], database: &str) -> Option<String> {
     ))
 }
 
+/// A line of SHOW GRANTS that gives rights on something.
+struct Grant<'a> {
+    rights: &'a str,
+    /// The databases, as the line has them.
+    scope: &'a str,
+    table: &'a str,
+    may_grant: bool,
+}
+
+impl<'a> Grant<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (rights, rest) = split(line.strip_prefix("GRANT ")?, " ON ")?;
+        let (object, rest) = split(rest, " TO ")?;
+        let (scope, table) = object.rsplit_once('.')?;
+        Some(Self { rights, scope, table, may_grant: rest.contains(" WITH GRANT OPTION") })
+    }
+
+    /// The name, or the pattern, of its databases.
+    fn name(&self) -> String {
+        let quoted = self.scope.split_once('`').and_then(|(_, name)| name.strip_suffix('`'));
+        quoted.unwrap_or(self.scope).replace("``", "`")
+    }
+
+    fn is_of_routine(&self) -> bool {
+        ["PROCEDURE ", "FUNCTION "].iter().any(|kind| self.scope.starts_with(kind))
+    }
+}
+
 /// What a line of SHOW GRANTS allows beyond one database. Some have a password's hash, so no more is repeated than the
 /// rights and what they are for.
-fn beyond(grant: &str, database: &str) -> Option<String> {
-    let grant = grant.strip_prefix("GRANT ")?;
-    let (rights, rest) = split(grant, " ON ")?;
-    let (object, rest) = split(rest, " TO ")?;
-    let may_grant = rest.contains(" WITH GRANT OPTION");
-    let (scope, _) = object.rsplit_once('.')?;
+fn beyond(line: &str, database: &str) -> Option<String> {
+    let grant = Grant::of(line)?;
+    let Grant { rights, scope, may_grant, .. } = grant;
     if scope == "*" {
         let rights: Vec<_> = rights.split(", ").filter(|right| *right != "USAGE").collect();
         return match rights.len() {
@@ -210,7 +236,7 @@ fn beyond(grant: &str, database: &str) -> Option<String> {
         };
     }
     let first = rights.split(", ").next().unwrap_or(rights);
-    let scope = scope.split_once('`').and_then(|(_, name)| name.strip_suffix('`')).unwrap_or(scope).replace("``", "`");
+    let scope = grant.name();
     let is_own = scope == database || is_only(&scope, database);
     match is_own {
         true if may_grant => Some(format!("GRANT OPTION on `{database}`")),

@@ -7,11 +7,10 @@
 
 use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::files::with_suffix;
+use crate::files::{immutable_uri, with_suffix};
 use crate::sql::error::{ErrorKind, Result, SqlError};
 
 /// A file in write-ahead logging without a log, as it was when it was opened.
@@ -38,15 +37,7 @@ impl Still {
 
     /// By which SQLite opens it without locks and without a log.
     pub fn uri(&self) -> String {
-        let mut uri = String::from("file:");
-        for &byte in self.path.as_os_str().as_bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(byte)),
-                other => uri.push_str(&format!("%{other:02x}")),
-            }
-        }
-        uri.push_str("?immutable=1");
-        uri
+        immutable_uri(&self.path)
     }
 
     /// Whether what was read until now is what the file holds.
