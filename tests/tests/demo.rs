@@ -47,8 +47,10 @@ fn a_killed_bot_resumes_then_reads_the_history_and_nothing_is_left_behind() {
     assert!(discord["asked"].as_u64() > Some(150), "{discord:#}");
     // One begins, one is resumed, and one begins anew since Discord has forgotten the one before.
     assert_eq!((&discord["identifies"], &discord["resumes"]), (&2.into(), &1.into()), "{discord:#}");
-    // The answer that was in doubt at the kill, and one more where another was just then on its way.
-    assert!((1..=2).contains(&discord["same_nonce"].as_u64().unwrap_or_default()), "{discord:#}");
+    // The answer that was held, and whatever else was on its way at a kill, which a slow machine makes more of. What was
+    // acknowledged is not sent again: that would be all that was answered before a kill.
+    let spared = discord["same_nonce"].as_u64().unwrap_or_default();
+    assert!(spared >= 1 && spared < discord["asked"].as_u64().unwrap_or_default() / 4, "{discord:#}");
     assert!(story.contains("with SIGKILL, when its answer was in channel"), "{story}");
     assert_eq!(left(&folder), Vec::<PathBuf>::new());
 }
