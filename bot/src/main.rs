@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use cofferdam::{Config, ResilientStorage};
+use cofferdam_bot::responder::Program;
 use cofferdam_bot::{Bot, BotError, Summary};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use serde_json::json;
@@ -86,6 +87,8 @@ fn stop_at_a_signal() -> Result<CancellationToken, BotError> {
                 _ = interrupt.recv() => SignalKind::interrupt(),
             };
             if cancelled.is_cancelled() {
+                // No task ends in order any more, and no program with it.
+                Program::kill_all();
                 std::process::exit(128 + kind.as_raw_value());
             }
             tracing::info!("stopping: what is in hand is finished; a second signal ends at once");

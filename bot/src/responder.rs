@@ -15,6 +15,7 @@
 //! ```
 
 mod echo;
+mod group;
 mod program;
 mod service;
 

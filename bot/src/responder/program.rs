@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cofferdam::config::VARIABLES;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use super::group::{self, Group};
 use super::{Question, Responder, ResponderError};
 
 /// The longest answer that is read, in bytes: some hundred messages.
@@ -28,8 +28,8 @@ const SECRETS: [&str; 4] =
 /// Runs a program for each question: the question as JSON on its standard input, the answer on its standard output.
 /// Standard error goes where the bot's goes.
 ///
-/// Exit code 0 is an answer, 75 asks for another try, and any other is a failure. At the deadline, and at its end, the
-/// program is killed with everything that it started.
+/// Exit code 0 is an answer, 75 asks for another try, and any other is a failure. At the deadline, at its end, and when this process is
+/// killed, the program is killed with everything that it started. A process that exits by itself calls [`kill_all`](Self::kill_all).
 #[derive(Clone, Debug)]
 pub struct Program {
     command: OsString,
@@ -65,11 +65,14 @@ impl Program {
         found
     }
 
+    /// Kills what runs of all programs, and lets none begin any more: for a process that exits at once.
+    pub fn kill_all() {
+        group::kill_all();
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.command);
         command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        // A group of its own, which is killed as one, and which a signal to the bot's does not reach.
-        command.process_group(0).kill_on_drop(true);
         // The bot's secrets are not the program's.
         let of_storage = VARIABLES.iter().filter(|variable| variable.is_secret()).map(|variable| variable.name);
         for name in of_storage.chain(SECRETS) {
@@ -84,10 +87,9 @@ impl Program {
         };
         let question = serde_json::to_vec(question).map_err(|error| failed("the question", &error))?;
         // It worked when the bot started: the machine is short of something, or the file is being replaced.
-        let mut child = self.command().spawn().map_err(|error| {
+        let (mut child, group) = Group::spawn(&mut self.command()).map_err(|error| {
             ResponderError::retryable(format!("{}: does not start: {error}", self.command.display()))
         })?;
-        let group = Group::of(&child);
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let ask = async {
             if let Some(mut stdin) = stdin {
@@ -146,24 +148,6 @@ fn is_executable(file: &Path) -> io::Result<()> {
         false => Err(io::ErrorKind::IsADirectory.into()),
         true if there.permissions().mode() & 0o111 == 0 => Err(io::ErrorKind::PermissionDenied.into()),
         true => Ok(()),
-    }
-}
-
-/// The processes of a program, which are killed when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(id) = self.0 {
-            // Most often there is none left.
-            let _ = kill_process_group(id, Signal::KILL);
-        }
     }
 }
 

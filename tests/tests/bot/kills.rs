@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use cofferdam_tests::harness::wait::until;
 use local_discord::{Limits, Moment, Settings, What};
+use rustix::process::Signal;
 
 use crate::rig::{Bot, CREATE, HISTORY, LONG, On, Rig, THREAD, guilds, rounds};
 
@@ -170,4 +172,43 @@ cases! {
     between_two_parts: BetweenParts,
     while_resuming: Resuming,
     after_the_replay: Replayed,
+}
+
+/// A process that is there, and not one that has ended and whose end nobody has asked for.
+fn is_running(id: &str) -> bool {
+    std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+#[tokio::test]
+async fn a_program_and_what_it_started_end_with_the_bot_however_that_ends() {
+    let rig = Rig::new(On::Sqlite, 1).await;
+    let file = rig.folder.path().join("processes");
+    let at = file.display();
+    let script = format!("cat >/dev/null; sleep 1000 & echo $$ $! >{at}.new; mv {at}.new {at}; wait");
+    let program = rig.program("endless", &script);
+    for is_killed in [false, true] {
+        let _ = std::fs::remove_file(&file);
+        let mut bot = Bot::start_with(&rig, &["--program", &program, "--deadline", "10m"], &[]);
+        if !is_killed {
+            bot.is_connected(&rig).await;
+            rig.ask(rig.channel(0));
+        }
+        let processes = || std::fs::read_to_string(&file).unwrap_or_default();
+        // One that is being begun has no name yet.
+        let is_begun = async || !processes().is_empty() && processes().split_whitespace().all(is_running);
+        let begun = until("the program runs", LONG, is_begun).await;
+        begun.unwrap_or_else(|error| panic!("{error}\n{}", bot.log()));
+        let processes = processes();
+        if is_killed {
+            bot.kill().await;
+        } else {
+            bot.signal(Signal::TERM);
+            bot.says("a second signal ends at once").await;
+            assert!(processes.split_whitespace().all(is_running), "{processes}");
+            bot.signal(Signal::TERM);
+            assert_eq!(bot.ended().await, Some(143), "{}", bot.log());
+        }
+        let ended = until("they have ended", LONG, async || !processes.split_whitespace().any(is_running)).await;
+        ended.unwrap_or_else(|error| panic!("{error}: {processes}"));
+    }
 }
