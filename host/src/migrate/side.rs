@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::files::{FileUse, SQLITE, Whereabouts, head, is_same};
 use crate::model::migration::Overview;
 use crate::service::{MigrationService, StorageService};
+use crate::sql::Access;
 use crate::storage::{Integrity, Storage};
 use crate::threads;
 
@@ -56,6 +57,7 @@ pub struct Side {
     service: Arc<dyn MigrationService>,
     label: String,
     name: String,
+    role: Role,
     file: Option<PathBuf>,
     /// Whether there is a database to look at.
     exists: bool,
@@ -107,7 +109,7 @@ impl Side {
             None => true,
         };
         let service = Arc::clone(&storage) as Arc<dyn MigrationService>;
-        let side = Self { storage, service, label, name, file, exists: exists || mode == Mode::Write };
+        let side = Self { storage, service, label, name, role, file, exists: exists || mode == Mode::Write };
         if side.exists {
             let opened = match mode {
                 Mode::Read | Mode::Attach => side.storage.attach().await,
@@ -145,7 +147,7 @@ impl Side {
         self.storage.survey().await.map_err(|error| self.failed(error))
     }
 
-    /// Remarks for an operator, one sentence each; usually none.
+    /// Remarks for an operator, one sentence each; usually none. Nothing of a source matters that only who writes needs.
     ///
     /// # Errors
     ///
@@ -154,7 +156,8 @@ impl Side {
         if !self.exists {
             return Ok(Vec::new());
         }
-        let remarks = self.storage.remarks().await.map_err(|error| self.failed(error))?;
+        let access = if self.role == Role::From { Access::Read } else { Access::Write };
+        let remarks = self.storage.remarks_for(access).await.map_err(|error| self.failed(error))?;
         Ok(remarks.iter().map(|remark| format!("{}: {remark}", self.label)).collect())
     }
 

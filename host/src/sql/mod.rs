@@ -135,10 +135,10 @@ pub trait Database: Send + Sync {
         Ok(Obstacles::default())
     }
 
-    /// Remarks on the server or the file for an operator, one sentence each, without values and secrets; usually none. Writes
-    /// nothing.
-    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
-        let _ = deadline;
+    /// Remarks on the server or the file for an operator who uses it with that access, one sentence each, without values and secrets;
+    /// usually none. Writes nothing.
+    async fn remarks(&self, access: Access, deadline: Instant) -> Result<Vec<String>> {
+        let _ = (access, deadline);
         Ok(Vec::new())
     }
 

@@ -65,8 +65,8 @@ impl Database for ReadOnly {
         self.0.obstacles(deadline).await
     }
 
-    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
-        self.0.remarks(deadline).await
+    async fn remarks(&self, access: Access, deadline: Instant) -> Result<Vec<String>> {
+        self.0.remarks(access, deadline).await
     }
 
     fn can_check_integrity(&self) -> bool {

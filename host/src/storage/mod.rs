@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::packed::Malformed;
 use crate::model::{Description, Discards};
 use crate::plugin::{Entry, Inspection, Instances};
-use crate::sql::{self, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
+use crate::sql::{self, Access, Database, Obstacles, PoolStatus, Purpose, Server, SqlError};
 use crate::text::one_line;
 use crate::threads;
 use crate::wall::bindings::types;
@@ -192,8 +192,13 @@ impl Storage {
     ///
     /// As any operation.
     pub async fn remarks(&self) -> Result<Vec<String>> {
+        self.remarks_for(Access::Write).await
+    }
+
+    /// As [`remarks`](Self::remarks), without what does not matter to who uses the database so.
+    pub(crate) async fn remarks_for(&self, access: Access) -> Result<Vec<String>> {
         let timeout = self.timeouts().operation;
-        let mut remarks = self.open_database()?.remarks(Instant::now() + timeout).await?;
+        let mut remarks = self.open_database()?.remarks(access, Instant::now() + timeout).await?;
         remarks.extend(self.remark_on_integrity());
         let of_tables = self
             .operate("remarks", timeout, Vec::len, async |Entry { plugin, store }| {

@@ -304,12 +304,12 @@ impl MysqlConnection {
         Ok(self.ask(deadline, async |connection| Rules::ask(connection).await).await?.obstacles())
     }
 
-    /// What an operator should know of the server, and of the account.
-    pub async fn remarks(&mut self, deadline: Instant) -> Result<Vec<String>> {
+    /// What an operator should know of the server, and of the account, who uses them so.
+    pub async fn remarks(&mut self, access: Access, deadline: Instant) -> Result<Vec<String>> {
         let database = self.pool.database().to_owned();
         self.ask(deadline, async |connection| {
-            let mut remarks = Rules::ask(connection).await?.remarks();
-            remarks.extend(rules::of_rights(connection, &database).await?);
+            let mut remarks = Rules::ask(connection).await?.remarks(access);
+            remarks.extend(rules::of_rights(connection, &database, access).await?);
             Ok(remarks)
         })
         .await

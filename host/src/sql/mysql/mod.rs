@@ -96,8 +96,8 @@ impl Database for MysqlDatabase {
         MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?.obstacles(deadline).await
     }
 
-    async fn remarks(&self, deadline: Instant) -> Result<Vec<String>> {
-        MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?.remarks(deadline).await
+    async fn remarks(&self, access: Access, deadline: Instant) -> Result<Vec<String>> {
+        MysqlConnection::acquire(&self.pool, Access::Read, deadline).await?.remarks(access, deadline).await
     }
 
     fn status(&self) -> PoolStatus {

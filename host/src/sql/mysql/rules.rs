@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
-use crate::sql::Obstacles;
 use crate::sql::error::{ErrorKind, SqlError};
+use crate::sql::{Access, Obstacles};
 
 /// All servers know some of them; what one does not know is left out of its answer.
 const SETTINGS: &str = "\
@@ -113,9 +113,12 @@ impl Rules {
         }
     }
 
-    /// What an operator should know of the server.
-    pub fn remarks(&self) -> Vec<String> {
+    /// What an operator should know of the server, who uses it so.
+    pub fn remarks(&self, access: Access) -> Vec<String> {
         let mut remarks = Vec::new();
+        if access == Access::Read {
+            return remarks;
+        }
         if self.is_on("read_only") || self.is_on("super_read_only") {
             remarks.push("the server is read-only (read_only): writes fail as long as it is".to_owned());
         }
@@ -135,21 +138,29 @@ pub(super) fn refusal(obstacle: impl Into<String>) -> SqlError {
     SqlError::new(ErrorKind::Other, obstacle)
 }
 
-/// What the connection's account lacks for its database, and what it may do beyond. A server that does not tell has neither.
-pub(super) async fn of_rights(connection: &mut Conn, database: &str) -> mysql_async::Result<Vec<String>> {
+/// What the connection's account lacks for such a use of its database, and what it may do beyond. A server that does not tell has
+/// neither.
+pub(super) async fn of_rights(
+    connection: &mut Conn,
+    database: &str,
+    access: Access,
+) -> mysql_async::Result<Vec<String>> {
     let grants: Vec<String> = match connection.query("SHOW GRANTS").await {
         Err(Error::Server(_)) => return Ok(Vec::new()),
         grants => grants?,
     };
-    Ok(lack(&grants, database).into_iter().chain(excess(&grants, database)).collect())
+    Ok(lack(&grants, database, access).into_iter().chain(excess(&grants, database)).collect())
 }
 
-/// What every operation needs.
+/// What operations need that read, and what those need beside it that write.
 const NEEDED: [&str; 4] = ["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// The rights that are missing, as far as lines of SHOW GRANTS tell: not where roles, or rights on single tables, may have them.
-fn lack(grants: &[String], database: &str) -> Option<String> {
-    let mut missing = NEEDED.to_vec();
+fn lack(grants: &[String], database: &str, access: Access) -> Option<String> {
+    let mut missing = match access {
+        Access::Read => NEEDED[..1].to_vec(),
+        Access::Write => NEEDED.to_vec(),
+    };
     for line in grants {
         let Some(grant) = Grant::of(line) else {
             match line.strip_prefix("GRANT ").is_some_and(|role| split(role, " ON ").is_none()) {
@@ -157,8 +168,7 @@ fn lack(grants: &[String], database: &str) -> Option<String> {
                 false => continue,
             }
         };
-        let name = grant.name();
-        let is_own = grant.scope == "*" || name == database || name.contains('%') || is_only(&name, database);
+        let is_own = grant.scope == "*" || fits(&grant.name(), database);
         match is_own && !grant.is_of_routine() {
             false => {}
             true if grant.table != "*" => return None,
@@ -237,7 +247,7 @@ fn beyond(line: &str, database: &str) -> Option<String> {
     }
     let first = rights.split(", ").next().unwrap_or(rights);
     let scope = grant.name();
-    let is_own = scope == database || is_only(&scope, database);
+    let is_own = scope.eq_ignore_ascii_case(database) || is_only(&scope, database);
     match is_own {
         true if may_grant => Some(format!("GRANT OPTION on `{database}`")),
         true => None,
@@ -246,18 +256,55 @@ fn beyond(line: &str, database: &str) -> Option<String> {
     }
 }
 
-/// Whether a pattern, where a backslash takes a wildcard for itself, fits one name only, which is this.
-fn is_only(pattern: &str, name: &str) -> bool {
-    let mut plain = String::new();
+/// A letter of a grant's pattern.
+#[derive(Clone, Copy, PartialEq)]
+enum Letter {
+    /// `%`: any letters, or none.
+    Any,
+    /// `_`: any letter.
+    One,
+    /// This one. Where names of databases differ in case, that is no help to a pattern, and elsewhere the server has changed it.
+    This(char),
+}
+
+/// The letters of a pattern, where a backslash takes a wildcard for itself.
+fn letters(pattern: &str) -> Vec<Letter> {
+    let mut found = Vec::new();
     let mut letters = pattern.chars();
     while let Some(letter) = letters.next() {
-        match letter {
-            '%' => return false,
-            '\\' => plain.extend(letters.next()),
-            letter => plain.push(letter),
-        }
+        found.push(match letter {
+            '%' => Letter::Any,
+            '_' => Letter::One,
+            '\\' => Letter::This(letters.next().unwrap_or('\\').to_ascii_lowercase()),
+            letter => Letter::This(letter.to_ascii_lowercase()),
+        });
     }
-    plain == name
+    found
+}
+
+/// Whether a pattern fits one name only, which is this.
+fn is_only(pattern: &str, name: &str) -> bool {
+    letters(pattern) == name.chars().map(|letter| Letter::This(letter.to_ascii_lowercase())).collect::<Vec<_>>()
+}
+
+/// Whether a pattern fits a name, maybe beside others.
+fn fits(pattern: &str, name: &str) -> bool {
+    // Which beginnings of the name fit the pattern's letters so far.
+    let name: Vec<_> = name.chars().map(|letter| letter.to_ascii_lowercase()).collect();
+    let mut ends = vec![false; name.len() + 1];
+    ends[0] = true;
+    for letter in letters(pattern) {
+        let mut next = vec![false; name.len() + 1];
+        for (end, there) in next.iter_mut().enumerate() {
+            *there = match letter {
+                Letter::Any => ends[..=end].contains(&true),
+                Letter::One => end > 0 && ends[end - 1],
+                Letter::This(this) => end > 0 && ends[end - 1] && name[end - 1] == this,
+            };
+        }
+        ends = next;
+    }
+    ends[name.len()]
 }
 
 /// Splits at the first `mark` outside backquotes.
@@ -315,12 +362,15 @@ mod tests {
     #[test]
     fn rights_that_are_missing_are_told_where_that_is_certain() {
         let usage = "GRANT USAGE ON *.* TO `bot`@`%` IDENTIFIED BY PASSWORD '*24'";
-        let lack = |grant: &str| super::lack(&[usage.to_owned(), grant.to_owned()], "my_bot");
+        let with = |grant: &str, access| super::lack(&[usage.to_owned(), grant.to_owned()], "my_bot", access);
+        let lack = |grant: &str| with(grant, Access::Write);
         for enough in [
             "GRANT ALL PRIVILEGES ON *.* TO `bot`@`%` WITH GRANT OPTION",
             "GRANT ALL PRIVILEGES ON `my\\_bot`.* TO `bot`@`%`",
             "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `my_bot`.* TO `bot`@`%`",
             "GRANT ALL PRIVILEGES ON `my\\_%`.* TO `bot`@`%`",
+            "GRANT ALL PRIVILEGES ON `m__bot`.* TO `bot`@`%`",
+            "GRANT ALL PRIVILEGES ON `MY\\_Bot`.* TO `bot`@`%`",
             "GRANT SELECT ON `my_bot`.`message_states` TO `bot`@`%`",
             "GRANT `writers`@`%` TO `bot`@`%`",
         ] {
@@ -330,9 +380,17 @@ mod tests {
             ("GRANT SELECT ON `my_bot`.* TO `bot`@`%`", "no right to INSERT, UPDATE, DELETE on `my_bot`"),
             ("GRANT SELECT, INSERT, UPDATE ON *.* TO `bot`@`%`", "no right to DELETE on"),
             ("GRANT ALL PRIVILEGES ON `other`.* TO `bot`@`%`", "no right to SELECT, INSERT"),
+            ("GRANT ALL PRIVILEGES ON `other\\_%`.* TO `bot`@`%`", "no right to SELECT, INSERT"),
+            ("GRANT ALL PRIVILEGES ON `my__bot`.* TO `bot`@`%`", "no right to SELECT, INSERT"),
         ] {
             assert!(lack(few).is_some_and(|told| told.contains(missing)), "{few}: {:?}", lack(few));
         }
+        let of_source = |grant: &str| with(grant, Access::Read);
+        assert_eq!(of_source("GRANT SELECT ON `my_bot`.* TO `bot`@`%`"), None);
+        assert!(
+            of_source("GRANT INSERT ON `my_bot`.* TO `bot`@`%`")
+                .is_some_and(|told| told.contains("no right to SELECT on"))
+        );
     }
 
     #[test]

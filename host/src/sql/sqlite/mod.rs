@@ -133,7 +133,7 @@ impl Database for SqliteDatabase {
         self.acquire(Access::Write, deadline).await?.execute(statement, parameters, deadline).await
     }
 
-    async fn remarks(&self, _deadline: Instant) -> Result<Vec<String>> {
+    async fn remarks(&self, _access: Access, _deadline: Instant) -> Result<Vec<String>> {
         // Of those that are written nobody comes so far.
         let remark = hazard(self.0.path()).map(|hazard| match hazard {
             Hazard::Links(links) => format!(

@@ -241,6 +241,9 @@ async fn what_matters_less_is_told() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (plan, _) = run(&mut migrate(&from, &home, folder.path(), &[])?, 0);
     ensure!(plan.contains("max_allowed_packet"), "{plan}");
+    // Nothing is written to a source.
+    let (plan, _) = run(&mut migrate(&home, &Home::sqlite()?, folder.path(), &[])?, 0);
+    ensure!(!plan.contains("max_allowed_packet") && !plan.contains("read_only"), "{plan}");
     Ok(())
 }
 
