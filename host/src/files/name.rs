@@ -167,9 +167,10 @@ fn problem_of(text: &str, usage: FileUse) -> Option<Problem> {
 fn problem_at(path: &Path, usage: FileUse) -> Option<Problem> {
     let lengths = || path.components().map(|component| component.as_os_str().len());
     let last = if matches!(usage, FileUse::Database | FileUse::Output) { LONGEST - BESIDE } else { LONGEST };
-    let too_long =
-        lengths().find(|length| *length > LONGEST).or_else(|| lengths().next_back().filter(|length| *length > last));
-    if let Some(length) = too_long {
+    if let Some(length) = lengths().find(|length| *length > LONGEST) {
+        return Some(Problem::Impossible(length));
+    }
+    if let Some(length) = lengths().next_back().filter(|length| *length > last) {
         return Some(Problem::Long(length));
     }
     let there = std::fs::metadata(path).ok();

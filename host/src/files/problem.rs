@@ -54,6 +54,8 @@ pub(super) enum Problem {
     Punctuation,
     #[error("is the name of a log file that SQLite keeps beside a database")]
     Log,
+    #[error("has a name of {0} bytes, which no file system takes")]
+    Impossible(usize),
     #[error("has a name of {0} bytes, which is too long with the names of files that are kept beside it")]
     Long(usize),
     #[error("is a folder")]
@@ -74,7 +76,10 @@ pub(super) enum Problem {
 impl Problem {
     /// Whether the name stays refused where there is such a file: it would not be what is opened.
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Empty | Self::Memory | Self::Folder | Self::Long(_) | Self::Slip(Slip::Nul))
+        matches!(
+            self,
+            Self::Empty | Self::Memory | Self::Folder | Self::Impossible(_) | Self::Long(_) | Self::Slip(Slip::Nul)
+        )
     }
 
     fn remedy(&self) -> &'static str {
@@ -82,6 +87,7 @@ impl Problem {
             Self::Server => "write the path of a file, or set DATABASE_TYPE=mysql and the MYSQL_ variables",
             Self::Switch | Self::Slip(Slip::Word) => "leave it unset, or write a path",
             Self::Folder => "name a file in it",
+            Self::Impossible(_) => "write one of at most 255 bytes",
             Self::Long(_) => "write one of at most 200 bytes",
             Self::File => "name a folder",
             Self::Memory | Self::Special => "name another file",

@@ -67,7 +67,10 @@ impl Start {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::process::Command;
+
+    use rustix::io::ioctl_fionread;
 
     use super::*;
 
@@ -83,15 +86,15 @@ mod tests {
         let pipe = at("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(read_small(&pipe, 1024).unwrap(), b"", "nobody writes to it");
-        // Both ends are open before anything is written.
-        let late = format!("exec 3<>{}; sleep 0.3; echo late >&3; exec 3>&-", pipe.display());
-        let mut writer = Command::new("sh").args(["-c", &late]).spawn().unwrap();
-        let begun = Instant::now();
-        let mut read = Vec::new();
-        while read.is_empty() && begun.elapsed() < PATIENCE {
-            read = read_small(&pipe, 1024).unwrap();
+        // It is waited for what comes late. The pipe keeps what is written, as long as this end is open.
+        let mut writer = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        let reader = std::thread::spawn(move || read_small(&pipe, 1024));
+        std::thread::sleep(Duration::from_millis(50));
+        writer.write_all(b"late\n").unwrap();
+        while ioctl_fionread(&writer).unwrap() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(read, b"late\n");
-        writer.wait().unwrap();
+        drop(writer);
+        assert_eq!(reader.join().unwrap().unwrap(), b"late\n");
     }
 }

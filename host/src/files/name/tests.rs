@@ -24,6 +24,9 @@ fn a_name_leaves_room_for_the_files_beside_it() {
     }
     let folder = format!("{}/bot.db", "a".repeat(255));
     assert!(FilePath::new(folder, FileUse::Database, None).is_ok());
+    let folder = format!("{}/bot.db", "a".repeat(256));
+    let refused = FilePath::new(folder, FileUse::Database, None).unwrap_err().to_string();
+    assert!(refused.contains("which no file system takes: write one of at most 255 bytes"), "{refused}");
 }
 
 #[test]
