@@ -18,7 +18,7 @@ pub fn origin(origin: &Origin) -> String {
 }
 
 /// Refuses a standard output that nobody can have meant for data: in the place of one that was closed Rust has opened `/dev/null`, for
-/// reading too, as a shell's `> /dev/null` is not.
+/// reading too, as a shell's `> /dev/null` is not and a parent's that wants no output may be.
 pub fn somebody_reads() -> Result<(), Failure> {
     let stdout = std::io::stdout();
     let is_null = match (rustix::fs::fstat(&stdout), rustix::fs::stat("/dev/null")) {
@@ -27,7 +27,7 @@ pub fn somebody_reads() -> Result<(), Failure> {
     };
     match rustix::fs::fcntl_getfl(&stdout) {
         Ok(flags) if is_null && flags.contains(OFlags::RDWR) => Err(Failure::usage(
-            "standard output is closed, so nobody would have what is written: redirect it, or name a file",
+            "standard output is closed or /dev/null, so nobody would have what is written: redirect it, or name a file",
         )),
         _ => Ok(()),
     }

@@ -69,7 +69,7 @@ async fn what_nobody_would_have_is_refused() -> Result<()> {
     let mut closed = Command::new("sh");
     closed.args(["-c", r#"exec "$0" export - >&-"#]).arg(cofferdam()?).env_clear();
     closed.envs(on(&home, &[]).get_envs().filter_map(|(name, value)| Some((name, value?))));
-    run_wrong(&mut closed, 2, &["standard output is closed", "redirect it"]);
+    run_wrong(&mut closed, 2, &["standard output is closed or /dev/null", "redirect it"]);
     run(on(&home, &["export", "-"]).stdout(fs::File::create(folder.path().join("backup"))?), 0);
     run(&mut on(&home, &["import", text(&folder.path().join("backup")), "--dry-run"]), 0);
 
