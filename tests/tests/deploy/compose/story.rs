@@ -99,7 +99,7 @@ async fn the_originals_folder_goes_on_with_sqlite_and_then_moves_to_the_server()
     ensure!(put(&socket, "/v1/message-state", &state("newer")).await? == 200);
     drop(killed);
 
-    // To the server: it comes late, so the migration has to wait. The original's was elsewhere.
+    // To the server: it comes late, and an operator waits for it. The original's was elsewhere.
     project.set("MYSQL_HOST", "mysql")?;
     mysql.process().context("a server")?.stop()?;
     let service = project.service("mysql")?;
