@@ -77,8 +77,20 @@ stop() {
     wait $service || { cat /tmp/log; exit 1; }
 }
 
+# An older version, whose settings an administrator has changed.
+dpkg-deb --raw-extract /tmp/cofferdam_*.deb /tmp/older
+sed -i 's/^Version: .*/Version: 0.1.99/' /tmp/older/DEBIAN/control
+echo 'echo older' > /tmp/older/usr/bin/cofferdam
+dpkg-deb -Znone --build /tmp/older /tmp/older.deb
+dpkg --install /tmp/older.deb
+echo COFFERDAM_LOG=debug >> /etc/cofferdam/cofferdam.env
+
 dpkg --install /tmp/cofferdam_*.deb /tmp/cofferdam-bot_*.deb
-dpkg --verify cofferdam cofferdam-bot
+tail -n 1 /etc/cofferdam/cofferdam.env | grep --quiet '^COFFERDAM_LOG=debug$'
+/usr/bin/cofferdam --version | grep '^cofferdam '
+# Of what is installed nothing else is changed.
+dpkg --verify cofferdam cofferdam-bot | grep --invert-match ' c /etc/cofferdam/cofferdam.env$' && exit 1
+dpkg --compare-versions "$(dpkg-query --show --showformat '${Version}' cofferdam)" lt 0.2.0
 for name in cofferdam cofferdam-bot; do
     systemd-analyze verify --man=no /usr/lib/systemd/system/$name.service
     test "$(stat -c %U:%a /etc/cofferdam/$name.env)" = root:644
