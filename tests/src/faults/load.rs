@@ -10,10 +10,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::task::JoinHandle;
 
 use super::ledger::{Kept, Key, Ledger};
+use super::strictness;
 use crate::harness::wait::until;
-
-/// What an operation may take beyond its deadline.
-pub const GRACE: Duration = Duration::from_millis(100);
 
 /// Every so many operations of a caller one is a read.
 const READS: u64 = 4;
@@ -63,7 +61,7 @@ struct Orders {
 impl Load {
     /// Starts the callers.
     pub fn start(storage: &Arc<dyn StorageService>, options: &LoadOptions) -> Self {
-        let ledger = Arc::new(Ledger::new(options.callers, options.deadline + GRACE));
+        let ledger = Arc::new(Ledger::new(options.callers, strictness::limit(options.deadline)));
         let orders = Arc::<Orders>::default();
         let callers = (0..options.callers).map(|number| {
             let caller = Caller {

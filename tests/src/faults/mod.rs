@@ -24,6 +24,7 @@ mod network;
 mod outage;
 mod spool;
 mod sqlite;
+mod strictness;
 
 use verdict::Verdict;
 
@@ -90,6 +91,9 @@ impl Fault {
     /// It could not be provoked. A broken promise is in the verdict, and no error.
     pub async fn provoke(&self, run: Run) -> Result<Verdict> {
         let run = Run { guard: self.guard, ..run };
+        if run.full {
+            strictness::measure();
+        }
         (self.play)(self.name, run).await.with_context(|| format!("the fault {} (seed {})", self.name, run.seed))
     }
 }

@@ -14,7 +14,7 @@ use anyhow::Result;
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long to wait for service to be back before giving up: well beyond what is promised.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the load goes on once service is back.
 const AFTERWARDS: Duration = Duration::from_millis(200);

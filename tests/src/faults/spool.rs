@@ -15,11 +15,12 @@ use tokio::time::sleep;
 use super::Run;
 use super::hosts::Host;
 use super::ledger::{Key, Ledger, Tally};
-use super::load::{ENOUGH, GRACE, LoadOptions, key, write};
+use super::load::{ENOUGH, LoadOptions, key, write};
 use super::look::{self, Found};
 use super::mysql;
 use super::opened::{Opened, spool_of};
 use super::scene::{DEADLINE, Scene};
+use super::strictness;
 use super::verdict::{Expected, Verdict};
 use crate::harness::mysql::{DatabaseOptions, MysqlServer};
 use crate::harness::sqlite::SqliteFolder;
@@ -200,7 +201,7 @@ async fn overfill(storage: &Arc<ResilientStorage>, broken: &mut Vec<String>) -> 
                     && error.message().contains("is full: it holds 500 writes") => {}
             result => broken.push(format!("a write that a full spool has no place for ended with {result:?}")),
         }
-        if took > DEADLINE + GRACE {
+        if took > strictness::limit(DEADLINE) {
             broken.push(format!("a write that a full spool has no place for took {took:.2?}"));
         }
     }

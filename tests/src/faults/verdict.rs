@@ -6,8 +6,9 @@ use cofferdam::ErrorKind;
 
 use super::ledger::{Ledger, Tally, is_of};
 use super::look::Found;
+use super::strictness;
 
-/// Within which service must be back after a fault has ended.
+/// Within which service is promised to be back after a fault has ended.
 pub const RECOVERY: Duration = Duration::from_secs(5);
 
 /// What a fault may do to callers.
@@ -17,7 +18,7 @@ pub struct Expected {
     pub kinds: &'static [ErrorKind],
     /// Whether somebody must see an error: otherwise the fault was none.
     pub is_felt: bool,
-    /// Within which service must be back after the fault has ended.
+    /// Within which service is promised to be back after the fault has ended.
     pub recovery: Duration,
 }
 
@@ -108,10 +109,10 @@ impl Verdict {
             broken.push("no write was acknowledged, so that nothing was tested".into());
         }
         if let Some(recovery) = recovery {
+            let limit = strictness::back_within(expected.recovery);
             match recovery.all {
-                Some(all) if all <= expected.recovery => {}
+                Some(all) if all <= limit => {}
                 Some(all) => {
-                    let limit = expected.recovery;
                     broken.push(format!("service was back after {all:.1?}, not within {limit:?}"));
                 }
                 None => broken.push("service did not come back for every caller".into()),
