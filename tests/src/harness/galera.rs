@@ -11,8 +11,9 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, free_ports, in_memory, template, user_name};
+use super::mariadb::{Launch, MariaDb, PASSWORD, USER, find_program, in_memory, template, user_name};
 use super::mysql;
+use super::ports;
 use super::wait::until;
 
 /// How many nodes there are.
@@ -73,7 +74,7 @@ impl Galera {
         let user = user_name()?;
         // The scripts that transfer state refuse to run as root.
         let user = if user == "root" { "mysql" } else { &user };
-        let ports = free_ports(NODES * 4)?;
+        let ports = ports::free(NODES * 4)?;
         let places: Vec<_> = ports.chunks(4).map(Place::new).collect();
 
         // One node alone makes the cluster's data. All nodes begin with a copy of it and need no transfer of all state.

@@ -6,7 +6,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,6 +14,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::time::Instant;
+
+use super::ports;
 
 /// The user that tests connect as; it has no right to bypass `read_only` or `max_connections`.
 pub const USER: &str = "cofferdam";
@@ -325,7 +326,7 @@ impl<'a> Launch<'a> {
                 USER.get_or_init(|| name)
             }
         };
-        Ok(Self { template, parent, port: free_ports(1)?[0], user, options: None, arguments })
+        Ok(Self { template, parent, port: ports::free(1)?[0], user, options: None, arguments })
     }
 }
 
@@ -341,12 +342,6 @@ fn new_folder(parent: &Path) -> Result<PathBuf> {
 
 fn options_in(folder: &Path) -> PathBuf {
     folder.join("options.cnf")
-}
-
-/// So many TCP ports on 127.0.0.1 that nobody listens on.
-pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let listeners = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<std::io::Result<Vec<_>>>()?;
-    Ok(listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<std::io::Result<_>>()?)
 }
 
 /// A datadir that is made once for every version of the server, and copied for each server.

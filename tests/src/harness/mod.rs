@@ -14,6 +14,7 @@ pub mod mysql;
 pub mod old;
 pub mod outage;
 pub mod plugins;
+mod ports;
 pub mod proxy;
 pub mod seed;
 pub mod serve;

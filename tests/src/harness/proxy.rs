@@ -12,6 +12,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::ports;
+
 /// What the proxy does with connections: those that are open, and those to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -68,8 +70,8 @@ impl Proxy {
     ///
     /// There is no free port.
     pub fn start(server: u16) -> Result<Self> {
-        let listener = listen(0).context("no free port for a proxy")?;
-        let port = listener.local_addr()?.port();
+        let port = ports::free(1)?[0];
+        let listener = listen(port).context("no free port for a proxy")?;
         let (mode, changes) = watch::channel(Mode::Pass);
         let opened = Arc::<AtomicU64>::default();
         let listening = tokio::spawn(serve(port, listener, server, changes, opened.clone()));
