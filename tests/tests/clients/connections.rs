@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::clients::{Language, Program};
 use cofferdam_tests::harness::proxy::Proxy;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::rig::{PATIENCE, Place, client, get, result, upsert};
@@ -42,22 +42,24 @@ async fn a_request_says_how_long_its_client_waits() -> Result<()> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let program = Program::start(language)?;
         let address = format!("http://{}", listener.local_addr()?);
-        program.connect(&address, None, Duration::from_millis(700)).await?;
+        program.connect(&address, None, Duration::from_secs(50)).await?;
         let call = tokio::spawn(async move { program.call("initialize").await });
         let (mut connection, _) = listener.accept().await?;
         let mut head = String::new();
         while !head.contains("\r\n\r\n") {
             let mut bytes = [0; 4096];
             let count = connection.read(&mut bytes).await?;
+            ensure!(count > 0, "{}: the connection ended before the request did", language.name());
             head.push_str(std::str::from_utf8(&bytes[..count])?);
         }
         let head = head.to_lowercase();
         assert!(head.starts_with("post /v1/initialize http/1.1\r\n"), "{head}");
         let limit = head.lines().find_map(|line| line.strip_prefix("cofferdam-timeout: ")).context("the header")?;
         let milliseconds: f64 = limit.strip_suffix("ms").context("milliseconds")?.parse()?;
-        assert!(milliseconds > 0.0 && milliseconds <= 701.0, "{}: {limit}", language.name());
-        let refusal = call.await??.expect_err("no answer");
-        assert_eq!(refusal.kind, "timeout", "{}: {refusal:?}", language.name());
+        assert!(milliseconds > 0.0 && milliseconds <= 50_001.0, "{}: {limit}", language.name());
+        // Nothing that another attempt helps with.
+        connection.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
+        assert!(call.await??.is_err(), "{}", language.name());
     }
     Ok(())
 }

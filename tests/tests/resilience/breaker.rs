@@ -8,11 +8,12 @@ use cofferdam::resilience::BreakerState;
 use cofferdam::{ErrorKind, StorageService, Written};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{spool_in, sqlite_config};
+use cofferdam_tests::harness::wait::until;
 use cofferdam_tests::harness::writer::Locker;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
 
-use crate::rig::{Rig, message, start, state, until_closed, until_empty, until_open};
+use crate::rig::{Rig, SOON, message, start, state, until_closed, until_empty, until_open};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_answers_at_once_while_the_database_is_away_and_closes_by_itself() -> Result<()> {
@@ -38,11 +39,11 @@ async fn a_server_that_hangs_costs_an_operation_its_deadline_and_those_after_it_
     let mut rig = Rig::new().await?;
     let storage = start(rig.config()).await?;
     rig.server.process().context("a process")?.pause()?;
-    // Its deadline plus what the issue of a timer may take on a busy machine.
+    // Its deadline, and not the longest round trip.
     let start = Instant::now();
     let error = storage.get_message_state("c", None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < SOON);
     until_open(&storage).await?;
     assert_eq!(storage.get_message_state("c", None).await.unwrap_err().kind(), ErrorKind::Unavailable);
     rig.server.process().context("a process")?.resume()?;
@@ -92,7 +93,10 @@ async fn a_file_that_another_process_has_locked_is_there() -> Result<()> {
     }
     assert_eq!(storage.status().breaker.opened, 0);
     locker.unlock()?;
-    assert_eq!(storage.upsert_message_state(&state("c0", "1")).await?, Written::Stored(()));
+    until("the file is free", SOON, async || {
+        storage.upsert_message_state(&state("c0", "1")).await.is_ok_and(|written| written == Written::Stored(()))
+    })
+    .await?;
     storage.close().await?;
 
     config.resilience.spool = Some(spool_in(&folder));
@@ -101,7 +105,11 @@ async fn a_file_that_another_process_has_locked_is_there() -> Result<()> {
     let storage = start(config).await?;
     let locker = Locker::start(&folder.database())?;
     for message in ["2", "3"] {
-        assert_eq!(storage.upsert_message_state(&state("c0", message)).await?, Written::Spooled);
+        // Another attempt where the disk took longer than the part of the time that is the spool's.
+        until("the write is spooled", SOON, async || {
+            storage.upsert_message_state(&state("c0", message)).await.is_ok_and(|written| written.is_spooled())
+        })
+        .await?;
     }
     assert_eq!(storage.status().breaker.opened, 0);
     locker.unlock()?;

@@ -110,7 +110,7 @@ pub mod huge_list {
     use super::*;
 
     async fn list(number: u64) -> Result<(cofferdam::Result<Vec<cofferdam::MessageState>>, u64)> {
-        let sandbox = Sandbox::new(guests::HUGE_LIST).await?;
+        let sandbox = Sandbox::unhurried(guests::HUGE_LIST, LIMITS).await?;
         let window = Duration::from_secs(number);
         sandbox.beside(sandbox.storage.get_message_states_within_window(window)).await
     }
@@ -130,7 +130,7 @@ pub mod huge_list {
 
     #[tokio::test]
     async fn is_refused_with_too_many_bytes() -> Result<()> {
-        let sandbox = Sandbox::with(guests::HUGE_LIST, Limits { memory: 64 << 20, ..LIMITS }).await?;
+        let sandbox = Sandbox::unhurried(guests::HUGE_LIST, Limits { memory: 64 << 20, ..LIMITS }).await?;
         let window = Duration::from_secs(2);
         let (outcome, discarded) = sandbox.beside(sandbox.storage.get_message_states_within_window(window)).await?;
         assert_error(&outcome, ErrorKind::Internal, &["plugin huge_list", "too much data"]);
@@ -179,7 +179,7 @@ pub mod hoarded_connections {
     #[tokio::test]
     async fn leave_the_other_connections_of_the_pool_to_the_others() -> Result<()> {
         let limits = Limits { connections: usize::MAX, resources: 1_000, ..LIMITS };
-        let sandbox = Sandbox::with(guests::HOARDED_CONNECTIONS, limits).await?;
+        let sandbox = Sandbox::unhurried(guests::HOARDED_CONNECTIONS, limits).await?;
         let window = Duration::from_secs(1);
         let outcome = sandbox.storage.get_message_states_within_window(window).await;
         assert_error(&outcome, ErrorKind::Internal, &["it kept a connection"]);

@@ -1,6 +1,7 @@
 //! Every guest that misbehaves, as a candidate: it is refused, or swapped back, and the plugin before goes on.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,6 +9,7 @@ use cofferdam::{StorageService, SwapError};
 use cofferdam_tests::harness::plugins::{self, GROWING_TABLE, guests};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::sqlite_config;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -100,10 +102,15 @@ async fn each_is_refused_or_harmless_and_the_plugin_before_goes_on() -> Result<(
     let folder = SqliteFolder::new()?;
     let config = sqlite_config(&folder.database());
     all.iter().for_each(|name| compile(&config, component(name), LIMITS));
-    // Most of the time they wait for one that hangs.
+    // Most of the time they wait for one that hangs. Not all at once, since a rehearsal has five seconds.
+    let turns = Arc::new(Semaphore::new(8));
     let mut guests = JoinSet::new();
     for name in all {
-        guests.spawn(async move { stands(name).await.with_context(|| name.to_owned()) });
+        let turns = turns.clone();
+        guests.spawn(async move {
+            let _turn = turns.acquire_owned().await?;
+            stands(name).await.with_context(|| name.to_owned())
+        });
     }
     while let Some(outcome) = guests.join_next().await {
         outcome??;
