@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::Run;
 use super::load::{ENOUGH, Load, LoadOptions};
 use super::look::{self, Found};
-use super::opened::Opened;
+use super::opened::{Opened, spool_of, unhurried};
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
 use crate::harness::mariadb::{MariaDb, PASSWORD, USER};
@@ -41,8 +41,13 @@ impl Stage {
     }
 
     async fn on(run: Run, server: MysqlServer) -> Result<Self> {
+        Self::within(DEADLINE, run, server).await
+    }
+
+    /// With another deadline of operations.
+    async fn within(deadline: Duration, run: Run, server: MysqlServer) -> Result<Self> {
         let database = server.create_database(DatabaseOptions::default()).await?;
-        let opened = Opened::on(mysql_config(database.config()), run.guard).await?;
+        let opened = Opened::within(deadline, mysql_config(database.config()), spool_of(run.guard)?).await?;
         Ok(Self { server, database, opened })
     }
 }
@@ -200,7 +205,8 @@ pub(super) async fn hostile_globals(name: &'static str, run: Run) -> Result<Verd
 
 pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable]);
-    play(name, Stage::set(run, &[]).await?, expected, callers(), async |server, _| {
+    let stage = Stage::within(unhurried(run), run, MysqlServer::start(&[]).await?).await?;
+    play(name, stage, expected, LoadOptions::new(unhurried(run)), async |server, _| {
         let mut administrator = server.administrator().await?;
         administrator.query_drop("SET GLOBAL read_only = ON").await?;
         sleep(LASTING).await;

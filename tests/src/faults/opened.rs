@@ -8,8 +8,8 @@ use cofferdam::config::{Config, SpoolConfig, Timeouts};
 use cofferdam::resilience::spool::inspect;
 use cofferdam::{ResilientStorage, StorageService};
 
-use super::Guard;
 use super::scene::DEADLINE;
+use super::{Guard, Run};
 use crate::harness::sqlite::SqliteFolder;
 use crate::harness::storage::spool_in;
 use crate::harness::wait::until;
@@ -37,8 +37,17 @@ impl Opened {
     }
 
     /// As [`on`](Self::on), with the spool of an earlier one.
-    pub(super) async fn with(mut config: Config, spool: Option<(SpoolConfig, SqliteFolder)>) -> Result<Self> {
-        config.timeouts = Timeouts { operation: DEADLINE, ..config.timeouts };
+    pub(super) async fn with(config: Config, spool: Option<(SpoolConfig, SqliteFolder)>) -> Result<Self> {
+        Self::within(DEADLINE, config, spool).await
+    }
+
+    /// As [`with`](Self::with), with another deadline of operations.
+    pub(super) async fn within(
+        deadline: Duration,
+        mut config: Config,
+        spool: Option<(SpoolConfig, SqliteFolder)>,
+    ) -> Result<Self> {
+        config.timeouts = Timeouts { operation: deadline, ..config.timeouts };
         config.resilience.spool = spool.as_ref().map(|(config, _)| config.clone());
         let storage = Arc::new(ResilientStorage::builder(config).build()?);
         storage.initialize().await?;
@@ -67,6 +76,11 @@ impl Opened {
         ensure!(rejected.is_empty(), "the database refused {} writes of the spool: {first:?}", rejected.len());
         Ok(Some((waiting, started.elapsed())))
     }
+}
+
+/// The deadline of operations in faults that no deadline decides: a disk may be slow for a moment, unless that is measured.
+pub(super) fn unhurried(run: Run) -> Duration {
+    if run.full { DEADLINE } else { 10 * DEADLINE }
 }
 
 /// A spool in a folder of its own, where there is to be one.

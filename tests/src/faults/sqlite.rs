@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::Run;
 use super::load::{Load, LoadOptions};
 use super::look;
-use super::opened::Opened;
+use super::opened::{Opened, spool_of, unhurried};
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
 use crate::harness::plugins;
@@ -27,7 +27,7 @@ use crate::harness::tmpfs::Tmpfs;
 use crate::harness::wait::until;
 use crate::harness::writer::{self, Locker};
 
-/// How long a fault lasts: well beyond an operation's deadline.
+/// How long a fault lasts: beyond an operation's deadline where that is measured.
 const LASTING: Duration = Duration::from_millis(1500);
 
 /// The longest that a fault may take to be felt, so that a test ends.
@@ -45,18 +45,28 @@ const UNNOTICED: Expected = Expected { is_felt: false, ..AWAY };
 struct Stage {
     file: PathBuf,
     opened: Opened,
+    deadline: Duration,
 }
 
 impl Stage {
     async fn set(run: Run, file: PathBuf) -> Result<Self> {
-        Self::with(run, file, plugins::SQLITE).await
+        Self::with(run, file, plugins::SQLITE, unhurried(run)).await
     }
 
-    /// With another backend than the usual one.
-    async fn with(run: Run, file: PathBuf, plugin: &str) -> Result<Self> {
+    /// With another backend than the usual one, or another deadline of operations.
+    async fn with(run: Run, file: PathBuf, plugin: &str, deadline: Duration) -> Result<Self> {
         let config = Config { plugin: PluginSource::File(plugin.into()), ..sqlite_config(&file) };
-        let opened = Opened::on(config, run.guard).await?;
-        Ok(Self { file, opened })
+        let opened = Opened::within(deadline, config, spool_of(run.guard)?).await?;
+        Ok(Self { file, opened, deadline })
+    }
+
+    fn callers(&self) -> LoadOptions {
+        LoadOptions::new(self.deadline)
+    }
+
+    /// Each write makes a row, so that the file grows.
+    fn growing(&self) -> LoadOptions {
+        LoadOptions { writes_per_row: 1, prefix: "x".repeat(200), ..self.callers() }
     }
 
     /// Another file beside it.
@@ -81,15 +91,6 @@ impl Stage {
     }
 }
 
-fn callers() -> LoadOptions {
-    LoadOptions::new(DEADLINE)
-}
-
-/// Each write makes a row, so that the file grows.
-fn growing() -> LoadOptions {
-    LoadOptions { writes_per_row: 1, prefix: "x".repeat(200), ..callers() }
-}
-
 /// Runs a program to its end.
 fn command(program: &str, arguments: &[&OsStr]) -> Result<()> {
     let mut process = Command::new(program);
@@ -103,7 +104,7 @@ pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
     let stage = Stage::set(run, disk.path().join("bot_state.db")).await?;
     let expected = Expected::errors(&[ErrorKind::StorageFull, ErrorKind::Unavailable]);
     let verdict = stage
-        .play(name, expected, growing(), async |load| {
+        .play(name, expected, stage.growing(), async |load| {
             let _filler = disk.fill()?;
             until("the disk is full", FELT, async || load.ledger().is_felt()).await?;
             sleep(LASTING).await;
@@ -117,11 +118,11 @@ pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
 /// The backend traps in one operation of fifty, before its work or after.
 pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM).await?;
+    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM, unhurried(run)).await?;
     let expected = Expected::errors(&[ErrorKind::Internal, ErrorKind::Unavailable]);
     let lasting = if run.full { 10 * LASTING } else { LASTING };
     let mut verdict = stage
-        .play(name, expected, callers(), async |_| {
+        .play(name, expected, stage.callers(), async |_| {
             sleep(lasting).await;
             Ok(())
         })
@@ -132,20 +133,20 @@ pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
 }
 
 pub(super) async fn locked_briefly(name: &'static str, run: Run) -> Result<Verdict> {
-    lock(run, name, Expected::NONE, DEADLINE / 2).await
+    lock(run, name, Expected::NONE, unhurried(run), DEADLINE / 2).await
 }
 
 pub(super) async fn locked(name: &'static str, run: Run) -> Result<Verdict> {
     // A caller whose turn comes at its deadline only may still get the lock in time to be late.
     let expected = Expected::errors(&[ErrorKind::Conflict, ErrorKind::Timeout]);
-    lock(run, name, expected, 2 * DEADLINE + DEADLINE / 2).await
+    lock(run, name, expected, DEADLINE, 2 * DEADLINE + DEADLINE / 2).await
 }
 
-async fn lock(run: Run, name: &str, expected: Expected, lasting: Duration) -> Result<Verdict> {
+async fn lock(run: Run, name: &str, expected: Expected, deadline: Duration, lasting: Duration) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(run, folder.database()).await?;
+    let stage = Stage::with(run, folder.database(), plugins::SQLITE, deadline).await?;
     let mut verdict = stage
-        .play(name, expected, callers(), async |_| {
+        .play(name, expected, stage.callers(), async |_| {
             let locker = Locker::start(&stage.file)?;
             sleep(lasting).await;
             locker.unlock()
@@ -165,11 +166,13 @@ const LOG: u64 = 68 * MEBIBYTE;
 /// The log grows while somebody reads what was before, nobody waits for him longer than agreed, and it is short afterwards.
 pub(super) async fn long_reader(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::set(run, folder.database()).await?;
+    // Writers wait for him for a second at most.
+    let deadline = unhurried(run).min(3 * DEADLINE);
+    let stage = Stage::with(run, folder.database(), plugins::SQLITE, deadline).await?;
     let log = || std::fs::metadata(stage.beside("-wal")).map_or(0, |file| file.len());
     let largest = std::cell::Cell::new((0, 0));
     let mut verdict = stage
-        .play(name, Expected::NONE, growing(), async |_| {
+        .play(name, Expected::NONE, stage.growing(), async |_| {
             let reader = Locker::reading(&stage.file)?;
             until("the log has grown", FELT, async || log() > 2 * LOG).await?;
             let while_read = log();
@@ -203,7 +206,7 @@ pub(super) async fn removed(name: &'static str, run: Run) -> Result<Verdict> {
     let stage = Stage::set(run, folder.database()).await?;
     let kept = stage.beside(".kept");
     stage
-        .play(name, AWAY, callers(), async |load| {
+        .play(name, AWAY, stage.callers(), async |load| {
             std::fs::hard_link(&stage.file, &kept)?;
             std::fs::remove_file(&stage.file)?;
             until("the file is missed", FELT, async || load.ledger().is_felt()).await?;
@@ -228,7 +231,7 @@ pub(super) async fn log_removed(name: &'static str, run: Run) -> Result<Verdict>
     let folder = SqliteFolder::new()?;
     let stage = Stage::set(run, folder.database()).await?;
     stage
-        .play(name, UNNOTICED, callers(), async |_| {
+        .play(name, UNNOTICED, stage.callers(), async |_| {
             std::fs::remove_file(stage.beside("-wal"))?;
             until("there is a log again", FELT, async || stage.beside("-wal").exists()).await
         })
@@ -241,7 +244,7 @@ pub(super) async fn replaced(name: &'static str, run: Run) -> Result<Verdict> {
     let stage = Stage::set(run, folder.database()).await?;
     let copy = stage.beside(".copy");
     stage
-        .play(name, UNNOTICED, callers(), async |load| {
+        .play(name, UNNOTICED, stage.callers(), async |load| {
             let paused = load.pause().await;
             let original = rusqlite::Connection::open(&stage.file)?;
             original.execute("VACUUM INTO ?", (copy.to_string_lossy(),))?;
@@ -261,7 +264,7 @@ pub(super) async fn read_only_at_start(name: &'static str, run: Run) -> Result<V
     let stage = Stage::set(run, disk.path().join("bot_state.db")).await?;
     let (mut answer, mut readiness) = (None, None);
     let mut verdict = stage
-        .play(name, Expected::NONE, callers(), async |load| {
+        .play(name, Expected::NONE, stage.callers(), async |load| {
             let _paused = load.pause().await;
             stage.opened.service.close().await?;
             disk.set_read_only(true)?;
@@ -296,7 +299,7 @@ pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     };
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable]);
     let verdict = stage
-        .play(name, expected, callers(), async |load| {
+        .play(name, expected, stage.callers(), async |load| {
             change("+i")?;
             let felt = until("the file is read-only", FELT, async || load.ledger().is_felt()).await;
             sleep(LASTING).await;
@@ -328,7 +331,7 @@ async fn damage(run: Run, name: &str, pages: Pages) -> Result<Verdict> {
     let mut lists = Vec::new();
     let expected = Expected::errors(&[ErrorKind::CorruptData]);
     let mut verdict = stage
-        .play(name, expected, growing(), async |load| {
+        .play(name, expected, stage.growing(), async |load| {
             until("there are rows", FELT, async || load.ledger().tally().acknowledged > ROWS).await?;
             let paused = load.pause().await;
             checkpoint(&stage.file)?;
@@ -360,7 +363,7 @@ pub(super) async fn corrupt_at_start(name: &'static str, run: Run) -> Result<Ver
     let copy = stage.beside(".copy");
     let mut refusals = Vec::new();
     let mut verdict = stage
-        .play(name, Expected::NONE, growing(), async |load| {
+        .play(name, Expected::NONE, stage.growing(), async |load| {
             until("there are rows", FELT, async || load.ledger().tally().acknowledged > ROWS).await?;
             let _paused = load.pause().await;
             stage.opened.service.close().await?;
