@@ -50,9 +50,10 @@ impl Outage {
         config
     }
 
-    /// The same with a spool.
+    /// The same with a spool, which has time to wait for the disk: a server that is gone refuses at once.
     pub fn spooling(&self) -> Config {
         let mut config = self.config();
+        config.timeouts.operation = SOON;
         config.resilience.spool = Some(spool_in(&self.folder));
         config
     }

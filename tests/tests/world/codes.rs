@@ -108,7 +108,7 @@ async fn a_server_without_prepared_statements_is_away_for_now() -> Result<()> {
     let (server, database) = server(&[]).await?;
     let folder = SqliteFolder::new()?;
     let mut config = mysql_config(database.config());
-    config.timeouts.operation = Duration::from_secs(1);
+    config.timeouts.operation = SOON;
     let storage = Storage::builder(config.clone()).build()?;
     storage.initialize().await?;
     config.resilience.spool = Some(spool_in(&folder));
@@ -229,7 +229,8 @@ impl Outage {
         if let cofferdam::config::DatabaseConfig::Mysql(mysql) = &mut config.database {
             mysql.connect_attempts = 1;
         }
-        config.timeouts.operation = Duration::from_secs(1);
+        // The server refuses at once, and the spool waits for the disk.
+        config.timeouts.operation = SOON;
         config.resilience.spool = Some(spool_in(&folder));
         config.resilience.breaker.failures = 2;
         config.resilience.breaker.probe_interval = Duration::from_millis(100);

@@ -11,6 +11,7 @@ use cofferdam::{
 use cofferdam_tests::harness::command::{on_sqlite, run};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{Home, spool_in};
+use cofferdam_tests::harness::wait::until_spooled;
 
 use super::rig::{dump, execute, many, migrate, rollback, verify, without_ids};
 use super::{homes, import, messages, ownership, pairs, put, state};
@@ -279,7 +280,7 @@ async fn what_waits_in_a_spool_gets_into_a_table_at_the_end_of_its_ids() -> Resu
     let other = rusqlite::Connection::open(file.database())?;
     other.execute_batch("BEGIN IMMEDIATE")?;
     for channel in ["there", "new"] {
-        assert!(resilient.upsert_message_state(&state(channel, "spooled")).await?.is_spooled());
+        until_spooled(async || resilient.upsert_message_state(&state(channel, "spooled")).await).await?;
     }
     resilient.close().await?;
     other.execute_batch(&format!("UPDATE sqlite_sequence SET seq = {LAST}; COMMIT"))?;
