@@ -11,6 +11,7 @@ use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
 use mysql_async::prelude::Queryable;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde_json::Value;
 
 use crate::rig::{dump, fill, indexes, many, migrate, remembers, rollback, times, verify, without_ids};
@@ -214,7 +215,7 @@ async fn one_who_hangs_loses_its_place_and_writes_nothing_when_it_wakes() -> Res
     for to in [Home::sqlite()?, Home::mysql().await?] {
         let (from, folder) = (source().await?, tempfile::tempdir()?);
         let mut first = started(&mut migrate(&from, &to, folder.path(), &["--execute", "--no-verify"]))?;
-        signal(first.id(), "STOP")?;
+        stop(&first, &to)?;
         run(&mut migrate(&from, &to, folder.path(), &["--execute"]), 0);
         signal(first.id(), "CONT")?;
         // It may have stopped in the middle of its last page, and then has nothing to lose.
@@ -224,6 +225,25 @@ async fn one_who_hangs_loses_its_place_and_writes_nothing_when_it_wakes() -> Res
         assert_eq!(dump(&to).await?, (Vec::new(), Vec::new()));
     }
     Ok(())
+}
+
+/// Stops a run, of a file's between two transactions: the lock of one would keep out whoever has the lease. A server ends them.
+fn stop(run: &Child, to: &Home) -> Result<()> {
+    loop {
+        signal(run.id(), "STOP")?;
+        // One thread has the signal, and the others go on until it sees to it.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(run)), stopped)?;
+        let Home::Sqlite(folder) = to else { return Ok(()) };
+        let connection = rusqlite::Connection::open(folder.database())?;
+        connection.busy_timeout(Duration::ZERO)?;
+        match connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK") {
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+            answer => return Ok(answer?),
+        }
+        signal(run.id(), "CONT")?;
+        std::thread::sleep(Duration::from_millis(random(5)));
+    }
 }
 
 fn signal(process: u32, name: &str) -> Result<()> {
