@@ -11,8 +11,9 @@ use tokio::time::{Instant, sleep};
 use super::Run;
 use super::load::{ENOUGH, Load, LoadOptions};
 use super::look::{self, Found};
-use super::opened::{Opened, spool_of, unhurried};
+use super::opened::{Opened, spool_of};
 use super::scene::{DEADLINE, Scene};
+use super::strictness::unhurried;
 use super::verdict::{Expected, Verdict};
 use crate::harness::mariadb::{MariaDb, PASSWORD, USER};
 use crate::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
@@ -205,8 +206,8 @@ pub(super) async fn hostile_globals(name: &'static str, run: Run) -> Result<Verd
 
 pub(super) async fn read_only(name: &'static str, run: Run) -> Result<Verdict> {
     let expected = Expected::errors(&[ErrorKind::PermissionDenied, ErrorKind::Unavailable]);
-    let stage = Stage::within(unhurried(run), run, MysqlServer::start(&[]).await?).await?;
-    play(name, stage, expected, LoadOptions::new(unhurried(run)), async |server, _| {
+    let stage = Stage::within(unhurried(), run, MysqlServer::start(&[]).await?).await?;
+    play(name, stage, expected, LoadOptions::new(unhurried()), async |server, _| {
         let mut administrator = server.administrator().await?;
         administrator.query_drop("SET GLOBAL read_only = ON").await?;
         sleep(LASTING).await;

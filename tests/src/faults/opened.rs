@@ -8,8 +8,8 @@ use cofferdam::config::{Config, SpoolConfig, Timeouts};
 use cofferdam::resilience::spool::inspect;
 use cofferdam::{ResilientStorage, StorageService};
 
+use super::Guard;
 use super::scene::DEADLINE;
-use super::{Guard, Run};
 use crate::harness::sqlite::SqliteFolder;
 use crate::harness::storage::spool_in;
 use crate::harness::wait::until;
@@ -76,11 +76,6 @@ impl Opened {
         ensure!(rejected.is_empty(), "the database refused {} writes of the spool: {first:?}", rejected.len());
         Ok(Some((waiting, started.elapsed())))
     }
-}
-
-/// The deadline of operations in faults that no deadline decides: a disk may be slow for a moment, unless that is measured.
-pub(super) fn unhurried(run: Run) -> Duration {
-    if run.full { DEADLINE } else { 10 * DEADLINE }
 }
 
 /// A spool in a folder of its own, where there is to be one.

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep};
 use super::Run;
 use super::load::{Load, LoadOptions};
 use super::look;
-use super::opened::{Opened, spool_of, unhurried};
+use super::opened::{Opened, spool_of};
 use super::scene::{DEADLINE, Scene};
+use super::strictness::unhurried;
 use super::verdict::{Expected, Verdict};
 use crate::harness::plugins;
 use crate::harness::sqlite::SqliteFolder;
@@ -50,7 +51,7 @@ struct Stage {
 
 impl Stage {
     async fn set(run: Run, file: PathBuf) -> Result<Self> {
-        Self::with(run, file, plugins::SQLITE, unhurried(run)).await
+        Self::with(run, file, plugins::SQLITE, unhurried()).await
     }
 
     /// With another backend than the usual one, or another deadline of operations.
@@ -118,7 +119,7 @@ pub(super) async fn disk_full(name: &'static str, run: Run) -> Result<Verdict> {
 /// The backend traps in one operation of fifty, before its work or after.
 pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
-    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM, unhurried(run)).await?;
+    let stage = Stage::with(run, folder.database(), plugins::guests::TRAPS_AT_RANDOM, unhurried()).await?;
     let expected = Expected::errors(&[ErrorKind::Internal, ErrorKind::Unavailable]);
     let lasting = if run.full { 10 * LASTING } else { LASTING };
     let mut verdict = stage
@@ -133,7 +134,7 @@ pub(super) async fn traps(name: &'static str, run: Run) -> Result<Verdict> {
 }
 
 pub(super) async fn locked_briefly(name: &'static str, run: Run) -> Result<Verdict> {
-    lock(run, name, Expected::NONE, unhurried(run), DEADLINE / 2).await
+    lock(run, name, Expected::NONE, unhurried(), DEADLINE / 2).await
 }
 
 pub(super) async fn locked(name: &'static str, run: Run) -> Result<Verdict> {
@@ -167,7 +168,7 @@ const LOG: u64 = 68 * MEBIBYTE;
 pub(super) async fn long_reader(name: &'static str, run: Run) -> Result<Verdict> {
     let folder = SqliteFolder::new()?;
     // Writers wait for him for a second at most.
-    let deadline = unhurried(run).min(3 * DEADLINE);
+    let deadline = unhurried().min(3 * DEADLINE);
     let stage = Stage::with(run, folder.database(), plugins::SQLITE, deadline).await?;
     let log = || std::fs::metadata(stage.beside("-wal")).map_or(0, |file| file.len());
     let largest = std::cell::Cell::new((0, 0));

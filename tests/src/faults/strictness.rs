@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::scene::DEADLINE;
+
 /// What an operation may take beyond its deadline.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -26,4 +28,9 @@ pub fn limit(deadline: Duration) -> Duration {
 /// Within which service must be back that is promised to be back so soon.
 pub fn back_within(promised: Duration) -> Duration {
     promised * if is_measured() { 1 } else { 3 }
+}
+
+/// The deadline of operations in faults that no deadline decides: a disk may be slow for a moment, unless that is measured.
+pub(super) fn unhurried() -> Duration {
+    DEADLINE * if is_measured() { 1 } else { 10 }
 }

@@ -8,7 +8,7 @@ use cofferdam::resilience::BreakerState;
 use cofferdam::{ErrorKind, StorageService, Written};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{spool_in, sqlite_config};
-use cofferdam_tests::harness::wait::until;
+use cofferdam_tests::harness::wait::{until, until_spooled};
 use cofferdam_tests::harness::writer::Locker;
 use mysql_async::prelude::Queryable;
 use tokio::time::Instant;
@@ -105,11 +105,7 @@ async fn a_file_that_another_process_has_locked_is_there() -> Result<()> {
     let storage = start(config).await?;
     let locker = Locker::start(&folder.database())?;
     for message in ["2", "3"] {
-        // Another attempt where the disk took longer than the part of the time that is the spool's.
-        until("the write is spooled", SOON, async || {
-            storage.upsert_message_state(&state("c0", message)).await.is_ok_and(|written| written.is_spooled())
-        })
-        .await?;
+        until_spooled(async || storage.upsert_message_state(&state("c0", message)).await).await?;
     }
     assert_eq!(storage.status().breaker.opened, 0);
     locker.unlock()?;
