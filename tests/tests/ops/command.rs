@@ -102,6 +102,10 @@ async fn a_plugin_is_swapped_in_a_server_that_runs() -> Result<()> {
     component.extend([0, 2, 1, b'x']);
     std::fs::write(&other, component)?;
     let path = other.to_str().unwrap_or_default();
+    // Compiled before, since a machine that is busy with tests may take longer than a swap may.
+    let elsewhere = served.folder.path().join("elsewhere.db");
+    let mut check = on_sqlite(&["check", "--timeout", "1m"]);
+    run(check.env("COFFERDAM_PLUGIN", path).env("DATABASE_PATH", elsewhere), 0);
     let swapped: Value = serde_json::from_str(&served.ask(&["plugin", "swap", path, "--json"], 0).0)?;
     assert_eq!((&swapped["swapped"], &swapped["rehearsed"]), (&true.into(), &true.into()), "{swapped}");
     let status: Value = serde_json::from_str(&served.ask(&["status", "--json"], 0).0)?;
