@@ -4,8 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+
 /// Short beside a run of the command, and long beside a look.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// What a process has in memory at this moment, in KiB.
+///
+/// # Errors
+///
+/// It has ended.
+pub fn resident(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
 
 /// What a process has in memory, looked at every few milliseconds.
 pub struct Memory {

@@ -1,9 +1,7 @@
 //! Metrics that nobody reads need no more memory with each operation.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
-use cofferdam_tests::harness::memory::Memory;
+use cofferdam_tests::harness::memory::resident;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::writer::Worker;
 
@@ -16,18 +14,15 @@ fn many_operations_without_a_scrape_need_no_more_memory_than_few() -> Result<()>
     let folder = SqliteFolder::new()?;
     // In a process of its own, since what is measured is all of it.
     let mut worker = Worker::start(&folder.database())?;
-    let memory = Memory::watch(worker.id());
-    let mut resident = |times: u64| -> Result<u64> {
+    let mut after = |times: u64| -> Result<u64> {
         let counted = worker.work(times)?;
-        // It is looked at every few milliseconds.
-        std::thread::sleep(Duration::from_millis(50));
-        println!("{counted} operations: {} KiB", memory.now());
-        Ok(memory.now())
+        let now = resident(worker.id())?;
+        println!("{counted} operations: {now} KiB");
+        Ok(now)
     };
-    let few = resident(times / 20)?;
-    let many = resident(times - times / 20)?;
+    let few = after(times / 20)?;
+    let many = after(times - times / 20)?;
     let counted = worker.work(0)?;
-    memory.stop();
     ensure!(counted == times + 1, "{counted} operations were counted");
     ensure!(few > 0 && many <= few + MORE, "{few} KiB became {many} KiB");
     Ok(())

@@ -1,6 +1,7 @@
 //! Lists of a row a line.
 
 use anyhow::{Context, Result};
+use cofferdam_tests::harness::memory::resident;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use hyper::Method;
 use rusqlite::Connection;
@@ -124,15 +125,10 @@ async fn a_reader_that_stops_costs_a_page_and_not_the_list() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let server = Server::start(&folder, &["--transfer-timeout", "1s"])?;
     fill(&folder, 60_000)?;
-    let memory = || -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse()?)
-    };
     let mut client = server.client().await?;
     client.set("accept", "application/x-ndjson")?;
     client.get("/v1/message-states").await?;
-    let before = memory()?;
+    let before = resident(server.id())?;
     let mut sockets = Vec::new();
     for _ in 0..20 {
         let mut socket = server.raw().await?;
@@ -145,8 +141,8 @@ async fn a_reader_that_stops_costs_a_page_and_not_the_list() -> Result<()> {
         socket.read_exact(&mut first).await?;
     }
     // A list has about 8 MB.
-    let grown = memory()?.saturating_sub(before);
-    assert!(grown < 40_000, "{grown} kB for {} readers", sockets.len());
+    let grown = resident(server.id())?.saturating_sub(before);
+    assert!(grown < 40_000, "{grown} KiB for {} readers", sockets.len());
     // Others are served, and the server gives those up that read nothing.
     let closed = client.send(Method::POST, "/v1/close", None).await?.want(200);
     assert_eq!(closed["waiting"], 0);
