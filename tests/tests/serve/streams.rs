@@ -1,14 +1,17 @@
 //! Lists of a row a line.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use cofferdam_tests::harness::memory::resident;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
+use cofferdam_tests::harness::wait::until;
 use hyper::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 
-use crate::rig::{Server, command};
+use crate::rig::{SOON, Server, command};
 
 /// More than a few pages.
 const ROWS: i64 = 2_345;
@@ -77,7 +80,7 @@ async fn every_row_is_a_line_in_the_order_of_keys_and_the_end_counts_them() -> R
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_in_the_middle_is_the_last_line() -> Result<()> {
     let folder = SqliteFolder::new()?;
-    let server = Server::run(folder.path(), command(&folder, &[]).env("COFFERDAM_LIST_TIMEOUT", "2s"))?;
+    let server = Server::run(folder.path(), command(&folder, &[]).env("COFFERDAM_RETRY_ATTEMPTS", "1"))?;
     // More than is sent before anybody reads.
     let rows = 60_000;
     fill(&folder, rows)?;
@@ -108,10 +111,12 @@ async fn the_deadline_of_the_client_is_that_of_the_whole_stream() -> Result<()> 
     let server = Server::start(&folder, &[])?;
     fill(&folder, 60_000)?;
     let mut socket = server.raw().await?;
-    let request = "GET /v1/thread-ownerships HTTP/1.1\r\naccept: application/x-ndjson\r\ncofferdam-timeout: 300ms\r\n\
+    let request = "GET /v1/thread-ownerships HTTP/1.1\r\naccept: application/x-ndjson\r\ncofferdam-timeout: 3s\r\n\
         connection: close\r\n\r\n";
     socket.write_all(request.as_bytes()).await?;
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    // It has begun when the first page comes, and passes while nobody reads.
+    socket.read_exact(&mut [0; 1]).await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let mut text = String::new();
     socket.read_to_string(&mut text).await?;
     let last = text.lines().rfind(|line| line.starts_with('{')).context("lines")?;
@@ -146,7 +151,10 @@ async fn a_reader_that_stops_costs_a_page_and_not_the_list() -> Result<()> {
     // Others are served, and the server gives those up that read nothing.
     let closed = client.send(Method::POST, "/v1/close", None).await?.want(200);
     assert_eq!(closed["waiting"], 0);
-    tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
+    until("a reader is given up", SOON, async || {
+        sockets[0].ready(Interest::READABLE).await.is_ok_and(|ready| ready.is_read_closed())
+    })
+    .await?;
     let mut rest = Vec::new();
     let _ = sockets[0].read_to_end(&mut rest).await;
     assert!(!rest.ends_with(b"0\r\n\r\n"));
