@@ -103,11 +103,8 @@ async fn idle_connections_make_room_and_busy_ones_do_not() -> Result<()> {
     let mut answer = String::new();
     // One more than there are places, and a few for those that had to leave before they could begin.
     for _ in 0..200 {
-        let mut socket = server.raw().await?;
-        // Who is refused may be told before he has written.
-        let put = b"PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
-        let _ = socket.write_all(put).await;
-        busy.push(socket);
+        // One that is refused is none.
+        busy.extend(server.under_way(9).await);
         let mut other = server.raw().await?;
         let _ = other.write_all(b"GET /v1/health HTTP/1.1\r\nconnection: close\r\n\r\n").await;
         answer = is_closed(&mut other).await?;

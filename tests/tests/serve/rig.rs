@@ -62,6 +62,20 @@ impl Server {
         Ok(UnixStream::connect(unix(&self.operations)?).await?)
     }
 
+    /// The connection of a request that is under way: the server has asked for its body, which has so many bytes.
+    pub async fn under_way(&self, length: usize) -> Result<UnixStream> {
+        let mut socket = self.raw().await?;
+        let head = format!(
+            "PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+             expect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await?;
+        let mut leave = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+        tokio::time::timeout(SOON, socket.read_exact(&mut leave)).await.context("nobody wants the body")??;
+        ensure!(leave.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&leave));
+        Ok(socket)
+    }
+
     /// Sends it a signal, such as `-TERM`.
     pub fn signal(&self, signal: &str) -> Result<()> {
         ensure!(Command::new("kill").args([signal, &self.id().to_string()]).status()?.success());

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
@@ -80,15 +79,9 @@ async fn a_request_that_is_under_way_is_finished_and_idle_clients_are_not_waited
     let _silent = server.raw().await?;
     let mut idle = server.client().await?;
     idle.get("/v1/health").await?.want(200);
-    let mut late = server.raw().await?;
     let body = state("late", "m").to_string();
-    let head = format!(
-        "PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    late.write_all(head.as_bytes()).await?;
+    let mut late = server.under_way(body.len()).await?;
     late.write_all(&body.as_bytes()[..10]).await?;
-    tokio::time::sleep(Duration::from_millis(200)).await;
     server.signal("-TERM")?;
     let place = server.operations.clone();
     until("nobody else is let in", SOON, async || Client::connect(&place).await.is_err()).await?;
@@ -106,11 +99,7 @@ async fn a_request_that_does_not_end_is_given_up_and_told() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let mut command = command(&folder, &["--transfer-timeout", "1h"]);
     let server = Server::run(folder.path(), command.env("COFFERDAM_DRAIN_TIMEOUT", "300ms"))?;
-    let mut stuck = server.raw().await?;
-    stuck
-        .write_all(b"PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
-        .await?;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let _stuck = server.under_way(9).await?;
     server.signal("-TERM")?;
     let errors = folder.path().join("stderr");
     assert_eq!(server.ended().await?.code(), Some(1));
@@ -122,11 +111,7 @@ async fn a_request_that_does_not_end_is_given_up_and_told() -> Result<()> {
 async fn a_second_signal_ends_it_at_once() -> Result<()> {
     let folder = SqliteFolder::new()?;
     let server = Server::start(&folder, &["--transfer-timeout", "1h", "--drain-timeout", "1h"])?;
-    let mut stuck = server.raw().await?;
-    stuck
-        .write_all(b"PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
-        .await?;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let _stuck = server.under_way(9).await?;
     server.signal("-TERM")?;
     let place = server.operations.clone();
     until("nobody else is let in", SOON, async || Client::connect(&place).await.is_err()).await?;
