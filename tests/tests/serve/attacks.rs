@@ -74,8 +74,9 @@ async fn ten_thousand_idle_connections_are_borne_or_make_room() -> Result<()> {
             }
             idle.push(socket);
         }
-        let held = files_of(&server)?;
-        ensure!(held <= places.parse::<usize>()? + 200, "{held} files with {places} places");
+        let most = places.parse::<usize>()? + 200;
+        // The last ones may still wait to be let in, and those that have to leave for them to be closed.
+        until("the others have made room", SOON, async || files_of(&server).is_ok_and(|held| held <= most)).await?;
         let grown = memory.now().saturating_sub(before);
         ensure!(grown < 250_000, "{grown} KiB for {places} of {IDLE} connections");
         drop(idle);
