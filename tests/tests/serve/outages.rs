@@ -1,6 +1,5 @@
 //! The database is away, or does not answer in time.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,20 +38,28 @@ async fn write(client: &mut Client, method: Method, path: &str, body: Value, sta
     .await
 }
 
+/// Waits until nothing that was spooled waits any more: each try waits for a while.
+async fn flushed(client: &mut Client) -> Result<()> {
+    until("the spool is empty", SOON, async || {
+        let reply = client.send(Method::POST, "/v1/close", None).await;
+        reply.is_ok_and(|reply| reply.want(200) == json!({ "waiting": 0, "refused": 0 }))
+    })
+    .await
+}
+
 /// On a MySQL server that is not there.
-fn without_database(folder: &SqliteFolder) -> Result<Command> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+fn without_database(folder: &SqliteFolder) -> Command {
     let mut command = on_sqlite(&["serve", "--json"]);
     command
         .env("COFFERDAM_PLUGIN", plugins::MYSQL)
         .env("XDG_RUNTIME_DIR", folder.path())
         .env("DATABASE_TYPE", "mysql")
         .env("MYSQL_HOST", "127.0.0.1")
-        .env("MYSQL_PORT", port.to_string())
+        .env("MYSQL_PORT", "1")
         .env("MYSQL_CONNECT_ATTEMPTS", "1")
         .env("MYSQL_USERNAME", "bot")
         .env("MYSQL_PASSWORD", "hunter2-marker");
-    Ok(command)
+    command
 }
 
 async fn messages(client: &mut Client, accept: &str) -> Result<Vec<Value>> {
@@ -97,8 +104,7 @@ async fn writes_are_spooled_read_back_and_flushed() -> Result<()> {
     assert!(waiting["waiting"].as_u64() >= Some(3), "{waiting}");
     client.unset("cofferdam-timeout");
     drop(lock);
-    let waiting = client.send(Method::POST, "/v1/close", None).await?.want(200);
-    assert_eq!(waiting, json!({ "waiting": 0, "refused": 0 }));
+    flushed(&mut client).await?;
     let stored: i64 = Connection::open(folder.database())?.query_row(
         "SELECT count(*) FROM message_states WHERE last_message_id = 'spooled'",
         [],
@@ -167,11 +173,7 @@ async fn a_write_is_spooled_before_its_client_gives_up() -> Result<()> {
     drop(lock);
     let server = Server::run(folder.path(), &mut command)?;
     let mut client = server.client().await?;
-    until("the spool is empty", SOON, async || {
-        let reply = client.send(Method::POST, "/v1/close", None).await;
-        reply.is_ok_and(|reply| reply.want(200) == json!({ "waiting": 0, "refused": 0 }))
-    })
-    .await?;
+    flushed(&mut client).await?;
     let file = Connection::open(folder.database())?;
     let message: String = file.query_row("SELECT last_message_id FROM message_states", [], |row| row.get(0))?;
     assert_eq!(message, "spooled");
@@ -183,7 +185,7 @@ async fn a_write_is_spooled_before_its_client_gives_up() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_without_its_database_and_says_when_to_retry() -> Result<()> {
     let folder = SqliteFolder::new()?;
-    let mut command = without_database(&folder)?;
+    let mut command = without_database(&folder);
     command.env("COFFERDAM_BREAKER_PROBE_INTERVAL", "30s");
     let server = Server::run(folder.path(), &mut command)?;
     let mut client = server.client().await?;
@@ -207,7 +209,7 @@ async fn a_server_starts_without_its_database_and_says_when_to_retry() -> Result
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_not_start_without_its_database_does_not() -> Result<()> {
     let folder = SqliteFolder::new()?;
-    let mut command = without_database(&folder)?;
+    let mut command = without_database(&folder);
     let output = command.env("COFFERDAM_ON_UNAVAILABLE", "fail").output()?;
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(!folder.path().join("cofferdam.sock").exists());
