@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use cofferdam::StorageService;
 use tempfile::TempDir;
 
-use crate::rig::{Outage, Rig, begin, healthy, paused, spooling, state};
+use crate::rig::{Outage, Rig, begin, healthy, paused, plain, spooling, state};
 
 /// A window of a phone, in CSS pixels.
 const PHONE: u32 = 390;
@@ -103,7 +103,7 @@ async fn an_outage_with_and_without_a_spool() -> Result<()> {
         cofferdam::config::DatabaseConfig::Mysql(mysql) => mysql.password.expose().to_owned(),
         cofferdam::config::DatabaseConfig::Sqlite(_) => String::new(),
     };
-    let plain = Rig::new(outage.config()).await?;
+    let plain = Rig::new(plain(&outage)).await?;
     let spooling = Rig::new(spooling(&outage)).await?;
     for number in 0..100 {
         plain.storage.upsert_message_state(&state(&number.to_string())).await?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 use crate::kubelet::Kubelet;
-use crate::rig::{Outage, Rig, SOON, begin, healthy, paused, spooling, state, until_open};
+use crate::rig::{Outage, Rig, SOON, begin, healthy, paused, plain, spooling, state, until_open};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_is_ready_from_initialize_to_close() -> Result<()> {
@@ -33,7 +33,7 @@ async fn a_storage_is_ready_from_initialize_to_close() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kubelet_restarts_nothing_in_a_long_outage() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let plain = Rig::new(outage.config()).await?;
+    let plain = Rig::new(plain(&outage)).await?;
     let spooling = Rig::new(spooling(&outage)).await?;
     let (mut of_plain, mut of_spooling) = (Kubelet::default(), Kubelet::default());
     tokio::try_join!(of_plain.watch(&plain, 1), of_spooling.watch(&spooling, 1))?;
@@ -58,7 +58,7 @@ async fn a_kubelet_restarts_nothing_in_a_long_outage() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_takes_readiness_away_without_a_spool_and_liveness_never() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let plain = Rig::new(outage.config()).await?;
+    let plain = Rig::new(plain(&outage)).await?;
     let spooling = Rig::new(spooling(&outage)).await?;
     for rig in [&plain, &spooling] {
         assert_eq!(rig.get("/readyz").await?.status, 200);
@@ -106,7 +106,7 @@ async fn an_outage_takes_readiness_away_without_a_spool_and_liveness_never() -> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storage_that_started_without_its_database_says_since_when_and_why() -> Result<()> {
     let mut outage = Outage::new().await?;
-    let config = outage.config();
+    let config = plain(&outage);
     outage.kill()?;
     let rig = Rig::over(Arc::new(ResilientStorage::builder(config).build()?)).await?;
     assert!(rig.get("/readyz").await?.body.contains("not initialised"));
