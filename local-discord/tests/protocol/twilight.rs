@@ -3,7 +3,7 @@
 use std::sync::Once;
 use std::time::Duration;
 
-use local_discord::{Act, Bucket, Discord, Fault, Kind, Limits, Moment, Settings, What, intents};
+use local_discord::{Act, Bucket, Clock, Discord, Fault, Kind, Limits, Moment, Settings, What, intents};
 use twilight_gateway::{CloseFrame, ConfigBuilder, Event, EventTypeFlags, Intents, Session, Shard, ShardId, StreamExt};
 use twilight_http::Client;
 use twilight_model::channel::message::AllowedMentions;
@@ -146,14 +146,20 @@ async fn a_429_is_obeyed_and_repeated_by_itself() {
     let route = "POST /channels/{channel_id}/messages".to_owned();
     let bucket = Bucket { route, limit: 5, window: Duration::from_millis(300) };
     let limits = Limits { buckets: vec![bucket], ..Limits::default() };
-    let (discord, channel) = with(Settings { limits, ..settings() }).await;
+    let time = Clock::stopped(Duration::from_secs(1_800_000_000));
+    let (discord, channel) = with(Settings { limits, time, ..settings() }).await;
     let http = client(&discord);
     let create = async || {
         http.create_message(Id::new(channel.0)).content("x").await.unwrap();
     };
-    tokio::join!(create(), create(), create(), create(), create(), create(), create());
+    let refused = |what: &What| matches!(what, What::Request { status: 429, .. });
+    // However long the requests take, the window ends when one has been refused, and before twilight repeats it.
+    let window = async {
+        assert!(discord.happened(LONG, refused).await);
+        discord.clock().advance(Duration::from_millis(300));
+    };
+    tokio::join!(create(), create(), create(), create(), create(), create(), create(), window);
     assert_eq!(discord.messages(channel).unwrap().len(), 7);
     // twilight 0.18 heeds a bucket that an answer of 429 tells of, and not those of other answers.
-    let refused = |what: &What| matches!(what, What::Request { status: 429, .. });
     assert_eq!(discord.record().iter().filter(|entry| refused(&entry.what)).count(), 1);
 }
