@@ -112,7 +112,8 @@ async fn an_answer_that_a_kill_left_in_doubt_is_given_once() {
     }
     let report = discord.report();
     assert!(report.is_clean(), "{report}\n{:?}", report.broken_at);
-    assert_eq!((report.asked, report.same_nonce), (4, 1), "{report}");
+    // Discord may notice a kill late, and make what it was asked for: then the second one is spared too.
+    assert!(report.asked == 4 && (1..=2).contains(&report.same_nonce), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
