@@ -188,9 +188,10 @@ async fn a_program_and_what_it_started_end_with_the_bot_however_that_ends() {
     let program = rig.program("endless", &script);
     for is_killed in [false, true] {
         let _ = std::fs::remove_file(&file);
+        let before = rig.discord.recorded();
         let mut bot = Bot::start_with(&rig, &["--program", &program, "--deadline", "10m"], &[]);
         if !is_killed {
-            bot.is_connected(&rig).await;
+            bot.is_connected(&rig, before).await;
             rig.ask(rig.channel(0));
         }
         let processes = || std::fs::read_to_string(&file).unwrap_or_default();

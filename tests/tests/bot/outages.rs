@@ -124,8 +124,9 @@ async fn at_the_start(with_spool: bool) {
     bot.stop().await;
     database.take_away();
     rig.ask(rig.channel(1));
+    let before = rig.discord.recorded();
     let bot = Bot::start_with(&rig, &[], &environment);
-    bot.is_connected(&rig).await;
+    bot.is_connected(&rig, before).await;
     // Whose thread this is stands in the database.
     rig.ask_in_thread(thread);
     rig.ask(rig.channel(0));

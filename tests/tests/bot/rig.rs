@@ -305,10 +305,10 @@ impl Bot {
         self.log.lock().unwrap().clone()
     }
 
-    /// Waits until it has a session.
-    pub async fn is_connected(&self, rig: &Rig) {
+    /// Waits until it has a session, which is newer than the entry of this number in Discord's record.
+    pub async fn is_connected(&self, rig: &Rig, after: u64) {
         let entered = |what: &What| matches!(what, What::Identified { .. } | What::Resumed { .. });
-        assert!(rig.discord.happened_after(rig.discord.recorded(), LONG, entered).await, "{}", self.log());
+        assert!(rig.discord.happened_after(after, LONG, entered).await, "{}", self.log());
     }
 
     /// Ends it as the kernel does.

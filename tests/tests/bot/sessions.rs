@@ -12,10 +12,11 @@ async fn broken(on: On, case: &str, times: usize, strike: impl Fn(&Rig)) {
     rig.answered(&bot).await;
     for _ in 0..times {
         rig.ask(rig.channel(0));
+        let before = rig.discord.recorded();
         strike(&rig);
         rig.ask(rig.channel(1));
         rig.ask_in_thread(thread);
-        bot.is_connected(&rig).await;
+        bot.is_connected(&rig, before).await;
         rig.ask(rig.channel(0));
         rig.answered(&bot).await;
     }

@@ -99,7 +99,7 @@ async fn with_one_token(on: On) {
     let name = |name: &str| rig.folder.path().join(name);
     let environment = [("BOT_JOURNAL", name("other")), ("COFFERDAM_ADMIN_SOCKET", name("other.sock"))];
     let environment = environment.map(|(variable, path)| (variable, path.display().to_string()));
-    first.is_connected(&rig).await;
+    first.is_connected(&rig, 0).await;
     let second = Bot::start_with(&rig, &["--shards", "1", "--program", &slow], &environment);
     second.says("session started").await;
     for channel in 0..3 {
