@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use cofferdam_tests::harness::wait::until;
 use local_discord::{Id, Limits, Settings, What};
 
-use crate::rig::{Bot, On, Rig};
+use crate::rig::{Bot, LONG, On, Rig};
 
 /// Guilds enough that each of so many shards has some.
 const GUILDS: usize = 8;
@@ -31,7 +32,7 @@ async fn connected(rig: &Rig, bots: &[&Bot], sessions: usize) {
         shards.len() == sessions
     };
     let logs = || bots.iter().map(|bot| bot.log()).collect::<String>();
-    assert!(rig.discord.happened(crate::rig::LONG, identified).await, "{}", logs());
+    assert!(rig.discord.happened(LONG, identified).await, "{}", logs());
 }
 
 async fn in_one_process(on: On) {
@@ -102,6 +103,7 @@ async fn with_one_token(on: On) {
     first.is_connected(&rig, 0).await;
     let second = Bot::start_with(&rig, &["--shards", "1", "--program", &slow], &environment);
     second.says("session started").await;
+    second.says("loaded states=").await;
     for channel in 0..3 {
         rig.ask(rig.channel(channel));
     }
@@ -113,10 +115,8 @@ async fn with_one_token(on: On) {
     assert!(answers["figures"]["foreign"].as_u64() >= Some(1), "{status}");
     // It answers too now, and its answers are the first one's.
     std::fs::write(&go, "").unwrap();
-    let twice = || rig.discord.report().same_nonce == 3;
-    while !twice() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let are_spared = async || rig.discord.report().same_nonce == 3;
+    until("its answers are spared", LONG, are_spared).await.unwrap();
     second.stop().await;
     first.stop().await;
     rig.prove("one shard in two processes").await;
