@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cofferdam::Storage;
 use cofferdam::config::{Config, PluginSource};
-use cofferdam_tests::harness::command::{cofferdam, run};
+use cofferdam_tests::harness::command::cofferdam;
 use cofferdam_tests::harness::plugins;
 use rustix::process::Signal;
 
@@ -20,11 +20,19 @@ fn install(content: &[u8], file: &Path) {
     std::fs::rename(&beside, file).unwrap();
 }
 
+/// Swaps by name. On a machine that is busy a swap may be refused for its time: it is asked for again.
 fn swap(rig: &Rig, file: &str, exit: i32) -> String {
-    let mut swap = std::process::Command::new(cofferdam().unwrap());
-    swap.env_clear().args(["plugin", "swap", file, "--socket"]).arg(rig.socket());
-    let (out, error) = run(&mut swap, exit);
-    out + &error
+    for _ in 0..20 {
+        let mut swap = std::process::Command::new(cofferdam().unwrap());
+        swap.env_clear().args(["plugin", "swap", file, "--socket"]).arg(rig.socket());
+        let output = swap.output().unwrap();
+        if output.status.code() != Some(3) {
+            let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+            assert_eq!(output.status.code(), Some(exit), "{said}");
+            return said;
+        }
+    }
+    panic!("{file} is refused again and again");
 }
 
 async fn a_plugin_is_swapped_in_a_burst(on: On) {
@@ -52,9 +60,10 @@ async fn a_plugin_is_swapped_in_a_burst(on: On) {
     let rounds = rounds(2, 10);
     for round in 0..rounds {
         ask_all();
+        let refused = bot.log().matches("the plugin was not swapped").count();
         install(BAD, &file);
         bot.signal(Signal::HUP);
-        bot.says_so_often("the plugin was not swapped", round + 1).await;
+        bot.says_so_often("the plugin was not swapped", refused + 1).await;
         ask_all();
         install(&std::fs::read(builds[round % 2]).unwrap(), &file);
         bot.signal(Signal::HUP);
@@ -69,7 +78,8 @@ async fn a_plugin_is_swapped_in_a_burst(on: On) {
     let status = rig.status(&rig.socket()).await.unwrap();
     let swaps = &status["plugin"]["swaps"];
     assert_eq!((swaps["swapped"].as_u64(), swaps["swapped_back"].as_u64()), (Some(rounds as u64), Some(0)), "{status}");
-    assert_eq!(swaps["refused"].as_u64(), Some(2 * rounds as u64), "{status}");
+    // And whatever was refused for its time.
+    assert!(swaps["refused"].as_u64() >= Some(2 * rounds as u64), "{status}");
     assert_eq!(status["ready"], true, "{status}");
     bot.stop().await;
     rig.prove("a plugin swapped in a burst").await;
