@@ -12,6 +12,7 @@ use cofferdam_tests::harness::command::{bot, mysql_environment};
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
 use cofferdam_tests::harness::wait::until;
+use local_discord::record::Rule;
 use local_discord::{Act, Discord, Entry, Fault, Held, Id, Kind, Moment, Report, Settings, What};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -200,7 +201,18 @@ impl Rig {
 
     /// As [`prove`](Self::prove), where answers have so many further parts in all.
     pub async fn prove_with(&self, case: &str, parts: usize) {
-        let report = self.discord.report();
+        self.prove_by(case, parts, self.discord.report()).await;
+    }
+
+    /// As [`prove`](Self::prove), but for requests in a pause that an answer of 429 asked for. Says how many there were.
+    pub async fn prove_but_for_pauses(&self, case: &str) -> u64 {
+        let mut report = self.discord.report();
+        let late = report.broken.remove(&Rule::Pause).unwrap_or_default();
+        self.prove_by(case, 0, report).await;
+        late
+    }
+
+    async fn prove_by(&self, case: &str, parts: usize, report: Report) {
         let ownerships = self.threads.lock().unwrap().clone();
         println!(
             "{case:<50} {:<7} asked {:>5} answered {:>5} twice {:>2} lost {:>2} out of order {:>2} broken {:>2}  spared {:>3} resumes {:>3} sessions {:>3} faults {:>4}",

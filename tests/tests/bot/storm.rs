@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cofferdam_tests::harness::wait::until;
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
-use local_discord::{Id, Storm, What};
+use local_discord::{Act, Id, Scope, Storm, What};
 use serde_json::Value;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -22,10 +22,15 @@ const TOGETHER: usize = 40;
 #[tokio::test]
 async fn two_hours_of_faults_by_seed() {
     // Each in a task of its own, so that one that fails leaves the others to be heard of.
-    let run = async |seed| spawn_local(two_hours(seed)).await.err().map(|_| seed);
+    let run = async |seed| spawn_local(two_hours(seed)).await.map_err(|_| seed);
     let runs = stream::iter(seeds()).map(run).buffer_unordered(TOGETHER);
-    let failed: Vec<u64> = LocalSet::new().run_until(runs.filter_map(async |failed| failed).collect()).await;
+    let ended: Vec<_> = LocalSet::new().run_until(runs.collect()).await;
+    let failed: Vec<u64> = ended.iter().filter_map(|ended| ended.err()).collect();
     assert!(failed.is_empty(), "seeds {failed:?}");
+    // Where the machine is busy, a request may be on its way for longer than Discord's grace. A bot that heeds no pause of all routes
+    // has more than a few that are late.
+    let (late, pauses) = ended.into_iter().flatten().fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    assert!(4 * late <= pauses.max(4), "{late} requests came in {pauses} pauses");
 }
 
 fn seeds() -> Range<u64> {
@@ -37,7 +42,8 @@ fn seeds() -> Range<u64> {
     }
 }
 
-async fn two_hours(seed: u64) {
+/// Says how many requests came in pauses, and how many pauses of all routes there were.
+async fn two_hours(seed: u64) -> (u64, u64) {
     let began = Instant::now();
     let mut random = Rng::with_seed(seed);
     let rig = Rig::new(if seed.is_multiple_of(2) { On::Sqlite } else { On::Mysql }, 4).await;
@@ -96,8 +102,10 @@ async fn two_hours(seed: u64) {
     rig.ask(rig.channel(0));
     rig.answered(&bot).await;
     bot.stop().await;
-    rig.prove(&format!("two hours of faults, seed {seed}")).await;
+    let late = rig.prove_but_for_pauses(&format!("two hours of faults, seed {seed}")).await;
     println!("seed {seed}: {:.1} s", began.elapsed().as_secs_f64());
+    let is_pause = |what: &What| matches!(what, What::Fault { act: Act::RateLimit { scope: Scope::Global, .. }, .. });
+    (late, rig.discord.record().iter().filter(|entry| is_pause(&entry.what)).count() as u64)
 }
 
 /// Asks somewhere, and says where.
