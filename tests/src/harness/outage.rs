@@ -10,10 +10,7 @@ use cofferdam::{ResilientStorage, StorageService};
 use super::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use super::sqlite::SqliteFolder;
 use super::storage::{mysql_config, spool_in};
-use super::wait::until;
-
-/// For what happens by itself: far more than it takes.
-const SOON: Duration = Duration::from_secs(20);
+use super::wait::{SOON, until};
 
 /// A server, a database on it, and a folder for a spool.
 pub struct Outage {

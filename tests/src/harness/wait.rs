@@ -7,7 +7,7 @@ use cofferdam::{ErrorKind, Written};
 use tokio::time::Instant;
 
 /// For what happens by itself: far more than it takes.
-const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Asks until the answer is yes; the interval between two questions is a few milliseconds.
 ///

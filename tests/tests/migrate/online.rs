@@ -14,14 +14,12 @@ use cofferdam_tests::harness::command::run;
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{Home, spool_in};
-use cofferdam_tests::harness::wait::until;
+use cofferdam_tests::harness::wait::{SOON, until};
 use cofferdam_tests::harness::writer::Locker;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::rig::{dump, fill, many, migrate, times, verify, without_ids};
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// Callers and the pause between two writes of one of them: 500 writes a second in all.
 const CALLERS: usize = 8;

@@ -12,13 +12,11 @@ pub use cofferdam_tests::harness::outage::{Outage, until_open};
 use cofferdam_tests::harness::plugins::guests;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{config, spool_in, sqlite_config};
+pub use cofferdam_tests::harness::wait::SOON;
 use cofferdam_tests::harness::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-
-/// For what happens by itself: far more than it takes.
-pub const SOON: Duration = Duration::from_secs(20);
 
 /// A storage and what is served of it.
 pub struct Rig {

@@ -1,7 +1,6 @@
 //! Resilient storages on a MySQL server of one test.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use cofferdam::clock::{ManualClock, SystemClock};
@@ -9,10 +8,8 @@ use cofferdam::config::{Config, OnUnavailable};
 use cofferdam::resilience::BreakerState;
 use cofferdam::{MessageState, ResilientStorage, StorageService};
 pub use cofferdam_tests::harness::outage::{Outage as Rig, until_open};
+pub use cofferdam_tests::harness::wait::SOON;
 use cofferdam_tests::harness::wait::until;
-
-/// For what happens by itself: far more than it takes.
-pub const SOON: Duration = Duration::from_secs(20);
 
 pub fn build(config: Config) -> Result<ResilientStorage> {
     Ok(ResilientStorage::builder(config).clock(Arc::new(SystemClock)).build()?)

@@ -5,12 +5,12 @@ use std::io::Read;
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use cofferdam_tests::harness::command::on_sqlite;
 use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
+pub use cofferdam_tests::harness::wait::SOON;
 use cofferdam_tests::harness::wait::until;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -21,9 +21,6 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-
-/// For what happens by itself: far more than it takes.
-pub const SOON: Duration = Duration::from_secs(20);
 
 /// What a server is started with.
 pub fn command(folder: &SqliteFolder, arguments: &[&str]) -> Command {

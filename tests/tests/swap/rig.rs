@@ -12,12 +12,10 @@ use cofferdam::{MessageState, ResilientStorage, Storage, StorageService, SwapErr
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{config, sqlite_config};
+pub use cofferdam_tests::harness::wait::SOON;
 
 /// A guest that behaves, as long as it is asked for no list.
 pub const SOUND: &str = plugins::guests::HUGE_LIST;
-
-/// For what happens by itself: far more than it takes.
-pub const SOON: Duration = Duration::from_secs(20);
 
 /// Met soon, and more than a guest that behaves needs on a busy machine.
 pub const LIMITS: Limits = Limits { memory: 8 << 20, compute: Duration::from_secs(2), ..Limits::standard() };

@@ -13,12 +13,9 @@ use cofferdam_tests::harness::forbidding::{Forbidden, ForbiddingProxy};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{mysql_config, mysql_storage, spool_in, sqlite_storage};
-use cofferdam_tests::harness::wait::until;
+use cofferdam_tests::harness::wait::{SOON, until};
 use mysql_async::prelude::Queryable;
 use tokio::sync::Barrier;
-
-/// For what happens by itself: far more than it takes.
-const SOON: Duration = Duration::from_secs(20);
 
 fn state(channel: &str, message: &str) -> MessageState {
     MessageState::new(channel, None, message, 1)

@@ -13,10 +13,7 @@ use cofferdam_tests::harness::command::{on_sqlite, run};
 use cofferdam_tests::harness::seed::seed;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{spool_in, sqlite_config, sqlite_storage};
-use cofferdam_tests::harness::wait::{until, until_spooled};
-
-/// For what happens by itself: far more than it takes.
-const SOON: Duration = Duration::from_secs(20);
+use cofferdam_tests::harness::wait::{SOON, until, until_spooled};
 
 /// Enough for the disk of a busy machine.
 const PATIENCE: Duration = Duration::from_secs(2);
