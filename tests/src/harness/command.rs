@@ -63,6 +63,14 @@ pub fn on_sqlite(arguments: &[&str]) -> Command {
     command
 }
 
+/// The same command, which heeds signals also where whoever started the tests has them ignored, as `nohup` does.
+pub fn heeding_signals(command: &Command) -> Command {
+    let mut wrapped = Command::new("env");
+    wrapped.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
+    wrapped.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    wrapped
+}
+
 /// The command with nothing else in its environment than the MySQL component and this server.
 ///
 /// # Panics

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use cofferdam::config::MysqlConfig;
-use cofferdam_tests::harness::command::{on_mysql, on_sqlite, run, run_wrong};
+use cofferdam_tests::harness::command::{heeding_signals, on_mysql, on_sqlite, run, run_wrong};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlServer};
 use cofferdam_tests::harness::plugins;
 use mysql_async::prelude::Queryable as _;
@@ -220,13 +220,9 @@ async fn an_account_that_may_not_make_databases_is_told_what_it_needs() {
     run_wrong(command.env("MYSQL_PASSWORD", "wrong"), 1, &["permission-denied", "1045", "MYSQL_"]);
 }
 
-/// Starts it, with the signals as they are where nobody ignores one as `nohup` does, and waits until it says this.
+/// Starts it, and waits until it says this.
 fn started(command: &mut Command, saying: &str) -> (Child, BufReader<ChildStderr>) {
-    let mut wrapped = Command::new("env");
-    wrapped.env_clear().stdin(Stdio::null());
-    wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    wrapped.arg("--default-signal=HUP,INT,TERM").arg(command.get_program()).args(command.get_args());
-    let mut child = wrapped.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = heeding_signals(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut progress = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains(saying) {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use cofferdam::StorageService;
 use cofferdam::ops::Ops;
-use cofferdam_tests::harness::command::{on_sqlite, run};
+use cofferdam_tests::harness::command::{heeding_signals, on_sqlite, run};
 use cofferdam_tests::harness::plugins::{self, guests};
 use cofferdam_tests::harness::serve::Serve;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
@@ -78,7 +78,7 @@ impl Served {
         let folder = SqliteFolder::new()?;
         let mut serve = on_sqlite(&["serve", "--json"]);
         serve.env("DATABASE_PATH", folder.database()).env("XDG_RUNTIME_DIR", folder.path());
-        Ok(Self { serve: Serve::start(&mut serve, folder.path())?, folder })
+        Ok(Self { serve: Serve::start(&mut heeding_signals(&serve), folder.path())?, folder })
     }
 
     fn ask(&self, arguments: &[&str], exit: i32) -> (String, String) {
