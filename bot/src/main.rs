@@ -72,6 +72,7 @@ fn run(arguments: &Arguments) -> Result<Summary, BotError> {
     });
     // A component that is still being compiled must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
+    Program::kill_all();
     summary
 }
 

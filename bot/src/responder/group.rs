@@ -7,7 +7,8 @@
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{self, ChildStdin, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use rustix::io::ioctl_fionbio;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -36,7 +37,10 @@ struct Running {
 enum Watcher {
     /// It is to be started.
     Missing,
-    Reads(ChildStdin),
+    Reads {
+        shell: process::Child,
+        pipe: ChildStdin,
+    },
     /// There is none on this machine, or none is needed.
     Never,
 }
@@ -71,22 +75,33 @@ impl Drop for Group {
 
 /// Kills all programs, and lets none begin: for a process that exits now.
 pub fn kill_all() {
-    let running = running();
-    for group in &running.groups {
-        let _ = kill_process_group(*group, Signal::KILL);
+    // One may just then be begun, from a file system that hangs.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < deadline {
+        let running = match RUNNING.try_lock() {
+            Ok(running) => running,
+            Err(TryLockError::Poisoned(running)) => running.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+        };
+        for group in &running.groups {
+            let _ = kill_process_group(*group, Signal::KILL);
+        }
+        std::mem::forget(running);
+        return;
     }
-    std::mem::forget(running);
 }
 
 impl Running {
     fn begins(&mut self, group: Pid) {
         self.groups.push(group);
+        self.watcher.tell('+', group);
         if matches!(self.watcher, Watcher::Missing) {
             self.watcher = Watcher::start();
             let groups = self.groups.clone();
             groups.into_iter().for_each(|group| self.watcher.tell('+', group));
-        } else {
-            self.watcher.tell('+', group);
         }
     }
 
@@ -105,22 +120,28 @@ impl Watcher {
         let mut shell = process::Command::new("/bin/sh");
         shell.args(["-c", WATCHER, "cofferdam-bot-watcher"]).env_clear().current_dir("/").process_group(0);
         let started = shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        // One that is stopped must hold up nobody.
-        let pipe = started.and_then(|shell| shell.stdin.ok_or_else(|| io::ErrorKind::BrokenPipe.into()));
-        match pipe.and_then(|pipe| ioctl_fionbio(&pipe, true).map(|()| pipe).map_err(Into::into)) {
-            Ok(pipe) => Self::Reads(pipe),
-            Err(error) => {
-                tracing::warn!("a program outlives the bot if that is killed: /bin/sh does not start: {error}");
-                Self::Never
+        let started = started.and_then(|mut shell| {
+            let pipe = shell.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            // One that is stopped must hold up nobody.
+            ioctl_fionbio(&pipe, true)?;
+            Ok(Self::Reads { shell, pipe })
+        });
+        started.unwrap_or_else(|error| {
+            tracing::warn!("a program outlives the bot if that is killed: /bin/sh does not start: {error}");
+            match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Self::Never,
+                // The machine is short of something: the next program tries again.
+                _ => Self::Missing,
             }
-        }
+        })
     }
 
     fn tell(&mut self, what: char, group: Pid) {
-        if let Self::Reads(pipe) = self
-            && pipe.write_all(format!("{what} {}\n", group.as_raw_nonzero()).as_bytes()).is_err()
-        {
-            // Somebody has ended it.
+        let Self::Reads { shell, pipe } = self else { return };
+        if pipe.write_all(format!("{what} {}\n", group.as_raw_nonzero()).as_bytes()).is_err() {
+            // Somebody has ended it, or stopped it: it must not take the end of its pipe for that of the bot.
+            let _ = shell.kill();
+            let _ = shell.wait();
             *self = Self::Missing;
         }
     }

@@ -96,28 +96,28 @@ impl Program {
                 // A program need not read its question to the end.
                 let _ = stdin.write_all(&question).await;
             }
+            Ok(())
         };
-        let mut answer = Vec::new();
         let read = async {
-            match stdout {
-                Some(stdout) => stdout.take(LONGEST + 1).read_to_end(&mut answer).await,
-                None => Ok(0),
+            let mut answer = Vec::new();
+            if let Some(stdout) = stdout {
+                let read = stdout.take(LONGEST + 1).read_to_end(&mut answer).await;
+                read.map_err(|error| failed("its answer", &error))?;
             }
+            // Its end is not waited for then: nothing tells it of that but its next write.
+            if answer.len() as u64 > LONGEST {
+                let problem = format!("{}: its answer has more than 1 MiB", self.command.display());
+                return Err(ResponderError::permanent(problem));
+            }
+            Ok(answer)
         };
         let end = async {
             let status = child.wait().await;
             // What it left running may hold its standard output open.
             drop(group);
-            status
+            status.map_err(|error| failed("its end", &error))
         };
-        let ((), read, status) = tokio::join!(ask, read, end);
-        read.map_err(|error| failed("its answer", &error))?;
-        // Before its end, which may have come of that.
-        if answer.len() as u64 > LONGEST {
-            let problem = format!("{}: its answer has more than 1 MiB", self.command.display());
-            return Err(ResponderError::permanent(problem));
-        }
-        let status = status.map_err(|error| failed("its end", &error))?;
+        let ((), answer, status) = tokio::try_join!(ask, read, end)?;
         if status.code() == Some(TRY_AGAIN) {
             return Err(ResponderError::retryable(format!("{} asks for another try", self.command.display())));
         }
@@ -202,8 +202,10 @@ mod tests {
         let failed = run("echo half an answer; exit 1", LONG).await.unwrap_err();
         assert!(!failed.is_retryable && failed.message.contains("exit status: 1"), "{failed}");
         assert!(run("printf '\\377'", LONG).await.unwrap_err().message.contains("utf-8"));
-        let endless = run("yes", Duration::from_secs(20)).await.unwrap_err();
-        assert!(!endless.is_retryable && endless.message.contains("more than 1 MiB"), "{endless}");
+        for endless in ["yes", "head -c 2000000 /dev/zero; sleep 1000"] {
+            let endless = run(endless, LONG).await.unwrap_err();
+            assert!(!endless.is_retryable && endless.message.contains("more than 1 MiB"), "{endless}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cofferdam_tests::harness::wait::until;
 use local_discord::{Limits, Moment, Settings, What};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::rig::{Bot, CREATE, HISTORY, LONG, On, Rig, THREAD, guilds, rounds};
 
@@ -179,37 +179,67 @@ fn is_running(id: &str) -> bool {
     std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
+/// Ends the process that sees to the programs of a bot that is killed.
+fn kill_watcher(bot: &Bot) {
+    let bot = bot.id().as_raw_nonzero().to_string();
+    let is_watcher = |id: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1));
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        parent == Some(&bot) && String::from_utf8_lossy(&line).contains("cofferdam-bot-watcher")
+    };
+    let all = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let watchers: Vec<_> = all.filter(|id| is_watcher(id)).collect();
+    assert_eq!(watchers.len(), 1, "{watchers:?}");
+    kill_process(Pid::from_raw(watchers[0].parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
 #[tokio::test]
 async fn a_program_and_what_it_started_end_with_the_bot_however_that_ends() {
-    let rig = Rig::new(On::Sqlite, 1).await;
+    let rig = Rig::new(On::Sqlite, 2).await;
     let file = rig.folder.path().join("processes");
-    let at = file.display();
-    let script = format!("cat >/dev/null; sleep 1000 & echo $$ $! >{at}.new; mv {at}.new {at}; wait");
+    let script = format!("cat >/dev/null; sleep 1000 & echo $$ $! >>{}; wait", file.display());
     let program = rig.program("endless", &script);
-    for is_killed in [false, true] {
-        let _ = std::fs::remove_file(&file);
-        let before = rig.discord.recorded();
-        let mut bot = Bot::start_with(&rig, &["--program", &program, "--deadline", "10m"], &[]);
-        if !is_killed {
-            bot.is_connected(&rig, before).await;
-            rig.ask(rig.channel(0));
-        }
-        let processes = || std::fs::read_to_string(&file).unwrap_or_default();
+    let started = || std::fs::read_to_string(&file).unwrap_or_default();
+    let run = async |bot: &Bot, programs: usize| {
         // One that is being begun has no name yet.
-        let is_begun = async || !processes().is_empty() && processes().split_whitespace().all(is_running);
-        let begun = until("the program runs", LONG, is_begun).await;
+        let are_there = async || started().split_whitespace().filter(|id| is_running(id)).count() == 2 * programs;
+        let begun = until("the programs run", LONG, are_there).await;
         begun.unwrap_or_else(|error| panic!("{error}\n{}", bot.log()));
-        let processes = processes();
-        if is_killed {
-            bot.kill().await;
-        } else {
-            bot.signal(Signal::TERM);
-            bot.says("a second signal ends at once").await;
-            assert!(processes.split_whitespace().all(is_running), "{processes}");
-            bot.signal(Signal::TERM);
-            assert_eq!(bot.ended().await, Some(143), "{}", bot.log());
-        }
-        let ended = until("they have ended", LONG, async || !processes.split_whitespace().any(is_running)).await;
-        ended.unwrap_or_else(|error| panic!("{error}: {processes}"));
-    }
+    };
+    let have_ended = async || {
+        let ended = until("they have ended", LONG, async || !started().split_whitespace().any(is_running)).await;
+        ended.unwrap_or_else(|error| panic!("{error}: {}", started()));
+        std::fs::remove_file(&file).unwrap();
+    };
+    let before = rig.discord.recorded();
+    let start = || Bot::start_with(&rig, &["--program", &program, "--deadline", "10m"], &[]);
+
+    // By itself, at once.
+    let mut bot = start();
+    bot.is_connected(&rig, before).await;
+    rig.ask(rig.channel(0));
+    run(&bot, 1).await;
+    kill_watcher(&bot);
+    bot.signal(Signal::TERM);
+    bot.says("a second signal ends at once").await;
+    run(&bot, 1).await;
+    bot.signal(Signal::TERM);
+    assert_eq!(bot.ended().await, Some(143), "{}", bot.log());
+    have_ended().await;
+
+    // Killed, with the question of before.
+    let bot = start();
+    run(&bot, 1).await;
+    bot.kill().await;
+    have_ended().await;
+
+    // And where somebody had killed what waits for that.
+    let bot = start();
+    run(&bot, 1).await;
+    kill_watcher(&bot);
+    rig.ask(rig.channel(1));
+    run(&bot, 2).await;
+    bot.kill().await;
+    have_ended().await;
 }

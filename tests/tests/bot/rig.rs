@@ -308,9 +308,13 @@ impl Bot {
         }
     }
 
+    /// Its process, which has not ended.
+    pub fn id(&self) -> Pid {
+        self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
-        let pid = self.process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).unwrap();
-        kill_process(pid, signal).unwrap();
+        kill_process(self.id(), signal).unwrap();
     }
 
     pub fn log(&self) -> String {
