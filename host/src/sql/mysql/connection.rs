@@ -13,6 +13,7 @@ use super::guard;
 use super::hosts::Host;
 use super::link::Link;
 use super::pool::{Permit, Pool, SchemaChanges, say_goodbye};
+use super::rights;
 use super::rules::{self, Rules};
 use super::session::LOCK_WAIT_AS_BEFORE;
 use crate::sql::error::{ErrorKind, Result, SqlError};
@@ -309,7 +310,7 @@ impl MysqlConnection {
         let database = self.pool.database().to_owned();
         self.ask(deadline, async |connection| {
             let mut remarks = Rules::ask(connection).await?.remarks(access);
-            remarks.extend(rules::of_rights(connection, &database, access).await?);
+            remarks.extend(rights::remarks(connection, &database, access).await?);
             Ok(remarks)
         })
         .await

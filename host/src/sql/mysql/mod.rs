@@ -19,6 +19,7 @@ mod link;
 mod node;
 mod numbers;
 mod pool;
+mod rights;
 mod rules;
 mod session;
 mod tls;
