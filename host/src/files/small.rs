@@ -91,7 +91,7 @@ mod tests {
         let reader = std::thread::spawn(move || read_small(&pipe, 1024));
         std::thread::sleep(Duration::from_millis(50));
         writer.write_all(b"late\n").unwrap();
-        while ioctl_fionread(&writer).unwrap() > 0 {
+        while !reader.is_finished() && ioctl_fionread(&writer).unwrap() > 0 {
             std::thread::sleep(Duration::from_millis(5));
         }
         drop(writer);

@@ -147,7 +147,8 @@ impl Side {
         self.storage.survey().await.map_err(|error| self.failed(error))
     }
 
-    /// Remarks for an operator, one sentence each; usually none. Nothing of a source matters that only who writes needs.
+    /// Remarks for an operator, one sentence each; usually none. What only writers need of a server and an account is left out of a
+    /// source's.
     ///
     /// # Errors
     ///

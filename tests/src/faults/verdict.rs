@@ -237,7 +237,8 @@ mod tests {
         let found = Found::from([(key, vec![1])]);
         let after = |all| Some(Recovery { first: Some(Duration::ZERO), all });
         let judge = |recovery| Verdict::of("x", &Expected::NONE, &ledger, recovery, &found).is_kept();
-        assert!(judge(after(Some(RECOVERY))));
-        assert!(!judge(after(Some(RECOVERY * 2))) && !judge(after(None)));
+        let limit = strictness::back_within(RECOVERY);
+        assert!(judge(after(Some(limit))));
+        assert!(!judge(after(Some(limit * 2))) && !judge(after(None)));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
 
-/// So many ports on 127.0.0.1 that nobody listens on. Nobody takes one while its server is away either: they are below those that a
-/// system gives to whoever asks for any (32768 and more, `net.ipv4.ip_local_port_range`), and each is given once.
+/// So many ports on 127.0.0.1 that nobody listens on. Nobody of this process takes one while its server is away either: each is given
+/// once, and they are below those that a system gives to whoever asks for any (32768 and more, `net.ipv4.ip_local_port_range`).
 ///
 /// # Errors
 ///

@@ -12,6 +12,7 @@ use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::storage::{Home, mysql_config, spool_in};
 use cofferdam_tests::harness::wait::until;
+use tokio::time::Instant;
 
 use crate::rig::{Rig, SOON, build, compile, message, sha256, state, to};
 
@@ -66,7 +67,9 @@ async fn an_outage_refuses_it_for_now_and_a_replay_does_not() -> Result<()> {
 
         server.process().context("a process")?.start_again().await?;
         // As soon as the database answers, which is when the replay begins.
+        let deadline = Instant::now() + 3 * SOON;
         while depth() > 0 {
+            ensure!(Instant::now() < deadline, "{} writes still wait", depth());
             match storage.swap_plugin(to(build_for_mysql(swaps + 1))).await {
                 Ok(report) => {
                     ensure!(report.swapped, "{report:?}");
