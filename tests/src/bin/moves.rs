@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use cofferdam::StorageService;
 use cofferdam_tests::harness::command::mysql_environment;
-use cofferdam_tests::harness::memory::Memory;
+use cofferdam_tests::harness::memory::{Memory, resident};
 use cofferdam_tests::harness::mysql::{DatabaseOptions, MysqlDatabase, MysqlServer};
 use cofferdam_tests::harness::storage::Home;
 use comfy_table::{CellAlignment, Table, presets};
@@ -261,7 +261,8 @@ fn measure(arguments: &Arguments, direction: Direction, from: &Home, to: &Home) 
                     // Events come once a second: what is between two of them is shared out evenly.
                     let a_million = begun.elapsed().as_secs_f64() * 1e6 * (millions.len() + 1) as f64 / rows as f64;
                     let before: f64 = millions.iter().map(|(seconds, _)| seconds).sum();
-                    millions.push((a_million - before, memory.now()));
+                    // It may have ended before it is looked at.
+                    millions.push((a_million - before, resident(child.id()).unwrap_or_default()));
                 }
             }
             Some("moved") => moved = Some(event),

@@ -13,6 +13,7 @@ use super::opened::Opened;
 use super::scene::{DEADLINE, Scene};
 use super::verdict::{Expected, Verdict};
 use super::{Guard, Run};
+use crate::harness::memory::resident;
 use crate::harness::mysql::{DatabaseOptions, MysqlServer};
 use crate::harness::proxy::{Mode, Proxy};
 use crate::harness::storage::mysql_config;
@@ -173,10 +174,7 @@ impl Size {
     }
 
     fn of_this_process() -> Result<Self> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS in /proc/self/status")?;
-        let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         let descriptors = std::fs::read_dir("/proc/self/fd")?.count() as u64;
-        Ok(Self { memory: kilobytes << 10, descriptors })
+        Ok(Self { memory: resident(std::process::id())? << 10, descriptors })
     }
 }

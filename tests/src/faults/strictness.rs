@@ -21,12 +21,12 @@ fn is_measured() -> bool {
 }
 
 /// The longest that an operation with this deadline may take. In tests that is less than a second attempt would end with.
-pub fn limit(deadline: Duration) -> Duration {
+pub(super) fn limit(deadline: Duration) -> Duration {
     deadline + if is_measured() { GRACE } else { deadline * 9 / 10 }
 }
 
 /// Within which service must be back that is promised to be back so soon.
-pub fn back_within(promised: Duration) -> Duration {
+pub(super) fn back_within(promised: Duration) -> Duration {
     promised * if is_measured() { 1 } else { 3 }
 }
 

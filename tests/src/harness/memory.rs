@@ -1,7 +1,7 @@
 //! How much memory another process needs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,52 +15,42 @@ const PAUSE: Duration = Duration::from_millis(5);
 ///
 /// It has ended.
 pub fn resident(process: u32) -> Result<u64> {
+    figure(process, "VmRSS:")
+}
+
+fn figure(process: u32, name: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("its memory")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// What a process has in memory, looked at every few milliseconds.
+/// The most that a process has had in memory, looked at every few milliseconds.
 pub struct Memory {
     stop: Arc<AtomicBool>,
-    now: Arc<AtomicU64>,
-    peak: Arc<AtomicU64>,
-    thread: std::thread::JoinHandle<()>,
+    thread: std::thread::JoinHandle<u64>,
 }
 
 impl Memory {
     /// Looks at the process of this number from now on.
     pub fn watch(process: u32) -> Self {
-        let (stop, now, peak) =
-            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
-            let (stop, now, peak) = (stop.clone(), now.clone(), peak.clone());
+            let stop = stop.clone();
             move || {
-                let file = format!("/proc/{process}/status");
+                let mut peak = 0;
                 while !stop.load(Ordering::Relaxed) {
-                    let text = std::fs::read_to_string(&file).unwrap_or_default();
-                    for (name, value) in [("VmRSS:", &now), ("VmHWM:", &peak)] {
-                        let line = text.lines().find_map(|line| line.strip_prefix(name));
-                        if let Some(kibibytes) = line.and_then(|line| line.split_whitespace().next()?.parse().ok()) {
-                            value.store(kibibytes, Ordering::Relaxed);
-                        }
-                    }
+                    peak = figure(process, "VmHWM:").unwrap_or(peak);
                     std::thread::sleep(PAUSE);
                 }
+                peak
             }
         });
-        Self { stop, now, peak, thread }
-    }
-
-    /// What is resident at the moment, in KiB; 0 where it was not looked at yet.
-    pub fn now(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
+        Self { stop, thread }
     }
 
     /// The most that was resident, in KiB; 0 where the process ended before it was looked at.
     pub fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.join();
-        self.peak.load(Ordering::Relaxed)
+        self.thread.join().unwrap_or_default()
     }
 }

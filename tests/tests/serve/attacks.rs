@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use cofferdam_tests::harness::memory::Memory;
+use cofferdam_tests::harness::memory::{Memory, resident};
 use cofferdam_tests::harness::sqlite::SqliteFolder;
 use cofferdam_tests::harness::wait::until;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,9 +59,7 @@ async fn ten_thousand_idle_connections_are_borne_or_make_room() -> Result<()> {
         client.set("authorization", &format!("Bearer {TOKEN}"))?;
         client.get("/v1/health").await?.want(200);
         let files = files_of(&server)?;
-        let memory = Memory::watch(server.id());
-        until("the server's memory is known", SOON, async || memory.now() > 0).await?;
-        let before = memory.now();
+        let before = resident(server.id())?;
         let stop = CancellationToken::new();
         let work = working(client, stop.clone());
         let address = server.operations.strip_prefix("http://").context("an address")?;
@@ -77,13 +75,12 @@ async fn ten_thousand_idle_connections_are_borne_or_make_room() -> Result<()> {
         let most = places.parse::<usize>()? + 200;
         // The last ones may still wait to be let in, and those that have to leave for them to be closed.
         until("the others have made room", SOON, async || files_of(&server).is_ok_and(|held| held <= most)).await?;
-        let grown = memory.now().saturating_sub(before);
+        let grown = resident(server.id())?.saturating_sub(before);
         ensure!(grown < 250_000, "{grown} KiB for {places} of {IDLE} connections");
         drop(idle);
         until("what was idle is gone", SOON, async || files_of(&server).is_ok_and(|now| now <= files + 2)).await?;
         stop.cancel();
         ensure!(work.await?? > 0, "the client has done nothing");
-        drop(memory);
     }
     Ok(())
 }
@@ -142,9 +139,7 @@ async fn a_body_of_a_gigabyte_costs_no_memory_and_ends_early() -> Result<()> {
     let server = Server::start(&folder, &["--transfer-timeout", "5s"])?;
     let mut client = server.client().await?;
     client.get("/v1/health").await?.want(200);
-    let memory = Memory::watch(server.id());
-    until("the server's memory is known", SOON, async || memory.now() > 0).await?;
-    let before = memory.now();
+    let (memory, before) = (Memory::watch(server.id()), resident(server.id())?);
     let stop = CancellationToken::new();
     let work = working(client, stop.clone());
     let head = "PUT /v1/message-state HTTP/1.1\r\ncontent-type: application/json\r\n";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use cofferdam::plugin::Limits;
 use cofferdam::{ResilientStorage, StorageService, Written};
-use cofferdam_tests::harness::memory::Memory;
+use cofferdam_tests::harness::memory::resident;
 use cofferdam_tests::harness::plugins;
 use cofferdam_tests::harness::storage::Home;
 use tokio::time::Instant;
@@ -76,17 +76,6 @@ async fn work(
     Ok(times)
 }
 
-/// What this process has in memory, in KiB.
-async fn resident() -> u64 {
-    let memory = Memory::watch(std::process::id());
-    while memory.now() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let now = memory.now();
-    memory.stop();
-    now
-}
-
 async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
     let full = std::env::var_os("COFFERDAM_TEST_FULL").is_some();
     let rounds = if full { 1_000 } else { 20 };
@@ -118,13 +107,13 @@ async fn swap_under_load(home: Home, builds: [&str; 2]) -> Result<()> {
         }
         round += 1;
         if round == 10 {
-            after_ten = resident().await;
+            after_ten = resident(std::process::id())?;
         }
         if round == rounds / 2 {
-            after_half = resident().await;
+            after_half = resident(std::process::id())?;
         }
     }
-    let after_all = resident().await;
+    let after_all = resident(std::process::id())?;
     enough.store(true, Ordering::Relaxed);
     let mut times = [Times::new(), Times::new()];
     for caller in callers {
