@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
+use crate::sql::Obstacles;
 use crate::sql::error::{ErrorKind, SqlError};
-use crate::sql::{Access, Obstacles};
 
 /// All servers know some of them; what one does not know is left out of its answer.
 const SETTINGS: &str = "\
@@ -107,12 +107,9 @@ impl Rules {
         }
     }
 
-    /// What an operator should know of the server, who uses it so.
-    pub fn remarks(&self, access: Access) -> Vec<String> {
+    /// What an operator should know of the server.
+    pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
-        if access == Access::Read {
-            return remarks;
-        }
         if self.is_on("read_only") || self.is_on("super_read_only") {
             remarks.push("the server is read-only (read_only): writes fail as long as it is".to_owned());
         }
