@@ -1,13 +1,16 @@
 //! What the tests of this folder share.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use cofferdam_tests::harness::command::{bot, cofferdam};
 use cofferdam_tests::harness::container::Image;
-pub use cofferdam_tests::harness::wait::SOON;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+
+/// For what happens by itself: far more than it takes, also to a container that compiles first.
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// A file or folder of the repository.
 pub fn repository(path: &str) -> PathBuf {

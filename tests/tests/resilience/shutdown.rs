@@ -58,6 +58,7 @@ async fn close_under_load(rig: &mut Rig, config: Config, with_outage: bool) -> R
     for caller in callers {
         numbers.push(tokio::time::timeout(SOON, caller).await???);
     }
+    ensure!(numbers.iter().all(|(acknowledged, _)| *acknowledged > 0), "{numbers:?}");
     if with_outage {
         rig.start_again().await?;
         storage.initialize().await?;
