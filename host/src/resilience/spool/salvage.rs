@@ -70,9 +70,9 @@ fn new_of(path: &Path) -> PathBuf {
     with_suffix(path, ".new")
 }
 
-/// Reads what can be read of damaged files, from copies of them that are made at `scratch`: with its own first page or a new one, and with its log as
-/// SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool since may be among
-/// it, of which the database keeps the newer row.
+/// Reads what can be read of damaged files, from copies of them that are made at `scratch`: with its own first page or a new one,
+/// and with its log as SQLite reads it or with all that is whole of it. What one of them has is there; what has left the spool
+/// since may be among it, of which the database keeps the newer row.
 pub(super) fn salvage(path: &Path, scratch: &Path, last: i64) -> Result<Content, SpoolError> {
     let mut found = Salvaged::default();
     // As far as SQLite reads the logs: of what was accepted later, all that is not found may be lost.
